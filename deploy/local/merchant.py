@@ -1,0 +1,127 @@
+"""A merchant's side of the public API: what the demo and the journeys say to `/graphql`."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import httpx
+
+SIGN_UP = """
+mutation SignUp($input: SignUpInput!) {
+  signUp(input: $input) { token user { id accounts { id } } }
+}"""
+LOG_IN = """
+mutation LogIn($input: LogInInput!) {
+  logIn(input: $input) { token user { id accounts { id } } }
+}"""
+CREATE_SITE = """
+mutation CreateSite($input: CreateSiteInput!) { createSite(input: $input) { id siteKey } }"""
+CONNECT_SHOPIFY = """
+mutation ConnectShopify($input: ConnectShopifyInput!) {
+  connectShopify(input: $input) { url secret integration { id } }
+}"""
+CREATE_NOTIFICATION = """
+mutation CreateNotification($input: CreateNotificationInput!) {
+  createNotification(input: $input) { id status }
+}"""
+ACTIVATE = """
+mutation Activate($id: ID!) { activateNotification(id: $id) { id status } }"""
+ANALYTICS = """
+query Analytics($id: ID!, $start: DateTime!, $end: DateTime!) {
+  site(id: $id) {
+    analytics(start: $start, end: $end) {
+      totals { orders published shown clicked dismissed }
+      points { start counters { orders published shown clicked dismissed } }
+    }
+  }
+}"""
+
+
+class ApiError(Exception):
+    """An answer with errors.
+
+    Attributes:
+        codes: the `extensions.code` of each.
+    """
+
+    def __init__(self, errors: list[dict[str, Any]]) -> None:
+        super().__init__("; ".join(error["message"] for error in errors))
+        self.codes = [error.get("extensions", {}).get("code") for error in errors]
+
+
+class Shop(NamedTuple):
+    """A merchant's site with everything connected."""
+
+    account_id: str
+    site_id: str
+    site_key: str
+    notification_id: str
+    integration_id: str
+    hook_url: str
+    hook_secret: str
+
+
+class Merchant:
+    """One logged-in user of the public API.
+
+    Args:
+        client: with the public address as its base.
+    """
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self.client = client
+        self.token = ""
+        self.user_id = ""
+        self.account_id = ""
+
+    async def ask(self, document: str, variables: Mapping[str, Any] | None = None) -> Any:
+        """Run a query or mutation; returns `data`.
+
+        Raises:
+            ApiError: the answer has errors.
+        """
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        response = await self.client.post(
+            "/graphql", json={"query": document, "variables": variables or {}}, headers=headers
+        )
+        answer = response.json()
+        if answer.get("errors"):
+            raise ApiError(answer["errors"])
+        return answer["data"]
+
+    async def sign_up(self, email: str, password: str, *, full_name: str, account: str) -> None:
+        variables = {
+            "email": email,
+            "password": password,
+            "fullName": full_name,
+            "accountName": account,
+        }
+        self._remember((await self.ask(SIGN_UP, {"input": variables}))["signUp"])
+
+    async def log_in(self, email: str, password: str) -> None:
+        variables = {"email": email, "password": password}
+        self._remember((await self.ask(LOG_IN, {"input": variables}))["logIn"])
+
+    async def open_shop(self, *, name: str, domain: str) -> Shop:
+        """A site that is connected to Shopify and shows recent orders."""
+        site = {"accountId": self.account_id, "name": name, "domain": domain}
+        made = (await self.ask(CREATE_SITE, {"input": site}))["createSite"]
+        hook = (await self.ask(CONNECT_SHOPIFY, {"input": {"siteId": made["id"]}}))[
+            "connectShopify"
+        ]
+        notification = {"siteId": made["id"], "name": "Recent orders", "type": "RECENT_ORDER"}
+        draft = (await self.ask(CREATE_NOTIFICATION, {"input": notification}))["createNotification"]
+        await self.ask(ACTIVATE, {"id": draft["id"]})
+        return Shop(
+            account_id=self.account_id,
+            site_id=made["id"],
+            site_key=made["siteKey"],
+            notification_id=draft["id"],
+            integration_id=hook["integration"]["id"],
+            hook_url=hook["url"],
+            hook_secret=hook["secret"],
+        )
+
+    def _remember(self, session: dict[str, Any]) -> None:
+        self.token = session["token"]
+        self.user_id = session["user"]["id"]
+        self.account_id = session["user"]["accounts"][0]["id"]

@@ -1,0 +1,1 @@
+"""The shape of the stores: Alembic over PostgreSQL, plain statements over ClickHouse."""

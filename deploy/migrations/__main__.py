@@ -1,0 +1,75 @@
+"""`python -m deploy.migrations upgrade`: bring PostgreSQL and ClickHouse to the newest shape.
+
+Runs as the owner of the tables (OWNER_DATABASE_URL). APP_DB_PASSWORD and WORKER_DB_PASSWORD set the
+passwords of the two roles the services log in with; neither owns a table nor bypasses row security.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import asyncpg
+import clickhouse_connect
+from alembic import command
+from alembic.config import Config
+
+from subgraphs.kernel.config import settings
+
+HERE = Path(__file__).parent
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m deploy.migrations", description=__doc__)
+    parser.add_argument("action", choices=["upgrade"])
+    parser.parse_args()
+    for name in ("OWNER_DATABASE_URL", "APP_DB_PASSWORD", "WORKER_DB_PASSWORD"):
+        if not os.environ.get(name):
+            print(f"{name} is not set: see the top of deploy/migrations/__main__.py.")
+            return 2
+    asyncio.run(_create_roles())
+    command.upgrade(_alembic(), "head")
+    _upgrade_clickhouse()
+    return 0
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(HERE))
+    return config
+
+
+async def _create_roles() -> None:
+    connection = await asyncpg.connect(settings().owner_database_url.get_secret_value())
+    try:
+        for role, password in (
+            ("proofgraph_app", os.environ["APP_DB_PASSWORD"]),
+            ("proofgraph_worker", os.environ["WORKER_DB_PASSWORD"]),
+        ):
+            exists = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role)
+            verb = "ALTER" if exists else "CREATE"
+            # Roles take no bind parameters: PostgreSQL itself quotes the two values.
+            statement = await connection.fetchval(
+                f"SELECT format('{verb} ROLE %I LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD %L',"
+                " $1::text, $2::text)",
+                role,
+                password,
+            )
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _upgrade_clickhouse() -> None:
+    client = clickhouse_connect.get_client(dsn=settings().clickhouse_url)
+    database = settings().clickhouse_database
+    client.command("CREATE DATABASE IF NOT EXISTS {database:Identifier}", {"database": database})
+    client.database = database
+    for statement in (HERE / "clickhouse.sql").read_text().split(";\n"):
+        if statement.strip():
+            client.command(statement)
+    client.close()
+
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""The six domains of Proofgraph, each a federated subgraph, and the kernel they stand on."""

@@ -1,0 +1,32 @@
+"""The tables of billing: the plans there are, and the plan each site is on."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from subgraphs.kernel.db import Base
+
+
+class Plan(Base):
+    """What may be bought; the price is in minor units of its currency."""
+
+    __tablename__ = "plans"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    monthly_price_minor: Mapped[int]
+    currency: Mapped[str]
+    monthly_events: Mapped[int]
+
+
+class SiteSubscription(Base):
+    """The plan a site has chosen; a site without a row is on the free one."""
+
+    __tablename__ = "subscriptions"
+
+    site_id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID]
+    plan_id: Mapped[str] = mapped_column(ForeignKey("plans.id"))
+    since: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -1,0 +1,119 @@
+"""Site keys and ended sessions: one table, looked up by hash at the edge.
+
+The domain that makes or revokes a credential writes it in its own transaction. Look-ups are cached
+for `CACHE_SECONDS`, so that is how long a revoked one may still pass.
+"""
+
+import hashlib
+import secrets
+import time
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from subgraphs.kernel import db
+from subgraphs.kernel.tenants import Tenant
+
+CACHE_SECONDS = 5.0
+"""How long a revoked credential may still pass; a look-up a request would cost ten times more."""
+
+_CACHE_ENTRIES = 50_000
+
+
+class CredentialKind(StrEnum):
+    SITE_KEY = "site_key"
+    ENDED_SESSION = "ended_session"
+
+
+class Credential(db.Base):
+    """A credential by the SHA-256 of its secret. The secret itself is not kept here."""
+
+    __tablename__ = "credentials"
+
+    hash: Mapped[bytes] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    account_id: Mapped[UUID | None]
+    site_id: Mapped[UUID | None]
+    expires_at: Mapped[datetime | None]
+
+
+class SiteAccess(msgspec.Struct, frozen=True):
+    """What a site key opens."""
+
+    site_id: UUID
+    account_id: UUID
+    domain: str
+
+
+def new_site_key() -> str:
+    """A public site key: it identifies a shop, it is not a secret."""
+    return "pk_" + secrets.token_urlsafe(18)
+
+
+def digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def remember_site_key(session: AsyncSession, *, key: str, site_id: UUID, account_id: UUID) -> None:
+    session.add(
+        Credential(
+            hash=digest(key),
+            kind=CredentialKind.SITE_KEY,
+            site_id=site_id,
+            account_id=account_id,
+        )
+    )
+
+
+def remember_ended_session(
+    session: AsyncSession, *, session_id: UUID, expires_at: datetime
+) -> None:
+    session.add(
+        Credential(
+            hash=digest(str(session_id)),
+            kind=CredentialKind.ENDED_SESSION,
+            expires_at=expires_at,
+        )
+    )
+
+
+class SiteKeys:
+    """Site keys as a door sees them, with a small cache that also remembers misses."""
+
+    def __init__(self) -> None:
+        self._cache: dict[str, tuple[float, SiteAccess | None]] = {}
+
+    async def find(self, key: str) -> SiteAccess | None:
+        """The site a key belongs to, or None."""
+        now = time.monotonic()
+        cached = self._cache.get(key)
+        if cached and cached[0] > now:
+            return cached[1]
+        access = await _find_site(key)
+        if len(self._cache) >= _CACHE_ENTRIES:
+            self._cache.clear()
+        self._cache[key] = (now + CACHE_SECONDS, access)
+        return access
+
+
+async def _find_site(key: str) -> SiteAccess | None:
+    statement = (
+        select(Tenant.site_id, Tenant.account_id, Tenant.domain)
+        .join(Credential, Credential.site_id == Tenant.site_id)
+        .where(Credential.hash == digest(key), Credential.kind == CredentialKind.SITE_KEY)
+    )
+    async with db.service_transaction() as session:
+        row = (await session.execute(statement)).one_or_none()
+    return SiteAccess(*row) if row else None
+
+
+async def session_ended(session_id: UUID) -> bool:
+    """Whether a user logged this session out."""
+    statement = select(Credential.kind).where(Credential.hash == digest(str(session_id)))
+    async with db.service_transaction() as session:
+        return await session.scalar(statement) is not None

@@ -1,0 +1,106 @@
+"""Sessions to PostgreSQL.
+
+A loader batch or a look-up opens its own `reading(viewer)`; a mutation opens one
+`transaction(viewer)`, which commits once at its end. Both tell PostgreSQL whose rows may be seen,
+so a statement that forgets its WHERE returns nothing of another tenant's. Work without a viewer
+(workers, doors, the edge authz) uses `service_transaction()`, on the worker's role.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from pydantic import SecretStr
+from sqlalchemy import DateTime, MetaData, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import DeclarativeBase
+
+from subgraphs.kernel.auth import Viewer
+from subgraphs.kernel.config import settings
+
+_NAMING = {
+    "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+    "pk": "%(table_name)s_pkey",
+}
+
+_SET_VIEWER = text(
+    "SELECT set_config('proofgraph.accounts', :accounts, true),"
+    " set_config('proofgraph.user', :user_id, true)"
+)
+
+
+class Base(DeclarativeBase):
+    """The declarative base of every domain's models."""
+
+    metadata = MetaData(naming_convention=_NAMING)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: DateTime(timezone=True)}
+
+
+@asynccontextmanager
+async def reading(viewer: Viewer) -> AsyncIterator[AsyncSession]:
+    """A session for look-ups; what it changes is rolled back."""
+    async with AsyncSession(_app_engine(), expire_on_commit=False) as session:
+        await _set_viewer(session, viewer)
+        yield session
+
+
+@asynccontextmanager
+async def transaction(viewer: Viewer) -> AsyncIterator[AsyncSession]:
+    """The one transaction of a mutation: committed at the end, rolled back on any error."""
+    async with AsyncSession(_app_engine(), expire_on_commit=False) as session, session.begin():
+        await _set_viewer(session, viewer)
+        yield session
+
+
+@asynccontextmanager
+async def service_transaction() -> AsyncIterator[AsyncSession]:
+    """A transaction of our own services, across tenants, with the worker's role."""
+    async with AsyncSession(worker_engine(), expire_on_commit=False) as session, session.begin():
+        yield session
+
+
+async def ping(*, worker: bool = False) -> None:
+    """Answer if PostgreSQL does; raises what the driver raises otherwise."""
+    engine = worker_engine() if worker else _app_engine()
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT 1"))
+
+
+async def dispose() -> None:
+    """Close the pools this process opened."""
+    for engine in (_app_engine, worker_engine):
+        if engine.cache_info().currsize:
+            await engine().dispose()
+            engine.cache_clear()
+
+
+async def _set_viewer(session: AsyncSession, viewer: Viewer) -> None:
+    accounts = ",".join(str(account) for account in viewer.account_ids)
+    user_id = str(viewer.id) if viewer.kind == "user" else ""
+    await session.execute(_SET_VIEWER, {"accounts": accounts, "user_id": user_id})
+
+
+@lru_cache(maxsize=1)
+def _app_engine() -> AsyncEngine:
+    return _engine(settings().database_url)
+
+
+@lru_cache(maxsize=1)
+def worker_engine() -> AsyncEngine:
+    """The pool of the worker's role."""
+    return _engine(settings().worker_database_url)
+
+
+def _engine(url: SecretStr) -> AsyncEngine:
+    options: dict[str, Any] = {"pool_size": settings().database_pool_size, "max_overflow": 5}
+    # A pooled connection may have died with the server: a ping costs less than a failed request.
+    return create_async_engine(asyncpg_url(url.get_secret_value()), pool_pre_ping=True, **options)
+
+
+def asyncpg_url(url: str) -> str:
+    """A `postgresql://` address as SQLAlchemy wants it for asyncpg."""
+    return url.replace("postgresql://", "postgresql+asyncpg://", 1)

@@ -1,0 +1,102 @@
+"""What may go wrong and is expected to.
+
+    ProofgraphError          extensions.code
+    ├── Unauthenticated      UNAUTHENTICATED   no viewer, or a credential that is not valid
+    ├── Forbidden            FORBIDDEN         a viewer whose role or scope does not reach
+    ├── NotFound             NOT_FOUND         does not exist, or belongs to another tenant
+    ├── BadUserInput         BAD_USER_INPUT    the request itself is wrong
+    ├── Conflict             CONFLICT          it clashes with what is there
+    ├── RateLimited          RATE_LIMITED      too many, try later
+    └── PlanLimit            PLAN_LIMIT        the site's plan does not include it
+
+Everything else is a fault of ours: the client sees `INTERNAL` with an id that stands in the log.
+"""
+
+import logging
+from uuid import uuid4
+
+from graphql import GraphQLError
+
+log = logging.getLogger(__name__)
+
+
+class ProofgraphError(Exception):
+    """An expected error: its message is meant for the caller and says how to mend it."""
+
+    code = "INTERNAL"
+    http_status = 500
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class Unauthenticated(ProofgraphError):
+    code = "UNAUTHENTICATED"
+    http_status = 401
+
+
+class Forbidden(ProofgraphError):
+    code = "FORBIDDEN"
+    http_status = 403
+
+
+class NotFound(ProofgraphError):
+    code = "NOT_FOUND"
+    http_status = 404
+
+
+class BadUserInput(ProofgraphError):
+    code = "BAD_USER_INPUT"
+    http_status = 400
+
+
+class Conflict(ProofgraphError):
+    code = "CONFLICT"
+    http_status = 409
+
+
+class RateLimited(ProofgraphError):
+    code = "RATE_LIMITED"
+    http_status = 429
+
+
+class PlanLimit(ProofgraphError):
+    code = "PLAN_LIMIT"
+    http_status = 402
+
+
+def to_graphql_error(error: GraphQLError) -> GraphQLError:
+    """Code an expected error, pass GraphQL's own about the document on, mask all else.
+
+    Args:
+        error: what execution collected; `original_error` is None for syntax and validation.
+    """
+    if "code" in (error.extensions or {}):
+        return error
+    original = error.original_error
+    while isinstance(original, GraphQLError):
+        original = original.original_error
+    if original is None:
+        code, message = "BAD_USER_INPUT", error.message
+    elif isinstance(original, ProofgraphError):
+        code, message = original.code, original.message
+    else:
+        error_id = uuid4().hex
+        log.error("masked error %s at %s", error_id, error.path, exc_info=original)
+        return _rebuilt(error, "Something went wrong on our side.", "INTERNAL", error_id)
+    return _rebuilt(error, message, code, None)
+
+
+def _rebuilt(error: GraphQLError, message: str, code: str, error_id: str | None) -> GraphQLError:
+    extensions = {**(error.extensions or {}), "code": code}
+    if error_id:
+        extensions["errorId"] = error_id
+    return GraphQLError(
+        message,
+        nodes=error.nodes,
+        source=error.source,
+        positions=error.positions,
+        path=error.path,
+        extensions=extensions,
+    )

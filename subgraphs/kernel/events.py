@@ -1,0 +1,44 @@
+"""The one envelope of everything that travels on the event stream."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+EVENTS_TOPIC = "events"
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A fact: from outside (`order.created`) or about a claim (`claim.shown`).
+
+    `occurred_at` is when it happened in the world, `captured_at` when it reached us; they differ.
+    Both carry an offset. `id` decides whether an effect was already had.
+    """
+
+    id: UUID
+    site_id: UUID
+    account_id: UUID
+    type: str
+    occurred_at: datetime
+    captured_at: datetime
+    source: str
+    visitor_id: str | None = None
+    payload: dict[str, Any] = {}
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Event)
+
+
+def encode(event: Event) -> bytes:
+    return _encoder.encode(event)
+
+
+def decode(data: bytes) -> Event:
+    """Read an envelope.
+
+    Raises:
+        msgspec.ValidationError, msgspec.DecodeError: it is not one.
+    """
+    return _decoder.decode(data)

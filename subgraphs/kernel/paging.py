@@ -1,0 +1,135 @@
+"""Relay connections by keyset: newest first, the row's UUIDv7 is the cursor.
+
+One statement serves every parent of a batch, so a page of sites with their notifications costs the
+same number of statements whether it holds one site or fifty.
+"""
+
+import base64
+import binascii
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
+from uuid import UUID
+
+import strawberry
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute, aliased
+
+from subgraphs.kernel.db import Base
+from subgraphs.kernel.errors import BadUserInput
+
+MAX_PAGE = 100
+
+N = TypeVar("N")
+M = TypeVar("M", bound=Base)
+
+
+class Page(NamedTuple, Generic[M]):
+    """Rows of one page, and whether more follow."""
+
+    rows: Sequence[M]
+    has_next: bool
+    has_previous: bool
+
+
+class Window(NamedTuple):
+    """Which part of a list was asked for; hashable, so that it can be part of a loader's key."""
+
+    first: int
+    before_id: UUID | None
+    """Rows older than this one; None starts at the newest."""
+
+
+@strawberry.federation.type(shareable=True)
+class PageInfo:
+    has_next_page: bool
+    has_previous_page: bool
+    start_cursor: str | None
+    end_cursor: str | None
+
+
+@strawberry.type
+class Edge(Generic[N]):
+    cursor: str
+    node: N
+
+
+@strawberry.type
+class Connection(Generic[N]):
+    edges: list[Edge[N]]
+    page_info: PageInfo
+
+
+def window(first: int, after: str | None) -> Window:
+    """Check a connection's arguments.
+
+    Raises:
+        BadUserInput: `first` out of 1..100, or a cursor that none of our pages gave.
+    """
+    if not 1 <= first <= MAX_PAGE:
+        raise BadUserInput(f"`first` must be between 1 and {MAX_PAGE}.")
+    return Window(first, _decode(after) if after is not None else None)
+
+
+async def pages_by_parent(
+    session: AsyncSession,
+    model: type[M],
+    parent: InstrumentedAttribute[UUID],
+    parent_ids: Collection[UUID],
+    asked: Window,
+    *where: ColumnElement[bool],
+) -> dict[UUID, Page[M]]:
+    """The same window of each parent's children, in one statement."""
+    id_ = model.__mapper__.primary_key[0]
+    rank = func.row_number().over(partition_by=parent, order_by=id_.desc()).label("rank")
+    inner = select(model, rank).where(parent.in_(parent_ids), *where)
+    if asked.before_id:
+        inner = inner.where(id_ < asked.before_id)
+    ranked = inner.subquery()
+    entity = aliased(model, ranked)
+    statement = select(entity).where(ranked.c.rank <= asked.first + 1)
+    rows = (await session.scalars(statement.order_by(ranked.c[id_.name].desc()))).all()
+    grouped: dict[UUID, list[M]] = {parent_id: [] for parent_id in parent_ids}
+    for row in rows:
+        grouped[getattr(row, parent.key)].append(row)
+    return {key: _page(found, asked) for key, found in grouped.items()}
+
+
+async def page(session: AsyncSession, model: type[M], asked: Window) -> Page[M]:
+    """A window of all the rows that the viewer may see."""
+    id_ = model.__mapper__.primary_key[0]
+    statement = select(model).order_by(id_.desc()).limit(asked.first + 1)
+    if asked.before_id:
+        statement = statement.where(id_ < asked.before_id)
+    return _page(list(await session.scalars(statement)), asked)
+
+
+def connection(page: Page[M], to_node: Callable[[M], N]) -> Connection[N]:
+    """A page as GraphQL shows it."""
+    edges = [Edge(cursor=_encode(_id(row)), node=to_node(row)) for row in page.rows]
+    info = PageInfo(
+        has_next_page=page.has_next,
+        has_previous_page=page.has_previous,
+        start_cursor=edges[0].cursor if edges else None,
+        end_cursor=edges[-1].cursor if edges else None,
+    )
+    return Connection(edges=edges, page_info=info)
+
+
+def _page(rows: list[M], asked: Window) -> Page[M]:
+    return Page(rows[: asked.first], len(rows) > asked.first, asked.before_id is not None)
+
+
+def _id(row: Any) -> UUID:
+    return UUID(str(row.id))
+
+
+def _encode(id_: UUID) -> str:
+    return base64.urlsafe_b64encode(id_.bytes).rstrip(b"=").decode()
+
+
+def _decode(cursor: str) -> UUID:
+    try:
+        return UUID(bytes=base64.urlsafe_b64decode(cursor + "=="))
+    except (ValueError, binascii.Error) as error:
+        raise BadUserInput("`after` is not a cursor of this list.") from error

@@ -1,0 +1,53 @@
+"""How every subgraph's schema is built: caches on, limits on, errors coded."""
+
+from typing import Any
+
+from graphql import GraphQLError
+from strawberry.extensions import (
+    MaxAliasesLimiter,
+    MaxTokensLimiter,
+    ParserCache,
+    QueryDepthLimiter,
+    ValidationCache,
+)
+from strawberry.federation import Schema
+from strawberry.types.execution import ExecutionContext
+
+from subgraphs.kernel.errors import to_graphql_error
+
+MAX_DEPTH = 12
+"""The deepest useful path (connections inside connections) is 9."""
+
+MAX_TOKENS = 2_000
+MAX_ALIASES = 30
+
+# Without the two caches every request is parsed and validated anew: twelve times slower.
+_CACHED_DOCUMENTS = 512
+
+
+class SubgraphSchema(Schema):
+    """A federated schema: expected errors leave with their code, all others masked and logged."""
+
+    def process_errors(
+        self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
+    ) -> None:
+        # In place: this is the one hook that sees syntax, limits, execution and streams alike. The
+        # MaskErrors extension misses whatever fails before execution.
+        errors[:] = [to_graphql_error(error) for error in errors]
+
+
+def build_schema(
+    *, query: type, mutation: type | None = None, subscription: type | None = None
+) -> SubgraphSchema:
+    """The schema of a subgraph, from its root types."""
+    options: dict[str, Any] = {"query": query, "mutation": mutation, "subscription": subscription}
+    return SubgraphSchema(
+        **options,
+        extensions=[
+            lambda: ParserCache(maxsize=_CACHED_DOCUMENTS),
+            lambda: ValidationCache(maxsize=_CACHED_DOCUMENTS),
+            lambda: QueryDepthLimiter(max_depth=MAX_DEPTH),
+            lambda: MaxTokensLimiter(max_token_count=MAX_TOKENS),
+            lambda: MaxAliasesLimiter(max_alias_count=MAX_ALIASES),
+        ],
+    )

@@ -1,0 +1,30 @@
+"""Secrets we share with outside systems, sealed before they reach a table (AES-256-GCM)."""
+
+import base64
+import os
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from subgraphs.kernel.config import settings
+
+_NONCE_BYTES = 12
+
+
+def seal(secret: str, *, context: str) -> bytes:
+    """Encrypt; `context` (the row's id) is bound in: a sealed value cannot be moved elsewhere."""
+    nonce = os.urandom(_NONCE_BYTES)
+    return nonce + _cipher().encrypt(nonce, secret.encode(), context.encode())
+
+
+def unseal(sealed: bytes, *, context: str) -> str:
+    """Decrypt what `seal` made.
+
+    Raises:
+        cryptography.exceptions.InvalidTag: another key, another context, or altered.
+    """
+    nonce, body = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+    return _cipher().decrypt(nonce, body, context.encode()).decode()
+
+
+def _cipher() -> AESGCM:
+    return AESGCM(base64.b64decode(settings().secrets_key.get_secret_value()))

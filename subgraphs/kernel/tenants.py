@@ -1,0 +1,61 @@
+"""The directory of sites: which account a site belongs to, and its domain.
+
+The sites subgraph writes it; every other domain reads it here instead of importing sites. Under the
+app's role row-level security hides other tenants' rows, so "not yours" and "not there" are one.
+"""
+
+from collections.abc import Collection
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from subgraphs.kernel.db import Base
+from subgraphs.kernel.errors import NotFound
+
+# `members` is the users subgraph's; a function of the database keeps its shape out of the kernel.
+_MEMBERSHIPS_OF = text("SELECT account_id, role FROM memberships_of(:user_id)")
+
+
+class Memberships(NamedTuple):
+    """The accounts a user is in, and those of them where the role is to look on."""
+
+    account_ids: tuple[UUID, ...]
+    read_only_ids: tuple[UUID, ...]
+
+
+class Tenant(Base):
+    """One site as the other domains know it."""
+
+    __tablename__ = "tenants"
+
+    site_id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID]
+    domain: Mapped[str]
+
+
+async def account_of(session: AsyncSession, *, site_id: UUID) -> UUID:
+    """The account that owns a site.
+
+    Raises:
+        NotFound: no such site, or not the viewer's.
+    """
+    account_id = await session.scalar(select(Tenant.account_id).where(Tenant.site_id == site_id))
+    if account_id is None:
+        raise NotFound("There is no such site.")
+    return account_id
+
+
+async def visible_sites(session: AsyncSession, site_ids: Collection[UUID]) -> set[UUID]:
+    """Those of `site_ids` that the viewer may see, in one statement."""
+    rows = await session.scalars(select(Tenant.site_id).where(Tenant.site_id.in_(site_ids)))
+    return set(rows)
+
+
+async def memberships_of(session: AsyncSession, *, user_id: UUID) -> Memberships:
+    """The accounts a user is a member of; for the edge authz, on the worker's role."""
+    rows = (await session.execute(_MEMBERSHIPS_OF, {"user_id": user_id})).all()
+    read_only = tuple(account_id for account_id, role in rows if role == "VIEWER")
+    return Memberships(tuple(account_id for account_id, _ in rows), read_only)

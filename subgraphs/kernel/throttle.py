@@ -1,0 +1,30 @@
+"""How often something may be tried: a fixed window in Redis, shared by all processes."""
+
+from datetime import timedelta
+from typing import NamedTuple
+
+from subgraphs.kernel import redis
+from subgraphs.kernel.errors import RateLimited
+
+
+class Limit(NamedTuple):
+    """`tries` within `every`."""
+
+    tries: int
+    every: timedelta
+
+
+async def hit(key: str, limit: Limit) -> None:
+    """Count one try.
+
+    Raises:
+        RateLimited: the window's tries are used up.
+    """
+    name = f"throttle:{key}"
+    async with redis.client().pipeline(transaction=True) as pipe:
+        pipe.set(name, 0, ex=limit.every, nx=True)
+        pipe.incr(name)
+        pipe.ttl(name)
+        _, tried, seconds = await pipe.execute()
+    if tried > limit.tries:
+        raise RateLimited(f"Too many tries; wait {max(seconds, 1)} seconds.")

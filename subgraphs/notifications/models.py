@@ -1,0 +1,58 @@
+"""The tables of notifications: what the merchant configures, its wording, and the claims made."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Uuid, func
+from sqlalchemy.dialects.postgresql import ARRAY, TEXT
+from sqlalchemy.orm import Mapped, mapped_column
+
+from subgraphs.kernel.db import Base
+
+
+class Template(Base):
+    """Wording (Liquid) and look (CSS)."""
+
+    __tablename__ = "templates"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID]
+    site_id: Mapped[UUID]
+    name: Mapped[str]
+    body: Mapped[str]
+    css_content: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Notification(Base):
+    """What a merchant shows, and whether it is shown now."""
+
+    __tablename__ = "notifications"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID]
+    site_id: Mapped[UUID]
+    template_id: Mapped[UUID] = mapped_column(ForeignKey("templates.id"))
+    name: Mapped[str]
+    type: Mapped[str]
+    status: Mapped[str]
+    channels: Mapped[list[str]] = mapped_column(ARRAY(TEXT))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Claim(Base):
+    """One rendered message, with the source events behind it."""
+
+    __tablename__ = "claims"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID]
+    site_id: Mapped[UUID]
+    notification_id: Mapped[UUID] = mapped_column(ForeignKey("notifications.id"))
+    source_event_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    text: Mapped[str]
+    url: Mapped[str | None]
+    occurred_at: Mapped[datetime]
+    published_at: Mapped[datetime]
+    cursor: Mapped[str | None]
+    """Its place in the live channel; None until it has been published there."""

@@ -1,0 +1,26 @@
+"""Loaders of sites."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from subgraphs.kernel.loading import ChildKey, Loader, by_window
+from subgraphs.kernel.paging import Page
+from subgraphs.sites import service
+from subgraphs.sites.models import Site
+
+
+class SiteById(Loader[UUID, Site | None]):
+    """Sites by id; None where there is none for the viewer."""
+
+    async def load_all(self, session: AsyncSession, keys: Sequence[UUID]) -> list[Site | None]:
+        found = await service.get_many(session, keys)
+        return [found.get(key) for key in keys]
+
+
+class SitesOfAccount(Loader[ChildKey, Page[Site]]):
+    """Windows of accounts' sites."""
+
+    async def load_all(self, session: AsyncSession, keys: Sequence[ChildKey]) -> list[Page[Site]]:
+        return await by_window(keys, lambda ids, asked: service.of_accounts(session, ids, asked))

@@ -1,0 +1,46 @@
+"""Loaders of users: one class per key, one statement per batch."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from subgraphs.kernel.loading import Loader
+from subgraphs.users import personal_data, service
+from subgraphs.users.models import Account, Member
+from subgraphs.users.service import Profile
+
+
+class ProfileById(Loader[UUID, Profile | None]):
+    """Users with their personal data; None where the viewer may not read them."""
+
+    async def load_all(self, session: AsyncSession, keys: Sequence[UUID]) -> list[Profile | None]:
+        await personal_data.unlock(session)
+        found = await service.profiles(session, keys)
+        return [found.get(key) for key in keys]
+
+
+class AccountById(Loader[UUID, Account | None]):
+    """Accounts by id; None where the viewer is in none such."""
+
+    async def load_all(self, session: AsyncSession, keys: Sequence[UUID]) -> list[Account | None]:
+        found = await service.accounts(session, keys)
+        return [found.get(key) for key in keys]
+
+
+class MembersOfAccount(Loader[UUID, Sequence[Member]]):
+    """The members of an account."""
+
+    async def load_all(self, session: AsyncSession, keys: Sequence[UUID]) -> list[Sequence[Member]]:
+        found = await service.members_of(session, keys)
+        return [found[key] for key in keys]
+
+
+class AccountsOfUser(Loader[UUID, Sequence[Account]]):
+    """The accounts a user shares with the viewer."""
+
+    async def load_all(
+        self, session: AsyncSession, keys: Sequence[UUID]
+    ) -> list[Sequence[Account]]:
+        found = await service.accounts_of_users(session, keys)
+        return [found[key] for key in keys]

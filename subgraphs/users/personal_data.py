@@ -1,0 +1,26 @@
+"""Sessions that may read and write personal data: the key travels with the transaction."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from subgraphs.kernel import db
+from subgraphs.kernel.auth import Viewer
+from subgraphs.kernel.config import settings
+
+_UNLOCK = text("SELECT set_config('proofgraph.pii_key', :key, true)")
+
+
+async def unlock(session: AsyncSession) -> None:
+    """Let this transaction seal and open personal data."""
+    await session.execute(_UNLOCK, {"key": settings().pii_key.get_secret_value()})
+
+
+@asynccontextmanager
+async def transaction(viewer: Viewer) -> AsyncIterator[AsyncSession]:
+    """`db.transaction` with the key."""
+    async with db.transaction(viewer) as session:
+        await unlock(session)
+        yield session

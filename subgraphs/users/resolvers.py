@@ -1,0 +1,117 @@
+"""Query and Mutation of users: permission, service, type."""
+
+from datetime import UTC, datetime, timedelta
+from typing import cast
+from uuid import UUID
+
+import strawberry
+
+from subgraphs.kernel import credentials, db, throttle
+from subgraphs.kernel.auth import NOBODY, Viewer, ViewerKind
+from subgraphs.kernel.context import Info
+from subgraphs.kernel.errors import NotFound, Unauthenticated
+from subgraphs.kernel.graph import to_uuid
+from subgraphs.kernel.ids import new_id
+from subgraphs.kernel.permissions import in_account, may_change
+from subgraphs.kernel.sessions import SESSION_LIFETIME, session_signer
+from subgraphs.users import passwords, personal_data, service
+from subgraphs.users.loaders import AccountById, ProfileById
+from subgraphs.users.types import (
+    Account,
+    AddMemberInput,
+    LogInInput,
+    Member,
+    RemoveMemberInput,
+    Session,
+    SignUpInput,
+    User,
+)
+
+LOG_INS = throttle.Limit(tries=10, every=timedelta(minutes=5))
+"""Attempts an address has: enough for a forgetful person, nothing for a guesser."""
+
+
+async def me(info: Info) -> User:
+    profile = await info.context.loader(ProfileById).load(cast(UUID, info.context.viewer.id))
+    if profile is None:
+        raise Unauthenticated("This user no longer exists.")
+    return User.of(profile)
+
+
+async def account(info: Info, id: strawberry.ID) -> Account | None:
+    row = await info.context.loader(AccountById).load(to_uuid(id))
+    if row is None:
+        raise NotFound("There is no such account.")
+    return Account.of(row)
+
+
+async def sign_up(info: Info, input: SignUpInput) -> Session:
+    email = input.email.strip()
+    service.check_sign_up(
+        email=email,
+        password=input.password,
+        full_name=input.full_name,
+        account_name=input.account_name,
+    )
+    hashed_password = await passwords.hashed(input.password)
+    user_id, account_id = new_id(), new_id()
+    viewer = Viewer(ViewerKind.USER, user_id, (account_id,))
+    async with personal_data.transaction(viewer) as session:
+        await service.sign_up(
+            session,
+            user_id=user_id,
+            account_id=account_id,
+            email=email,
+            hashed_password=hashed_password,
+            full_name=input.full_name,
+            account_name=input.account_name,
+        )
+    return await _open_session(info, viewer)
+
+
+async def log_in(info: Info, input: LogInInput) -> Session:
+    email = input.email.strip()
+    await throttle.hit(f"log-in:{email.lower()}", LOG_INS)
+    async with personal_data.transaction(NOBODY) as session:
+        login = await service.find_login(session, email=email)
+    if not await passwords.matches(input.password, login and login.hashed_password) or not login:
+        raise Unauthenticated("The e-mail address or the password is not right.")
+    viewer = Viewer(ViewerKind.USER, login.user_id, tuple(login.account_ids))
+    return await _open_session(info, viewer)
+
+
+async def log_out(info: Info) -> bool:
+    viewer = info.context.viewer
+    async with db.transaction(viewer) as session:
+        credentials.remember_ended_session(
+            session,
+            session_id=cast(UUID, viewer.session_id),
+            expires_at=datetime.now(UTC) + SESSION_LIFETIME,
+        )
+    return True
+
+
+async def add_member(info: Info, input: AddMemberInput) -> Member:
+    viewer = info.context.viewer
+    account_id = in_account(viewer, input.account_id)
+    may_change(viewer, account_id)
+    async with personal_data.transaction(viewer) as session:
+        row = await service.add_member(
+            session, account_id=account_id, email=input.email.strip(), role=input.role.value
+        )
+        return Member.of(row)
+
+
+async def remove_member(info: Info, input: RemoveMemberInput) -> Account:
+    viewer = info.context.viewer
+    account_id = in_account(viewer, input.account_id)
+    may_change(viewer, account_id)
+    async with db.transaction(viewer) as session:
+        await service.remove_member(session, account_id=account_id, user_id=to_uuid(input.user_id))
+        return Account.of((await service.accounts(session, [account_id]))[account_id])
+
+
+async def _open_session(info: Info, viewer: Viewer) -> Session:
+    info.context.act_as(viewer)
+    token, expires_at = session_signer().sign(cast(UUID, viewer.id), new_id())
+    return Session(token=token, expires_at=expires_at, user=await me(info))

@@ -1,0 +1,193 @@
+"""The rules of users, accounts and members."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from subgraphs.kernel.errors import BadUserInput, Conflict, NotFound
+from subgraphs.kernel.ids import new_id
+from subgraphs.users.models import Account, Member, User
+
+MIN_PASSWORD, MAX_PASSWORD = 10, 200
+MAX_NAME = 200
+MAX_EMAIL = 254  # RFC 5321, section 4.5.3.1.3
+
+# One @ with something on both sides and no white space; whether it is real, only mail can tell.
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+
+_CREATE_DATA_KEY = text("SELECT create_data_key(:key_id, :account_id)")
+_FIND_LOGIN = text("SELECT user_id, hashed_password, account_ids FROM find_login(:email)")
+
+
+class Login(NamedTuple):
+    """Who has an address, and the hash to check a password against."""
+
+    user_id: UUID
+    hashed_password: str | None
+    account_ids: Sequence[UUID]
+
+
+class Profile(NamedTuple):
+    """A user with the personal data in plain."""
+
+    id: UUID
+    email: str
+    full_name: str | None
+    created_at: datetime
+
+
+def check_sign_up(*, email: str, password: str, full_name: str, account_name: str) -> None:
+    """Refuse what cannot become a user, before any work is done.
+
+    Raises:
+        BadUserInput: with the field and what it must be.
+    """
+    if len(email) > MAX_EMAIL or not _EMAIL.fullmatch(email):
+        raise BadUserInput("`email` must be an e-mail address.")
+    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+        raise BadUserInput(f"`password` must have {MIN_PASSWORD} to {MAX_PASSWORD} characters.")
+    for field, value in (("fullName", full_name), ("accountName", account_name)):
+        if not 1 <= len(value.strip()) <= MAX_NAME:
+            raise BadUserInput(f"`{field}` must have 1 to {MAX_NAME} characters.")
+
+
+async def sign_up(
+    session: AsyncSession,
+    *,
+    user_id: UUID,
+    account_id: UUID,
+    email: str,
+    hashed_password: str,
+    full_name: str,
+    account_name: str,
+) -> None:
+    """Make a user with an account of which they are the owner.
+
+    Raises:
+        Conflict: the address has signed up before.
+    """
+    session.add(Account(id=account_id, name=account_name.strip()))
+    await session.flush()
+    key_id = new_id()
+    await session.execute(_CREATE_DATA_KEY, {"key_id": key_id, "account_id": account_id})
+    # A plain INSERT: the ORM would read the row back, and the plain columns are gone by then.
+    statement = insert(User).values(
+        id=user_id,
+        email=email,
+        email_encryption_key_id=key_id,
+        full_name=full_name.strip(),
+        hashed_password=hashed_password,
+    )
+    try:
+        await session.execute(statement)
+    except IntegrityError as error:
+        raise Conflict("This e-mail address has signed up already; log in instead.") from error
+    session.add(Member(account_id=account_id, user_id=user_id, role="OWNER"))
+    await session.flush()
+
+
+async def find_login(session: AsyncSession, *, email: str) -> Login | None:
+    """The user who has an address, if anyone; needs no viewer."""
+    row = (await session.execute(_FIND_LOGIN, {"email": email})).one()
+    return Login(*row) if row.user_id else None
+
+
+async def profiles(session: AsyncSession, user_ids: Collection[UUID]) -> Mapping[UUID, Profile]:
+    """Those of the users that the viewer may read, in one statement."""
+    statement = select(
+        User.id,
+        func.get_user_email(User.id),
+        func.get_user_full_name(User.id),
+        User.created_at,
+    ).where(User.id.in_(user_ids))
+    return {row[0]: Profile(*row) for row in await session.execute(statement)}
+
+
+async def accounts(session: AsyncSession, account_ids: Collection[UUID]) -> Mapping[UUID, Account]:
+    """Those of the accounts that the viewer is in."""
+    rows = await session.scalars(select(Account).where(Account.id.in_(account_ids)))
+    return {account.id: account for account in rows}
+
+
+async def members_of(
+    session: AsyncSession, account_ids: Collection[UUID]
+) -> Mapping[UUID, Sequence[Member]]:
+    """The members of each account, in the order they joined."""
+    statement = (
+        select(Member)
+        .where(Member.account_id.in_(account_ids))
+        .order_by(Member.joined_at, Member.user_id)
+    )
+    found: dict[UUID, list[Member]] = {account_id: [] for account_id in account_ids}
+    for member in await session.scalars(statement):
+        found[member.account_id].append(member)
+    return found
+
+
+async def accounts_of_users(
+    session: AsyncSession, user_ids: Collection[UUID]
+) -> Mapping[UUID, Sequence[Account]]:
+    """The accounts each user is in, as far as the viewer is in them too."""
+    statement = (
+        select(Member.user_id, Account)
+        .join(Account, Account.id == Member.account_id)
+        .where(Member.user_id.in_(user_ids))
+        .order_by(Account.id)
+    )
+    found: dict[UUID, list[Account]] = {user_id: [] for user_id in user_ids}
+    for user_id, account in await session.execute(statement):
+        found[user_id].append(account)
+    return found
+
+
+async def add_member(session: AsyncSession, *, account_id: UUID, email: str, role: str) -> Member:
+    """Give a user who has signed up a role in an account.
+
+    Raises:
+        BadUserInput: nobody has signed up with the address.
+        Conflict: they are a member already.
+    """
+    login = await find_login(session, email=email)
+    if login is None:
+        raise BadUserInput("Nobody has signed up with this e-mail address yet.")
+    statement = (
+        insert(Member)
+        .values(account_id=account_id, user_id=login.user_id, role=role)
+        .on_conflict_do_nothing()
+        .returning(Member)
+    )
+    member = await session.scalar(statement)
+    if member is None:
+        raise Conflict("They are a member of this account already.")
+    return member
+
+
+async def remove_member(session: AsyncSession, *, account_id: UUID, user_id: UUID) -> None:
+    """Take a user's role in an account away.
+
+    Raises:
+        NotFound: they are not a member.
+        Conflict: they are its last owner.
+    """
+    # Locking the owners makes two removals at once see each other.
+    owners = await session.scalars(
+        select(Member.user_id)
+        .where(Member.account_id == account_id, Member.role == "OWNER")
+        .with_for_update()
+    )
+    if set(owners) == {user_id}:
+        raise Conflict("An account keeps at least one owner.")
+    gone = await session.scalar(
+        delete(Member)
+        .where(Member.account_id == account_id, Member.user_id == user_id)
+        .returning(Member.user_id)
+    )
+    if gone is None:
+        raise NotFound("There is no such member.")

@@ -1,0 +1,106 @@
+"""Caches, limits and error codes, on a schema of three fields."""
+
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+import strawberry
+
+from subgraphs.kernel.errors import BadUserInput
+from subgraphs.kernel.schema import MAX_ALIASES, MAX_DEPTH, build_schema
+
+
+@strawberry.type
+class Node:
+    name: str = "leaf"
+
+    @strawberry.field
+    def next(self) -> "Node":
+        return Node()
+
+
+@strawberry.type
+class Query:
+    @strawberry.field
+    def node(self) -> Node:
+        return Node()
+
+    @strawberry.field
+    def refused(self) -> str:
+        raise BadUserInput("`name` is too long.")
+
+    @strawberry.field
+    def broken(self) -> str:
+        raise RuntimeError("password=hunter2")
+
+
+@strawberry.type
+class Subscription:
+    @strawberry.subscription
+    async def falters(self) -> AsyncIterator[int]:
+        yield 1
+        raise RuntimeError("password=hunter2")
+
+
+schema = build_schema(query=Query, subscription=Subscription)
+
+
+async def errors_of(document: str) -> list[tuple[str, object]]:
+    result = await schema.execute(document)
+    return [(error.message, (error.extensions or {})["code"]) for error in result.errors or []]
+
+
+async def test_an_expected_error_keeps_its_message_and_gets_its_code() -> None:
+    assert await errors_of("{ refused }") == [("`name` is too long.", "BAD_USER_INPUT")]
+
+
+async def test_an_unexpected_error_is_masked_and_found_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        result = await schema.execute("{ broken }")
+
+    assert result.errors is not None
+    (error,) = result.errors
+    assert error.message == "Something went wrong on our side."
+    assert error.extensions is not None
+    assert error.extensions["code"] == "INTERNAL"
+    assert str(error.extensions["errorId"]) in caplog.text
+    assert "hunter2" not in str(error.formatted)
+
+
+async def test_a_subscription_that_breaks_is_masked_too() -> None:
+    results = [
+        (result.data, [error.message for error in result.errors or []])
+        async for result in await schema.subscribe("subscription { falters }")
+    ]
+
+    assert results == [({"falters": 1}, []), (None, ["Something went wrong on our side."])]
+
+
+async def test_a_document_that_does_not_fit_is_the_callers_error() -> None:
+    assert [code for _, code in await errors_of("{ nothing }")] == ["BAD_USER_INPUT"]
+    assert [code for _, code in await errors_of("{ node { ")] == ["BAD_USER_INPUT"]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "{ node " + "{ next " * MAX_DEPTH + "{ name }" + "}" * (MAX_DEPTH + 1),
+        "{" + " ".join(f"a{n}: node {{ name }}" for n in range(MAX_ALIASES + 1)) + "}",
+        "{" + "node { name } " * 600 + "}",
+    ],
+    ids=["depth", "aliases", "tokens"],
+)
+async def test_a_document_past_the_limits_is_refused_and_not_run(document: str) -> None:
+    result = await schema.execute(document)
+
+    assert result.data is None
+    assert result.errors
+    assert {(error.extensions or {})["code"] for error in result.errors} == {"BAD_USER_INPUT"}
+
+
+async def test_a_document_within_the_limits_is_run() -> None:
+    result = await schema.execute("{ node { next { name } } }")
+
+    assert (result.data, result.errors) == ({"node": {"next": {"name": "leaf"}}}, None)
