@@ -62,7 +62,7 @@ def forged() -> list[dict[str, str]]:
         {VIEWER_HEADER: ""},
         {VIEWER_HEADER: "not a token"},
         {VIEWER_HEADER: ViewerSigner(OTHERS_PRIVATE).sign(ANNA)},
-        {VIEWER_HEADER: jwt.encode(claims, None, algorithm="none")},
+        {VIEWER_HEADER: jwt.encode(claims, "", algorithm="none")},
         {VIEWER_HEADER: jwt.encode({**claims, "aud": "elsewhere"}, key, algorithm="EdDSA")},
         {VIEWER_HEADER: jwt.encode({**claims, "exp": 1}, key, algorithm="EdDSA")},
         {VIEWER_HEADER: jwt.encode({"aud": claims["aud"]}, key, algorithm="EdDSA")},

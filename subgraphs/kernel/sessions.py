@@ -1,0 +1,92 @@
+"""Users' sessions: the token a log-in gives, signed by the users subgraph, read by the edge authz."""
+
+import base64
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple
+from uuid import UUID
+
+import jwt
+
+from subgraphs.kernel.config import settings
+from subgraphs.kernel.errors import Unauthenticated
+
+SESSION_LIFETIME = timedelta(hours=12)
+"""A working day; a session ends before by logging out."""
+
+_AUDIENCE = "proofgraph-session"
+_ISSUER = "proofgraph"
+
+
+class SessionClaims(NamedTuple):
+    """Who is logged in, and with which session."""
+
+    user_id: UUID
+    session_id: UUID
+
+
+class SessionSigner:
+    """Makes session tokens.
+
+    Args:
+        signing_key: Ed25519 private key, PEM in base64.
+    """
+
+    def __init__(self, signing_key: str) -> None:
+        self._key = base64.b64decode(signing_key)
+
+    def sign(self, user_id: UUID, session_id: UUID) -> tuple[str, datetime]:
+        """The token, and when it expires."""
+        now = datetime.now(UTC)
+        expires_at = now + SESSION_LIFETIME
+        claims = {
+            "iss": _ISSUER,
+            "aud": _AUDIENCE,
+            "sub": str(user_id),
+            "jti": str(session_id),
+            "iat": now,
+            "exp": expires_at,
+        }
+        return jwt.encode(claims, self._key, algorithm="EdDSA"), expires_at
+
+
+class SessionVerifier:
+    """Reads session tokens.
+
+    Args:
+        verify_key: Ed25519 public key, PEM in base64.
+    """
+
+    def __init__(self, verify_key: str) -> None:
+        self._key = base64.b64decode(verify_key)
+
+    def verify(self, token: str) -> SessionClaims:
+        """Who the token stands for.
+
+        Raises:
+            Unauthenticated: it is expired, or none of ours.
+        """
+        try:
+            claims = jwt.decode(
+                token,
+                self._key,
+                algorithms=["EdDSA"],
+                audience=_AUDIENCE,
+                issuer=_ISSUER,
+                options={"require": ["exp", "sub", "jti"]},
+            )
+            return SessionClaims(UUID(claims["sub"]), UUID(claims["jti"]))
+        except (jwt.InvalidTokenError, ValueError) as error:
+            raise Unauthenticated("The token is not valid or has expired; log in again.") from error
+
+
+@lru_cache(maxsize=1)
+def session_signer() -> SessionSigner:
+    """The process's signer, from its settings."""
+    return SessionSigner(settings().session_signing_key.get_secret_value())
+
+
+@lru_cache(maxsize=1)
+def session_verifier() -> SessionVerifier:
+    """The process's verifier, from its settings."""
+    return SessionVerifier(settings().session_verify_key)
