@@ -31,12 +31,14 @@ _PRODUCTS = [
 ]
 
 
-def morning_of_orders(count: int, *, until: datetime, seed: int = 7) -> Iterator[dict[str, Any]]:
+def morning_of_orders(
+    count: int, *, until: datetime, first_number: int = 1001, seed: int = 7
+) -> Iterator[dict[str, Any]]:
     """`count` orders, a few minutes apart, the last one placed at `until`."""
     dice = random.Random(seed)  # noqa: S311  (a demo that looks the same twice, not a secret)
     for number in range(count):
         placed = until - timedelta(minutes=7 * (count - 1 - number))
-        yield order(number=1001 + number, placed=placed, dice=dice)
+        yield order(number=first_number + number, placed=placed, dice=dice)
 
 
 def order(*, number: int, placed: datetime, dice: random.Random) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Users' sessions: the token a log-in gives, signed by the users subgraph, read by the edge authz."""
+"""Users' sessions: a token signed by the users subgraph at log-in, read by the edge authz."""
 
 import base64
 from datetime import UTC, datetime, timedelta

@@ -1,0 +1,88 @@
+/**
+ * Prints the path of a Chromium that starts on a bare machine: `node snippet/test/chromium.mjs`.
+ *
+ * The browser comes inside an npm package, compressed. It is unpacked once, below node_modules, so
+ * that two checkouts never share it and removing node_modules removes it too. What is printed is a
+ * small script around it, which adds the libraries and the font the package carries where the
+ * system lacks them. CHROMIUM_PATH names another browser to use instead.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createReadStream, createWriteStream, existsSync } from "node:fs";
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { fileURLToPath } from "node:url";
+import { createBrotliDecompress } from "node:zlib";
+
+const NODE_MODULES = resolve(dirname(fileURLToPath(import.meta.url)), "../node_modules");
+const PACKAGE = join(NODE_MODULES, "@sparticuz/chromium");
+
+// Decided at every start, not when unpacking: a library may come or go in between.
+const LAUNCHER = `#!/bin/sh
+here=$(dirname "$0")
+if ldd "$here/chromium" | grep -q "not found"; then
+  export LD_LIBRARY_PATH="$here/lib\${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+fi
+export FONTCONFIG_FILE="$here/fonts.conf"
+exec "$here/chromium" "$@"
+`;
+
+const FONTS = (/** @type {string} */ home) => `<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig>
+  <include ignore_missing="yes">/etc/fonts/fonts.conf</include>
+  <dir>${home}/fonts</dir>
+  <cachedir>${home}/fonts-cache</cachedir>
+</fontconfig>
+`;
+
+async function chromium() {
+  if (process.env.CHROMIUM_PATH) return process.env.CHROMIUM_PATH;
+  if (process.platform !== "linux" || process.arch !== "x64")
+    throw new Error("the packaged Chromium is for Linux on x86-64: name yours in CHROMIUM_PATH");
+  const { version } = JSON.parse(await readFile(join(PACKAGE, "package.json"), "utf8"));
+  const home = join(NODE_MODULES, ".cache", `chromium-${version}`);
+  const launcher = join(home, "launch");
+  if (!existsSync(launcher)) await unpack(home);
+  return launcher;
+}
+
+/** Unpack beside the target and rename: two who come at once both find it whole. */
+async function unpack(/** @type {string} */ home) {
+  await mkdir(dirname(home), { recursive: true });
+  const draft = await mkdtemp(`${home}-`);
+  await Promise.all([
+    inflate("chromium.br", createWriteStream(join(draft, "chromium"), { mode: 0o755 })),
+    untar("al2023.tar.br", draft),
+    untar("fonts.tar.br", draft),
+  ]);
+  await writeFile(join(draft, "fonts.conf"), FONTS(home));
+  await writeFile(join(draft, "launch"), LAUNCHER, { mode: 0o755 });
+  try {
+    await rename(draft, home);
+  } catch (error) {
+    await rm(draft, { recursive: true });
+    if (!existsSync(join(home, "launch"))) throw error;
+  }
+}
+
+async function inflate(/** @type {string} */ name, /** @type {import("stream").Writable} */ into) {
+  await pipeline(createReadStream(join(PACKAGE, "bin", name)), createBrotliDecompress(), into);
+}
+
+async function untar(/** @type {string} */ name, /** @type {string} */ into) {
+  // The archives carry strangers' user ids and modes a root would otherwise take over.
+  const tar = spawn("tar", ["-x", "--no-same-owner", "-C", into], {
+    stdio: ["pipe", "inherit", "inherit"],
+  });
+  const [[code]] = await Promise.all([once(tar, "close"), inflate(name, tar.stdin)]);
+  if (code !== 0) throw new Error(`tar could not unpack ${name}`);
+}
+
+try {
+  process.stdout.write(`${await chromium()}\n`);
+} catch (error) {
+  process.stderr.write(`chromium: ${error instanceof Error ? error.message : error}\n`);
+  process.exitCode = 2;
+}

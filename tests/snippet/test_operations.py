@@ -1,0 +1,29 @@
+"""Every operation that ships with a page is one the public graph can answer."""
+
+import re
+from pathlib import Path
+
+import pytest
+from graphql import build_schema, parse, validate
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted(ROOT.glob("snippet/graphiql/examples/*.graphql")) + sorted(
+    ROOT.glob("snippet/demo/queries/*.graphql")
+)
+
+
+def _snippet_query() -> str:
+    source = (ROOT / "snippet/src/index.ts").read_text()
+    found = re.search(r'"(subscription\(.*)";', source)
+    assert found
+    return found[1]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [_snippet_query(), *(path.read_text() for path in FILES)],
+    ids=["snippet", *(f"{path.parent.parent.name}-{path.stem}" for path in FILES)],
+)
+def test_the_graph_knows_it(document: str) -> None:
+    schema = build_schema((ROOT / "schema/api.graphql").read_text())
+    assert validate(schema, parse(document)) == []
