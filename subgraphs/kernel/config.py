@@ -67,7 +67,10 @@ class Settings(BaseSettings):
     """32 bytes, base64: seals the secrets we share with outside systems."""
 
     authz_url: str = "http://127.0.0.1:4000"
+    """The edge authz; the live door asks it too."""
+
     router_url: str = "http://127.0.0.1:4100/"
+    """Apollo Router or the embedded gateway, without the path."""
 
     users_url: str = "http://127.0.0.1:4001/users/graphql"
     sites_url: str = "http://127.0.0.1:4001/sites/graphql"

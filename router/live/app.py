@@ -1,0 +1,58 @@
+"""The live door as a process.
+
+    uvicorn router.live.app:app --ws websockets-sansio --ws-per-message-deflate false
+
+Per-message deflate would cost a quarter of a megabyte a connection for messages of a few hundred
+bytes.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+from fastapi import FastAPI, Request, WebSocket
+from starlette.responses import JSONResponse, Response
+
+from router.live import sse, ws
+from router.live.service import Service
+from subgraphs.kernel import telemetry
+from subgraphs.kernel.app import add_health
+from subgraphs.kernel.config import settings
+
+_TIMEOUT = 10.0
+
+
+def create_app() -> FastAPI:
+    """The door at /graphql."""
+    app = FastAPI(title="Proofgraph live door", docs_url=None, redoc_url=None, lifespan=_lifespan)
+
+    @app.websocket("/graphql")
+    async def over_websocket(socket: WebSocket) -> None:
+        await ws.serve(socket, app.state.service)
+
+    @app.api_route("/graphql", methods=["GET", "POST"], include_in_schema=False)
+    async def over_sse(request: Request) -> Response:
+        if "text/event-stream" not in request.headers.get("accept", ""):
+            message = "Subscriptions only: send Accept: text/event-stream, or a WebSocket."
+            error = {"message": message, "extensions": {"code": "BAD_USER_INPUT"}}
+            return JSONResponse({"errors": [error]}, 406)
+        return await sse.serve(request, app.state.service)
+
+    async def authz_answers() -> None:
+        (await app.state.client.get(f"{settings().authz_url}/readyz")).raise_for_status()
+
+    add_health(app, [authz_answers])
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    telemetry.configure()
+    async with httpx.AsyncClient(timeout=_TIMEOUT) as client:
+        app.state.client = client
+        app.state.service = Service(client)
+        yield
+        app.state.service.hub.close()
+
+
+app = create_app()

@@ -1,0 +1,71 @@
+"""The feeds there are, one for each distinct operation, and who keeps them."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from router.live import upstream
+from router.live.cursors import Cursor
+from router.live.documents import Subscription
+from router.live.feed import Feed
+from router.live.upstream import Answer, Asked
+from router.live.viewers import Caller
+from subgraphs.kernel.config import settings
+
+LINGER_SECONDS = 30.0
+"""A feed outlives its last follower, so that one who reloads a page finds what came meanwhile."""
+
+
+class Hub:
+    """Shares what is asked of the subgraphs among all who ask the same."""
+
+    def __init__(self) -> None:
+        self._feeds: dict[bytes, Feed] = {}
+        self._followers: dict[bytes, int] = {}
+
+    @asynccontextmanager
+    async def answers(
+        self, caller: Caller, subscription: Subscription, variables: Mapping[str, Any]
+    ) -> AsyncIterator[AsyncIterator[list[Answer]]]:
+        """The answers to a subscription, from where the caller wants to begin."""
+        after = subscription.begin(variables)
+        asked = _asked(subscription, variables)
+        # Who may see the same is given the same: a shop's visitors are one, a user's tabs are one.
+        key = msgspec.json.encode([asked, caller.scope])
+        feed = self._feeds.get(key)
+        if feed is None or feed.failed:
+            feed = Feed(lambda at: upstream.answers(asked, caller.sign, at), after or _now())
+            self._feeds[key] = feed
+        self._followers[key] = self._followers.get(key, 0) + 1
+        try:
+            yield feed.follow(after)
+        finally:
+            self._followers[key] -= 1
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, self._let_go, key, feed)
+
+    def close(self) -> None:
+        for feed in self._feeds.values():
+            feed.close()
+
+    def _let_go(self, key: bytes, feed: Feed) -> None:
+        if not self._followers.get(key) and self._feeds.get(key) is feed:
+            feed.close()
+            del self._feeds[key], self._followers[key]
+
+
+def _asked(subscription: Subscription, variables: Mapping[str, Any]) -> Asked:
+    return Asked(
+        url=settings().subgraph_url(subscription.owner),
+        query=subscription.query,
+        response_key=subscription.response_key,
+        variables={name: variables[name] for name in subscription.variables if name in variables},
+    )
+
+
+def _now() -> Cursor:
+    """The cursor of this instant, by the clock that the channel's ids are made with."""
+    return time.time_ns() // 1_000_000, 0

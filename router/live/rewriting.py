@@ -1,0 +1,133 @@
+"""A client's subscription, rewritten for its owner: a cursor in, a cursor out."""
+
+from graphql import (
+    ArgumentNode,
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    NamedTypeNode,
+    NameNode,
+    Node,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    StringValueNode,
+    VariableDefinitionNode,
+    VariableNode,
+    Visitor,
+    visit,
+)
+
+AFTER = "proofgraphAfter"
+"""The variable that carries the cursor to go on after."""
+
+CURSOR = "proofgraphCursor"
+"""The name under which the owner gives an answer's cursor, whatever the client selected."""
+
+
+def for_owner(
+    document: DocumentNode, operation: OperationDefinitionNode, field: FieldNode
+) -> DocumentNode:
+    """The document the owner runs.
+
+    `after` becomes a variable of ours, so that a subscription can be resumed however the client
+    wrote it; the cursor is selected besides what the client selected.
+    """
+    arguments = [argument for argument in field.arguments or () if argument.name.value != "after"]
+    after = ArgumentNode(name=_name("after"), value=VariableNode(name=_name(AFTER)))
+    cursor = FieldNode(alias=_name(CURSOR), name=_name("cursor"), arguments=(), directives=())
+    selections = field.selection_set.selections if field.selection_set else ()
+    asked = FieldNode(
+        alias=field.alias,
+        name=field.name,
+        arguments=(*arguments, after),
+        directives=field.directives,
+        selection_set=SelectionSetNode(selections=(*selections, cursor)),
+    )
+    fragments = _fragments(document, asked)
+    used = _Variables.of(asked, *fragments)
+    definitions = [
+        definition
+        for definition in operation.variable_definitions or ()
+        if definition.variable.name.value in used
+    ]
+    ours = VariableDefinitionNode(
+        variable=VariableNode(name=_name(AFTER)),
+        type=NamedTypeNode(name=_name("String")),
+        directives=(),
+    )
+    rewritten = OperationDefinitionNode(
+        operation=operation.operation,
+        name=operation.name,
+        variable_definitions=(*definitions, ours),
+        directives=operation.directives,
+        selection_set=SelectionSetNode(selections=(asked,)),
+    )
+    return DocumentNode(definitions=(rewritten, *fragments))
+
+
+def client_after(field: FieldNode) -> VariableNode | str | None:
+    """What the client gave for `after`: a variable, a cursor written out, or nothing."""
+    for argument in field.arguments or ():
+        if argument.name.value == "after":
+            value = argument.value
+            if isinstance(value, VariableNode):
+                return value
+            return value.value if isinstance(value, StringValueNode) else None
+    return None
+
+
+def variables_of(asked: DocumentNode) -> tuple[str, ...]:
+    """The client's variables in an owner's document."""
+    return tuple(sorted(_Variables.of(asked) - {AFTER}))
+
+
+def _fragments(document: DocumentNode, root: Node) -> list[FragmentDefinitionNode]:
+    """The fragments a node uses, directly and through others, in the document's order."""
+    known = {
+        definition.name.value: definition
+        for definition in document.definitions
+        if isinstance(definition, FragmentDefinitionNode)
+    }
+    used: set[str] = set()
+    waiting = [root]
+    while waiting:
+        for name in _Spreads.of(waiting.pop()) - used:
+            used.add(name)
+            waiting.append(known[name])
+    return [fragment for name, fragment in known.items() if name in used]
+
+
+class _Spreads(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+
+    def enter_fragment_spread(self, node: FragmentSpreadNode, *_: object) -> None:
+        self.found.add(node.name.value)
+
+    @classmethod
+    def of(cls, node: Node) -> set[str]:
+        visitor = cls()
+        visit(node, visitor)
+        return visitor.found
+
+
+class _Variables(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+
+    def enter_variable(self, node: VariableNode, *_: object) -> None:
+        self.found.add(node.name.value)
+
+    @classmethod
+    def of(cls, *nodes: Node) -> set[str]:
+        visitor = cls()
+        for node in nodes:
+            visit(node, visitor)
+        return visitor.found
+
+
+def _name(value: str) -> NameNode:
+    return NameNode(value=value)
