@@ -1,7 +1,7 @@
 """A subscriber at the public port; any client of graphql-transport-ws would do as well."""
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -26,25 +26,39 @@ async def following(
         url: the public address, http(s).
         watch: the key of the site to follow, where it is not the one we come with.
     """
+    variables = {"key": watch or site_key, "after": after}
+    async with subscribed(url, {"siteKey": site_key}, LIVE, variables) as answers:
+        yield (answer["liveNotifications"] async for answer in answers)
+
+
+@asynccontextmanager
+async def subscribed(
+    url: str, credentials: Mapping[str, str], document: str, variables: Mapping[str, Any]
+) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+    """The `data` of a subscription's answers.
+
+    Raises:
+        RuntimeError: it was refused; the message has the errors.
+    """
     address = url.replace("http", "ws", 1) + "/graphql"
-    async with connect(
-        address, subprotocols=[Subprotocol("graphql-transport-ws")], compression=None
-    ) as socket:
-        await _say(socket, {"type": "connection_init", "payload": {"siteKey": site_key}})
-        await _expect(socket, "connection_ack")
-        variables = {"key": watch or site_key, "after": after}
-        payload = {"query": LIVE, "variables": variables}
+    protocols = [Subprotocol("graphql-transport-ws")]
+    async with connect(address, subprotocols=protocols, compression=None) as socket:
+        await _say(socket, {"type": "connection_init", "payload": credentials})
+        message = json.loads(await socket.recv())
+        if message["type"] != "connection_ack":
+            raise RuntimeError(f"expected connection_ack, got {message}")
+        payload = {"query": document, "variables": variables}
         await _say(socket, {"id": "1", "type": "subscribe", "payload": payload})
-        async with aclosing(_claims(socket)) as claims:
-            yield claims
+        async with aclosing(_answers(socket)) as answers:
+            yield answers
 
 
-async def _claims(socket: ClientConnection) -> AsyncGenerator[dict[str, Any]]:
+async def _answers(socket: ClientConnection) -> AsyncGenerator[dict[str, Any], None]:
     async for frame in socket:
         message = json.loads(frame)
         match message["type"]:
             case "next":
-                yield message["payload"]["data"]["liveNotifications"]
+                yield message["payload"]["data"]
             case "ping":
                 await _say(socket, {"type": "pong"})
             case "error":
@@ -53,11 +67,5 @@ async def _claims(socket: ClientConnection) -> AsyncGenerator[dict[str, Any]]:
                 return
 
 
-async def _expect(socket: ClientConnection, kind: str) -> None:
-    message = json.loads(await socket.recv())
-    if message["type"] != kind:
-        raise RuntimeError(f"expected {kind}, got {message}")
-
-
-async def _say(socket: ClientConnection, message: dict[str, Any]) -> None:
+async def _say(socket: ClientConnection, message: Mapping[str, Any]) -> None:
     await socket.send(json.dumps(message))

@@ -51,8 +51,7 @@ async def _create_roles() -> None:
             verb = "ALTER" if exists else "CREATE"
             # Roles take no bind parameters: PostgreSQL itself quotes the two values.
             statement = await connection.fetchval(
-                f"SELECT format('{verb} ROLE %I LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD %L',"
-                " $1::text, $2::text)",
+                f"SELECT format('{verb} ROLE %I LOGIN PASSWORD %L', $1::text, $2::text)",
                 role,
                 password,
             )

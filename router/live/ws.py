@@ -69,6 +69,9 @@ async def serve(socket: WebSocket, service: Service) -> None:
         await connection.close(close)
     except (WebSocketDisconnect, OSError):
         pass
+    except Exception:
+        log.exception("a connection broke")
+        await connection.close(Close(1011, "Something went wrong on our side; come back"))
     finally:
         connection.end()
 

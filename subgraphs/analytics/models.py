@@ -42,3 +42,14 @@ class NotificationEvent(Base):
     captured_at: Mapped[datetime]
     visitor_id: Mapped[str | None]
     page: Mapped[str | None]
+
+
+class Counter(Base):
+    """How often something happened to a site's claims; as exact as the ledger."""
+
+    __tablename__ = "counters"
+
+    site_id: Mapped[UUID] = mapped_column(primary_key=True)
+    metric: Mapped[str] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID]
+    value: Mapped[int]

@@ -42,3 +42,17 @@ class InboxItem(Base):
     error: Mapped[str | None]
     received_at: Mapped[datetime] = mapped_column(server_default=func.now())
     processed_at: Mapped[datetime | None]
+
+
+class Delivery(Base):
+    """A webhook as the merchant sees it: the same rows, without the body."""
+
+    __table__ = InboxItem.__table__
+    __mapper_args__ = {"exclude_properties": ["body"]}
+
+    id: Mapped[UUID]
+    integration_id: Mapped[UUID]
+    topic: Mapped[str]
+    status: Mapped[str]
+    error: Mapped[str | None]
+    received_at: Mapped[datetime]

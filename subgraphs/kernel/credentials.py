@@ -82,6 +82,14 @@ def remember_ended_session(
     )
 
 
+async def site_of_key(session: AsyncSession, *, key: str) -> UUID | None:
+    """The site a key opens, as far as the viewer may see it."""
+    statement = select(Credential.site_id).where(
+        Credential.hash == digest(key), Credential.kind == CredentialKind.SITE_KEY
+    )
+    return await session.scalar(statement)
+
+
 class SiteKeys:
     """Site keys as a door sees them, with a small cache that also remembers misses."""
 

@@ -1,12 +1,15 @@
 """The one envelope of everything that travels on the event stream."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 
 EVENTS_TOPIC = "events"
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time with an offset; one without is refused when the envelope is read."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -20,8 +23,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     site_id: UUID
     account_id: UUID
     type: str
-    occurred_at: datetime
-    captured_at: datetime
+    occurred_at: Moment
+    captured_at: Moment
     source: str
     visitor_id: str | None = None
     payload: dict[str, Any] = {}

@@ -4,7 +4,9 @@ A crash between commit and send loses nothing: the sender finds the row later. A
 and delete sends twice: tasks are safe to run twice.
 """
 
+import asyncio
 import logging
+import time
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -24,6 +26,9 @@ log = logging.getLogger(__name__)
 
 SEND_OUTBOX = "outbox.send"
 """The task that empties the outbox."""
+
+NUDGE_EVERY = 0.05
+"""Seconds between two nudges of a process; the stream worker gathers for as long anyway."""
 
 
 class OutboxJob(Base):
@@ -55,3 +60,31 @@ async def nudge(sender: Celery) -> None:
         await to_thread.run_sync(lambda: sender.send_task(SEND_OUTBOX, retry=False))
     except Exception as error:  # the outbox row is safe: whatever the broker says can wait
         log.warning("could not wake the outbox sender: %s", error)
+
+
+class Nudger:
+    """The nudges of one process: the first goes at once, a burst of them becomes a few.
+
+    A nudge costs as much as the job it follows, and takes its thread's turns from the event loop.
+    """
+
+    def __init__(self) -> None:
+        self._sender = producer()
+        self._wanted = False
+        self._busy = False
+        self._next = 0.0
+
+    async def nudge(self) -> None:
+        """Have the outbox emptied after this moment."""
+        self._wanted = True
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._wanted:
+                await asyncio.sleep(self._next - time.monotonic())
+                self._wanted = False
+                await nudge(self._sender)
+                self._next = time.monotonic() + NUDGE_EVERY
+        finally:
+            self._busy = False

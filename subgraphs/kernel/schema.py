@@ -1,5 +1,6 @@
 """How every subgraph's schema is built: caches on, limits on, errors coded."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from graphql import GraphQLError
@@ -37,12 +38,21 @@ class SubgraphSchema(Schema):
 
 
 def build_schema(
-    *, query: type, mutation: type | None = None, subscription: type | None = None
+    *,
+    query: type | None = None,
+    mutation: type | None = None,
+    subscription: type | None = None,
+    types: Sequence[type] = (),
 ) -> SubgraphSchema:
-    """The schema of a subgraph, from its root types."""
+    """The schema of a subgraph, from its root types.
+
+    Args:
+        types: entities that no root type leads to, as where a subgraph only adds to another's.
+    """
     options: dict[str, Any] = {"query": query, "mutation": mutation, "subscription": subscription}
     return SubgraphSchema(
         **options,
+        types=types,
         extensions=[
             lambda: ParserCache(maxsize=_CACHED_DOCUMENTS),
             lambda: ValidationCache(maxsize=_CACHED_DOCUMENTS),

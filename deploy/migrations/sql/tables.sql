@@ -155,6 +155,16 @@ CREATE INDEX notification_events_site_id_created_at_idx
     ON notification_events (site_id, created_at DESC);
 CREATE INDEX notification_events_claim_id_idx ON notification_events (claim_id);
 
+-- How often each thing happened to a site's claims: written in the transaction that writes the
+-- ledger, so that a repeated batch adds nothing. Redis shows a copy of it.
+CREATE TABLE counters (
+    site_id    uuid NOT NULL,
+    account_id uuid NOT NULL,
+    metric     text NOT NULL,
+    value      bigint NOT NULL,
+    PRIMARY KEY (site_id, metric)
+);
+
 -- integrations
 CREATE TABLE integrations (
     id            uuid PRIMARY KEY,
@@ -183,6 +193,8 @@ CREATE TABLE inbox (
     UNIQUE (integration_id, delivery_id)
 );
 CREATE INDEX inbox_integration_id_id_idx ON inbox (integration_id, id DESC);
+-- What waits to be processed: a handful of rows, looked for every few seconds.
+CREATE INDEX inbox_received_at_idx ON inbox (received_at) WHERE status = 'RECEIVED';
 
 -- billing
 CREATE TABLE plans (

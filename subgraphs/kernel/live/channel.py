@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -97,7 +97,7 @@ async def publish_all(messages: Sequence[tuple[str, UUID, dict[str, Any]]]) -> l
     return [reply.decode() for reply in replies[: len(messages)]]
 
 
-async def follow(channel: str, after: str | None = None) -> AsyncIterator[Entry]:
+async def follow(channel: str, after: str | None = None) -> AsyncGenerator[Entry, None]:
     """The channel's entries after a cursor, or from now on; it never ends by itself.
 
     Outlives breaks of the connection and restarts of Redis.

@@ -1,0 +1,37 @@
+"""When a process is ready: questions that are asked until the answer is yes."""
+
+import httpx
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from deploy.local.process import Readiness
+
+_ANSWER_SECONDS = 2.0
+
+
+def http(url: str) -> Readiness:
+    """Ready when the address answers 200."""
+
+    async def ready() -> bool:
+        try:
+            async with httpx.AsyncClient(timeout=_ANSWER_SECONDS, trust_env=False) as client:
+                return (await client.get(url)).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    return ready
+
+
+def redis(url: str) -> Readiness:
+    """Ready when the server answers PING; while it loads its file it does not."""
+
+    async def ready() -> bool:
+        client = Redis.from_url(url, socket_timeout=_ANSWER_SECONDS)
+        try:
+            return bool(await client.ping())
+        except (RedisError, OSError):
+            return False
+        finally:
+            await client.aclose()
+
+    return ready

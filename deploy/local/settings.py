@@ -1,0 +1,138 @@
+"""What each process is told: its addresses, and of the secrets those alone that it needs."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from deploy.local import postgres, valkey
+from deploy.local.problems import Problem
+from deploy.local.secrets import Secrets
+
+SUBGRAPHS = ("users", "sites", "notifications", "analytics", "integrations", "billing")
+
+_INHERITED = (
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LOG_LEVEL",
+    "PATH",
+    "TMPDIR",
+    "USER",
+)
+"""What every process is told of ours; all else stays here."""
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Addresses of the stores; those set in the environment replace ours."""
+
+    owner_database_url: str
+    redis_url: str
+    clickhouse_url: str
+    replaced: frozenset[str]
+
+    @classmethod
+    def choose(cls, ports: Mapping[str, int], secrets: Secrets) -> "Stores":
+        given = {
+            name: os.environ[variable]
+            for name, variable in (
+                ("postgres", "DATABASE_URL"),
+                ("valkey", "REDIS_URL"),
+                ("clickhouse", "CLICKHOUSE_URL"),
+            )
+            if os.environ.get(variable)
+        }
+        database = given.get("postgres") or postgres.owner_url(ports["postgres"], secrets)
+        if not urlsplit(database).hostname:
+            raise Problem("DATABASE_URL must look like postgresql://owner:password@host/database.")
+        return cls(
+            owner_database_url=database,
+            redis_url=given.get("valkey") or valkey.redis_url(ports["valkey"]),
+            clickhouse_url=given.get("clickhouse") or f"http://127.0.0.1:{ports['clickhouse']}/",
+            replaced=frozenset(given),
+        )
+
+    def database_url(self, role: str, password: str) -> str:
+        """The same database for another role."""
+        parts = urlsplit(self.owner_database_url)
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit(parts._replace(netloc=f"{quote(role)}:{quote(password)}@{host}"))
+
+
+def all_settings(
+    stores: Stores, secrets: Secrets, ports: Mapping[str, int], *, public_url: str, split: bool
+) -> dict[str, str]:
+    """Every setting there is, by the name `kernel/config.py` reads."""
+    subgraph_urls = {
+        f"{name.upper()}_URL": f"http://127.0.0.1:{ports[name if split else 'subgraphs']}"
+        f"/{name}/graphql"
+        for name in SUBGRAPHS
+    }
+    return {
+        "PUBLIC_URL": public_url,
+        "DATABASE_URL": stores.database_url("proofgraph_app", secrets.app_db_password),
+        "WORKER_DATABASE_URL": stores.database_url("proofgraph_worker", secrets.worker_db_password),
+        "OWNER_DATABASE_URL": stores.owner_database_url,
+        "APP_DB_PASSWORD": secrets.app_db_password,
+        "WORKER_DB_PASSWORD": secrets.worker_db_password,
+        "REDIS_URL": stores.redis_url,
+        "CLICKHOUSE_URL": stores.clickhouse_url,
+        "VIEWER_SIGNING_KEY": secrets.viewer_signing_key,
+        "VIEWER_VERIFY_KEY": secrets.viewer_verify_key,
+        "SESSION_SIGNING_KEY": secrets.session_signing_key,
+        "SESSION_VERIFY_KEY": secrets.session_verify_key,
+        "PII_KEY": secrets.pii_key,
+        "SECRETS_KEY": secrets.secrets_key,
+        "ALLOW_LOOPBACK_ORIGINS": "1",
+        "AUTHZ_URL": f"http://127.0.0.1:{ports['authz']}",
+        "ROUTER_URL": f"http://127.0.0.1:{ports['router']}/",
+        **subgraph_urls,
+    }
+
+
+_OF_EVERY_SUBGRAPH = {"DATABASE_URL", "REDIS_URL", "VIEWER_VERIFY_KEY", "PUBLIC_URL"}
+_OF_ONE_SUBGRAPH = {
+    "users": {"SESSION_SIGNING_KEY", "SESSION_VERIFY_KEY", "PII_KEY"},
+    "sites": set[str](),
+    "notifications": set[str](),
+    "analytics": {"CLICKHOUSE_URL"},
+    "integrations": {"SECRETS_KEY"},
+    "billing": set[str](),
+}
+_URLS_OF_SUBGRAPHS = {f"{name.upper()}_URL" for name in SUBGRAPHS}
+
+NEEDED: dict[str, set[str]] = {
+    "migrate": {"OWNER_DATABASE_URL", "APP_DB_PASSWORD", "WORKER_DB_PASSWORD", "CLICKHOUSE_URL"},
+    "authz": {
+        "WORKER_DATABASE_URL",
+        "REDIS_URL",
+        "VIEWER_SIGNING_KEY",
+        "VIEWER_VERIFY_KEY",
+        "SESSION_VERIFY_KEY",
+        "ALLOW_LOOPBACK_ORIGINS",
+    },
+    "subgraphs": _OF_EVERY_SUBGRAPH.union(*_OF_ONE_SUBGRAPH.values()),
+    **{name: _OF_EVERY_SUBGRAPH | _OF_ONE_SUBGRAPH[name] for name in SUBGRAPHS},
+    "router": _URLS_OF_SUBGRAPHS,
+    "gateway": _URLS_OF_SUBGRAPHS,
+    "live": {"AUTHZ_URL", "ROUTER_URL", "VIEWER_VERIFY_KEY"} | _URLS_OF_SUBGRAPHS,
+    "inbox": {"WORKER_DATABASE_URL", "REDIS_URL", "SECRETS_KEY", "PUBLIC_URL"},
+    "ingest": {"WORKER_DATABASE_URL", "REDIS_URL", "ALLOW_LOOPBACK_ORIGINS"},
+    "pages": {"PUBLIC_URL"},
+    "stream-worker": {"WORKER_DATABASE_URL", "REDIS_URL", "CLICKHOUSE_URL"},
+    "celery": {"WORKER_DATABASE_URL", "REDIS_URL", "CLICKHOUSE_URL"},
+    "beat": {"REDIS_URL"},
+}
+
+
+def environment_of(name: str, settings: Mapping[str, str]) -> dict[str, str]:
+    """What a process is told."""
+    needed = NEEDED[name]
+    return {key: value for key, value in settings.items() if key in needed}
+
+
+def inherited() -> dict[str, str]:
+    """What every process is told, whatever it is."""
+    kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    return {"PATH": os.defpath, **kept, "PYTHONUNBUFFERED": "1", "TZ": "UTC"}

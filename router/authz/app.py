@@ -1,0 +1,15 @@
+"""The edge authz as a process, with keys and switches from its settings."""
+
+from router.authz.check import Check, create_app
+from router.authz.signatures import Signatures
+from router.authz.viewers import Viewers
+from subgraphs.kernel.auth import ViewerSigner
+from subgraphs.kernel.config import settings
+from subgraphs.kernel.sessions import session_verifier
+
+app = create_app(
+    Check(
+        Viewers(session_verifier(), allow_loopback=settings().allow_loopback_origins),
+        Signatures(ViewerSigner(settings().viewer_signing_key.get_secret_value())),
+    )
+)

@@ -1,0 +1,90 @@
+"""From a request's credentials to its viewer.
+
+Two statements at most for a user who was not here lately, one for a site key, none for anyone who
+was: what is looked up is good for `CACHE_SECONDS`.
+"""
+
+from starlette.datastructures import Headers
+
+from router.authz.cache import Cache
+from subgraphs.kernel import db
+from subgraphs.kernel.auth import NOBODY, Viewer, ViewerKind
+from subgraphs.kernel.credentials import CACHE_SECONDS, SiteKeys, session_ended
+from subgraphs.kernel.errors import BadUserInput, Forbidden, Unauthenticated
+from subgraphs.kernel.origins import origin_allowed
+from subgraphs.kernel.sessions import SessionClaims, SessionVerifier
+from subgraphs.kernel.tenants import memberships_of
+
+SITE_KEY_HEADER = "x-proofgraph-site-key"
+
+_ENTRIES = 50_000
+
+
+class Viewers:
+    """Knows viewers by their credentials.
+
+    Args:
+        sessions: reads users' tokens.
+        allow_loopback: let pages of this machine use any site's key.
+    """
+
+    def __init__(self, sessions: SessionVerifier, *, allow_loopback: bool) -> None:
+        self._sessions = sessions
+        self._allow_loopback = allow_loopback
+        self._site_keys = SiteKeys()
+        self._users = Cache(_find_user, seconds=CACHE_SECONDS, entries=_ENTRIES)
+
+    async def identify(self, headers: Headers) -> Viewer:
+        """Who sends these headers; nobody, if they show no credential.
+
+        Raises:
+            BadUserInput: more than one credential, so that it is not clear who is asking.
+            Unauthenticated: a credential that is not valid, or no longer.
+            Forbidden: a site key on a page of another site.
+        """
+        shown = [
+            (name, value)
+            for name in ("authorization", SITE_KEY_HEADER)
+            for value in headers.getlist(name)
+            if value
+        ]
+        if not shown:
+            return NOBODY
+        if len(shown) > 1:
+            raise BadUserInput("Send one credential: a session token or a site key.")
+        (name, value), *_ = shown
+        if name == SITE_KEY_HEADER:
+            return await self._site(value, headers.get("origin", ""))
+        return await self._user(value)
+
+    async def _user(self, authorization: str) -> Viewer:
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            raise Unauthenticated("Send the session token as `Authorization: Bearer <token>`.")
+        viewer = await self._users.get(self._sessions.verify(token.strip()))
+        if viewer is None:
+            raise Unauthenticated("This session has ended; log in again.")
+        return viewer
+
+    async def _site(self, key: str, origin: str) -> Viewer:
+        site = await self._site_keys.find(key)
+        if site is None:
+            raise Unauthenticated("This site key is not known.")
+        if not origin_allowed(origin, site.domain, allow_loopback=self._allow_loopback):
+            raise Forbidden("This site key belongs to another origin.")
+        return Viewer(ViewerKind.SITE, site.site_id, (site.account_id,))
+
+
+async def _find_user(claims: SessionClaims) -> Viewer | None:
+    """The user of a session, None once it has ended."""
+    if await session_ended(claims.session_id):
+        return None
+    async with db.service_transaction() as session:
+        memberships = await memberships_of(session, user_id=claims.user_id)
+    return Viewer(
+        ViewerKind.USER,
+        claims.user_id,
+        memberships.account_ids,
+        memberships.read_only_ids,
+        claims.session_id,
+    )

@@ -1,0 +1,91 @@
+"""A batch of events on its way through the pipeline, and what has become of each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from subgraphs.analytics.ledger import Happening
+from subgraphs.kernel.events import Event
+from subgraphs.kernel.streams import Entry
+
+ORDER_CREATED = "order.created"
+
+CLAIM_EVENTS = {
+    "claim.shown": "shown",
+    "claim.clicked": "clicked",
+    "claim.dismissed": "dismissed",
+}
+
+
+class Drop(StrEnum):
+    """Why an event has no effect."""
+
+    UNDECODABLE = "undecodable"
+    UNKNOWN_TYPE = "unknown_type"
+    IMPLAUSIBLE_TIME = "implausible_time"
+    UNKNOWN_CLAIM = "unknown_claim"
+
+
+class Claim(NamedTuple):
+    """A claim as far as the ledger goes, and the message that shows it."""
+
+    id: UUID
+    account_id: UUID
+    site_id: UUID
+    notification_id: UUID
+    text: str
+    published_at: datetime
+    message: dict[str, Any]
+
+
+@dataclass
+class Item:
+    """One entry on its way."""
+
+    entry: Entry
+    event: Event | None = None
+    drop: Drop | None = None
+
+
+@dataclass
+class Batch:
+    """Entries that travel together, in the order of the stream, and what is known of them."""
+
+    items: list[Item]
+    made: list[Claim] = field(default_factory=list)
+    """The claims these events made, in the events' order."""
+    mentioned: dict[UUID, Claim] = field(default_factory=dict)
+    """The claims that claim events speak of."""
+    happenings: list[Happening] = field(default_factory=list)
+    cursors: dict[UUID, str] = field(default_factory=dict)
+    """The made claims' places in the live channel."""
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry]) -> "Batch":
+        return cls([Item(entry) for entry in entries])
+
+    @property
+    def events(self) -> list[Event]:
+        """Those that were not dropped."""
+        return [item.event for item in self.items if item.event and not item.drop]
+
+    @property
+    def source_events(self) -> list[Event]:
+        return [event for event in self.events if event.type not in CLAIM_EVENTS]
+
+    @property
+    def claim_ids(self) -> set[UUID]:
+        """The claims that claim events speak of, whether there are such or not."""
+        ids = (claim_id_of(event) for event in self.events if event.type in CLAIM_EVENTS)
+        return {id_ for id_ in ids if id_}
+
+
+def claim_id_of(event: Event) -> UUID | None:
+    """The claim an event speaks of, if it says so in a way that can be read."""
+    try:
+        return UUID(event.payload["claimId"])
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return None

@@ -1,0 +1,173 @@
+"""The way of a batch of events into the stores, as named steps.
+
+A step may drop an event, with a reason that is counted. Every step may run twice with the effect of
+once: ids decide, in each store by its own means. The steps that need claims are put in between by
+the worker that runs the pipeline (`workers/ingest.py`).
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from subgraphs.analytics import counters, ledger, store
+from subgraphs.analytics.batch import CLAIM_EVENTS, ORDER_CREATED, Batch, Claim, Drop, claim_id_of
+from subgraphs.analytics.ledger import Happening
+from subgraphs.kernel import db, events, live, redis
+from subgraphs.kernel.events import Event
+from subgraphs.kernel.ids import derived_id, moment_of
+
+MAX_AGE = timedelta(days=5 * 365)
+"""Older facts are mistakes; a batch of them would also meet ClickHouse's 100 partitions."""
+
+MAX_AHEAD = timedelta(hours=1)
+"""How far a shop's clock may be before ours."""
+
+
+def decode(batch: Batch) -> None:
+    """Read the envelopes."""
+    for item in batch.items:
+        try:
+            item.event = events.decode(item.entry.body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            item.drop = Drop.UNDECODABLE
+            continue
+        # PostgreSQL's text cannot hold a NUL, nor can its JSON.
+        if b"\\u0000" in item.entry.body:
+            item.drop = Drop.UNDECODABLE
+        elif item.event.type.startswith("claim.") and item.event.type not in CLAIM_EVENTS:
+            item.drop = Drop.UNKNOWN_TYPE
+        elif not -MAX_AHEAD < item.event.captured_at - item.event.occurred_at < MAX_AGE:
+            item.drop = Drop.IMPLAUSIBLE_TIME
+
+
+async def write_events(session: AsyncSession, batch: Batch) -> None:
+    """The facts from outside, into the ledger."""
+    await ledger.add_events(session, batch.source_events)
+
+
+async def write_happenings(session: AsyncSession, batch: Batch) -> None:
+    """What happened to claims, into the ledger, and counted there."""
+    batch.happenings = [_published(claim) for claim in batch.made]
+    for item in batch.items:
+        if not item.event or item.drop or item.event.type not in CLAIM_EVENTS:
+            continue
+        claim_id = claim_id_of(item.event)
+        claim = batch.mentioned.get(claim_id) if claim_id else None
+        if claim is None or claim.site_id != item.event.site_id:
+            item.drop = Drop.UNKNOWN_CLAIM
+        else:
+            batch.happenings.append(_happened(item.event, claim))
+    await ledger.add_happenings(session, batch.happenings)
+
+
+async def write_raw_events(batch: Batch) -> None:
+    """All that counts, into ClickHouse."""
+    orders = (event for event in batch.source_events if event.type == ORDER_CREATED)
+    rows = [
+        store.RawEvent(
+            order.site_id, "orders", order.occurred_at, order.id, None, None, order.captured_at
+        )
+        for order in orders
+    ]
+    rows += [
+        store.RawEvent(
+            it.site_id,
+            it.event_type,
+            it.created_at,
+            it.id,
+            it.notification_id,
+            it.claim_id,
+            it.captured_at,
+        )
+        for it in batch.happenings
+    ]
+    await store.add(rows)
+
+
+async def show_counters(batch: Batch) -> None:
+    """The ledger's counters, into Redis."""
+    site_ids = {happening.site_id for happening in batch.happenings}
+    if not site_ids:
+        return
+    async with db.service_transaction() as session:
+        counted = await ledger.counters(session, site_ids)
+    await counters.show(redis.client(), counted)
+
+
+async def publish_claims(batch: Batch) -> None:
+    """The claims, to their sites' visitors."""
+    published = [(live.claims_of(claim.site_id), claim.id, claim.message) for claim in batch.made]
+    cursors = await live.publish_all(published)
+    batch.cursors = dict(zip((claim.id for claim in batch.made), cursors, strict=True))
+
+
+async def tell_dashboards(batch: Batch) -> None:
+    """What happened, to the dashboards that follow a site."""
+    await live.publish_all([*_order_activity(batch), *_claim_activity(batch)])
+
+
+def _published(claim: Claim) -> Happening:
+    return Happening(
+        id=derived_id(moment_of(claim.id), claim.id, "published"),
+        created_at=claim.published_at,
+        account_id=claim.account_id,
+        site_id=claim.site_id,
+        notification_id=claim.notification_id,
+        claim_id=claim.id,
+        event_type="published",
+        captured_at=claim.published_at,
+    )
+
+
+def _happened(event: Event, claim: Claim) -> Happening:
+    page = event.payload.get("page")
+    return Happening(
+        id=event.id,
+        created_at=event.occurred_at,
+        account_id=claim.account_id,
+        site_id=claim.site_id,
+        notification_id=claim.notification_id,
+        claim_id=claim.id,
+        event_type=CLAIM_EVENTS[event.type],
+        captured_at=event.captured_at,
+        visitor_id=event.visitor_id,
+        page=page if isinstance(page, str) else None,
+    )
+
+
+Activity = tuple[str, UUID, dict[str, Any]]
+
+
+def _order_activity(batch: Batch) -> Iterable[Activity]:
+    for event in batch.source_events:
+        if event.type == ORDER_CREATED:
+            yield _activity(event.site_id, event.id, event.type, event.occurred_at)
+
+
+def _claim_activity(batch: Batch) -> Iterable[Activity]:
+    texts = {claim.id: claim.text for claim in [*batch.made, *batch.mentioned.values()]}
+    for it in batch.happenings:
+        text = texts[it.claim_id]
+        kind = f"claim.{it.event_type}"
+        yield _activity(it.site_id, it.id, kind, it.created_at, str(it.claim_id), text)
+
+
+def _activity(
+    site_id: UUID,
+    id_: UUID,
+    type_: str,
+    occurred_at: datetime,
+    claim_id: str | None = None,
+    text: str | None = None,
+) -> Activity:
+    data = {
+        "type": type_,
+        "occurredAt": occurred_at.isoformat(),
+        "claimId": claim_id,
+        "text": text,
+    }
+    return live.activity_of(site_id), id_, data

@@ -1,0 +1,24 @@
+"""Subscription of analytics: permission, service, type."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import strawberry
+
+from subgraphs.analytics import activity
+from subgraphs.analytics.types import SiteActivity
+from subgraphs.kernel import db
+from subgraphs.kernel.context import Info
+from subgraphs.kernel.graph import to_uuid
+from subgraphs.kernel.tenants import account_of
+
+
+async def site_activity(
+    info: Info, site_id: strawberry.ID, after: str | None = None
+) -> AsyncIterator[SiteActivity]:
+    site = to_uuid(site_id)
+    async with db.reading(info.context.viewer) as session:
+        await account_of(session, site_id=site)
+    async with aclosing(activity.of_site(site, after)) as lists:
+        async for entries in lists:
+            yield SiteActivity.of(entries)

@@ -1,0 +1,28 @@
+"""Loaders of plans and subscriptions."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from subgraphs.billing import service
+from subgraphs.billing.models import Plan, SiteSubscription
+from subgraphs.kernel.loading import Loader
+
+
+class PlanById(Loader[str, Plan]):
+    """Plans by id; a subscription's plan is always there."""
+
+    async def load_all(self, session: AsyncSession, keys: Sequence[str]) -> list[Plan]:
+        found = await service.plans_by_id(session, keys)
+        return [found[key] for key in keys]
+
+
+class SubscriptionOfSite(Loader[UUID, SiteSubscription | None]):
+    """Sites' subscriptions; None where a site has chosen no plan."""
+
+    async def load_all(
+        self, session: AsyncSession, keys: Sequence[UUID]
+    ) -> list[SiteSubscription | None]:
+        found = await service.of_sites(session, keys)
+        return [found.get(key) for key in keys]

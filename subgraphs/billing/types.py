@@ -1,0 +1,84 @@
+"""What the graph shows of plans and subscriptions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Self
+
+import strawberry
+
+from subgraphs.billing import models
+from subgraphs.billing.loaders import PlanById, SubscriptionOfSite
+from subgraphs.billing.service import FREE_PLAN
+from subgraphs.kernel.context import Info
+from subgraphs.kernel.graph import to_uuid
+from subgraphs.kernel.permissions import IsUser
+
+
+@strawberry.type
+class Money:
+    """An amount in the smallest units of its currency (ISO 4217)."""
+
+    amount_minor: int
+    currency: str
+
+
+@strawberry.type
+class Plan:
+    """What may be bought."""
+
+    id: strawberry.ID
+    name: str
+    monthly_price: Money
+    monthly_events: int
+
+    @classmethod
+    def of(cls, row: models.Plan) -> Self:
+        return cls(
+            id=strawberry.ID(row.id),
+            name=row.name,
+            monthly_price=Money(amount_minor=row.monthly_price_minor, currency=row.currency),
+            monthly_events=row.monthly_events,
+        )
+
+
+@strawberry.type
+class SiteSubscription:
+    """The plan a site is on."""
+
+    since: datetime | None = strawberry.field(
+        description="When it was chosen; null on the free plan that every site begins with."
+    )
+    plan_id: strawberry.Private[str]
+
+    @strawberry.field
+    async def plan(self, info: Info) -> Plan:
+        return Plan.of(await info.context.loader(PlanById).load(self.plan_id))
+
+    @classmethod
+    def of(cls, row: models.SiteSubscription | None) -> Self:
+        if row is None:
+            return cls(since=None, plan_id=FREE_PLAN)
+        return cls(since=row.since, plan_id=row.plan_id)
+
+
+@strawberry.federation.type(keys=["id"])
+class Site:
+    """A shop, as far as its plan goes."""
+
+    id: strawberry.ID
+
+    @strawberry.field(permission_classes=[IsUser])
+    async def subscription(self, info: Info) -> SiteSubscription:
+        row = await info.context.loader(SubscriptionOfSite).load(to_uuid(self.id))
+        return SiteSubscription.of(row)
+
+    @classmethod
+    def resolve_reference(cls, id: strawberry.ID) -> Self:
+        return cls(id=id)
+
+
+@strawberry.input
+class ChangePlanInput:
+    site_id: strawberry.ID
+    plan_id: strawberry.ID

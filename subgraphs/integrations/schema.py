@@ -1,0 +1,28 @@
+"""The integrations subgraph: a table of contents."""
+
+import strawberry
+
+from subgraphs.integrations import resolvers
+from subgraphs.kernel.permissions import IsUser
+from subgraphs.kernel.schema import build_schema
+
+
+@strawberry.type
+class Query:
+    integration = strawberry.field(
+        resolver=resolvers.integration,
+        permission_classes=[IsUser],
+        description="One integration of the viewer's.",
+    )
+
+
+@strawberry.type
+class Mutation:
+    connect_shopify = strawberry.mutation(
+        resolver=resolvers.connect_shopify,
+        permission_classes=[IsUser],
+        description="Connect a Shopify shop; the answer carries its webhook address and secret.",
+    )
+
+
+schema = build_schema(query=Query, mutation=Mutation)

@@ -1,0 +1,159 @@
+"""Shopify's webhooks: `orders/create` becomes `order.created`, other topics nothing.
+
+Of a buyer only what visitors may see goes on: a first name and a place. Surnames, addresses, e-mail
+and telephone numbers stay in the inbox, also where a buyer typed them into the wrong field.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any
+
+import msgspec
+
+from subgraphs.integrations.models import InboxItem
+from subgraphs.integrations.sources import Unreadable
+from subgraphs.integrations.sources.money import minor_units
+from subgraphs.kernel.events import Event
+from subgraphs.kernel.ids import derived_id
+from subgraphs.kernel.text import one_line
+
+ORDER_CREATED = "orders/create"
+
+NO_SALE = frozenset({"voided", "expired", "refunded"})
+"""Financial states in which nobody bought anything: a claim of it would be untrue. So would be one
+of a cancelled order, or of the shop's own test orders."""
+
+MAX_AGE = timedelta(days=5 * 365)
+MAX_AHEAD = timedelta(hours=1)
+"""An order from outside this span, seen from when it reached us, has a wrong date."""
+
+_MAX_NAME = 40
+_MAX_PLACE = 60
+_MAX_PRODUCT = 120
+"""Characters; longer ones would not fit into a claim together."""
+
+_TELLS_TOO_MUCH = re.compile(r"[@\d]")
+"""An e-mail address, a telephone number, a street with its number, a postal code."""
+
+_COUNTRY_CODE = re.compile(r"[A-Z]{2}")
+_CURRENCY = re.compile(r"[A-Z]{3}")
+
+
+class _Customer(msgspec.Struct):
+    first_name: str | None = None
+
+
+class _Address(msgspec.Struct):
+    first_name: str | None = None
+    city: str | None = None
+    country: str | None = None
+    country_code: str | None = None
+
+
+class _LineItem(msgspec.Struct):
+    title: str | None = None
+    quantity: int = 1
+
+
+class _Order(msgspec.Struct):
+    """The fields we read of the some ninety that are documented."""
+
+    id: int | Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    created_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    total_price: Decimal
+    currency: str
+    name: str | None = None
+    test: bool | None = None
+    cancelled_at: str | None = None
+    financial_status: str | None = None
+    customer: _Customer | None = None
+    billing_address: _Address | None = None
+    shipping_address: _Address | None = None
+    line_items: list[_LineItem] = []
+
+
+_decoder = msgspec.json.Decoder(_Order)
+
+
+def events_of(item: InboxItem) -> list[Event]:
+    """The source events in a webhook; none where there is nothing to tell.
+
+    Raises:
+        Unreadable: it is not what Shopify documents for its topic.
+    """
+    if item.topic != ORDER_CREATED:
+        return []
+    try:
+        order = _decoder.decode(item.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Unreadable(f"The order cannot be read: {error}.") from error
+    if order.test or order.cancelled_at or order.financial_status in NO_SALE:
+        return []
+    return [_order_created(order, item)]
+
+
+def _order_created(order: _Order, item: InboxItem) -> Event:
+    if not -MAX_AHEAD < item.received_at - order.created_at < MAX_AGE:
+        raise Unreadable("The order's `created_at` is not a date it can have been placed at.")
+    occurred_at = order.created_at.astimezone(UTC)
+    order_id = str(order.id)
+    return Event(
+        id=derived_id(occurred_at, item.integration_id, "order.created", order_id),
+        site_id=item.site_id,
+        account_id=item.account_id,
+        type="order.created",
+        occurred_at=occurred_at,
+        captured_at=item.received_at,
+        source="shopify",
+        payload={
+            "orderId": order_id,
+            "orderName": one_line(order.name or order_id, max_length=_MAX_NAME),
+            **_buyer(order),
+            **_bought(order),
+        },
+    )
+
+
+def _buyer(order: _Order) -> dict[str, str | None]:
+    billing, shipping = order.billing_address, order.shipping_address
+    name = (order.customer and order.customer.first_name) or (billing and billing.first_name)
+    # A parcel to somebody else is a present: where it goes is not where the buyer is.
+    is_own = shipping is not None and name in (None, "", shipping.first_name)
+    home = billing or (shipping if is_own else None) or _Address()
+    code = home.country_code or ""
+    return {
+        "firstName": _first_name(name or home.first_name),
+        "city": _public(home.city, _MAX_PLACE),
+        "country": code if _COUNTRY_CODE.fullmatch(code) else None,
+        "countryName": _public(home.country, _MAX_PLACE),
+    }
+
+
+def _bought(order: _Order) -> dict[str, Any]:
+    if not order.line_items:
+        raise Unreadable("The order has no line items.")
+    item = order.line_items[0]
+    product = one_line(item.title or "", max_length=_MAX_PRODUCT)
+    if not product or item.quantity < 1:
+        raise Unreadable("The order's first line item has no title or no quantity.")
+    if not _CURRENCY.fullmatch(order.currency):
+        raise Unreadable("The order's `currency` is not an ISO 4217 code.")
+    total = minor_units(order.total_price, order.currency)
+    return {
+        "product": product,
+        "quantity": item.quantity,
+        "total": {"amountMinor": total, "currency": order.currency},
+    }
+
+
+def _first_name(text: str | None) -> str | None:
+    """The first word: some buyers type their whole name into the field."""
+    name = _public(text, _MAX_NAME)
+    return name.split()[0] if name else None
+
+
+def _public(text: str | None, max_length: int) -> str | None:
+    """What a visitor may see of a field that buyers fill in, or None."""
+    line = one_line(text or "", max_length=max_length)
+    return None if _TELLS_TOO_MUCH.search(line) else line or None

@@ -1,0 +1,72 @@
+"""Whose fault an error is: a store that is away or unwell, or the data that was given to it.
+
+The first passes, so the work is done again until it succeeds. The second stays, so the data is put
+aside. An error nobody foresaw counts as the data's: it must not hold up what comes behind.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import asyncpg
+from clickhouse_connect.driver import exceptions as clickhouse
+from redis.exceptions import RedisError
+from sqlalchemy import exc as sqlalchemy
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 5.0
+"""Seconds between tries; the longest is what a store's return costs at worst."""
+
+_STORES = (
+    OSError,  # TimeoutError and ConnectionError are among these
+    RedisError,
+    sqlalchemy.SQLAlchemyError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    clickhouse.Error,
+)
+
+_DATA_STATES = ("21", "22", "23", "54")
+"""SQLSTATE classes: cardinality violation, data exception, integrity constraint violation, limit
+exceeded (as by a value too long for its index)."""
+
+
+def is_store_fault(error: BaseException) -> bool:
+    """Whether the same work may succeed later."""
+    if isinstance(error, clickhouse.DataError):
+        return False
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ValueError):  # asyncpg: a value that does not fit its type
+            return False
+        if str(getattr(cause, "sqlstate", None) or "").startswith(_DATA_STATES):
+            return False
+        cause = getattr(cause, "orig", None) or cause.__cause__
+    return isinstance(error, _STORES)
+
+
+async def patiently(what: str, work: Callable[[], Awaitable[T]]) -> T:
+    """Do the work, again and again while a store's fault is in the way.
+
+    Args:
+        what: names the work in the log.
+    """
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            return await work()
+        except Exception as error:
+            if not is_store_fault(error):
+                raise
+            log.warning("%s: %s; again in %.1f s", what, _brief(error), pause)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _brief(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"

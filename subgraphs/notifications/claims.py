@@ -1,0 +1,203 @@
+"""The claims: what the stream worker makes of events, and what of them the graph shows."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from sqlalchemy import Uuid, any_, literal, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from subgraphs.kernel import paging
+from subgraphs.kernel.events import Event
+from subgraphs.kernel.ids import derived_id, moment_of
+from subgraphs.kernel.text import can_be_stored
+from subgraphs.notifications import rendering
+from subgraphs.notifications.models import Claim, Notification, Template
+
+MAX_URL = 2_000
+"""Characters; beyond it browsers and proxies begin to refuse."""
+
+_MADE_OF = {"RECENT_ORDER": "order.created"}
+"""The event each type of notification tells of."""
+
+
+async def claims_of(
+    session: AsyncSession, notification_ids: Collection[UUID], asked: paging.Window
+) -> Mapping[UUID, paging.Page[Claim]]:
+    """A page of each notification's published claims, in one statement."""
+    return await paging.pages_by_parent(
+        session, Claim, Claim.notification_id, notification_ids, asked, Claim.cursor.is_not(None)
+    )
+
+
+async def claims_by_id(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, Claim]:
+    """These claims, published or not; those there are none of are absent."""
+    if not ids:
+        return {}
+    # One array instead of a parameter each: a batch may have more than PostgreSQL takes.
+    statement = select(Claim).where(Claim.id == any_(literal(list(ids), ARRAY(Uuid))))
+    rows = await session.scalars(statement)
+    return {row.id: row for row in rows}
+
+
+class _Match(NamedTuple):
+    """An event and a notification that tells of such events."""
+
+    event: Event
+    notification: Notification
+    body: str
+
+    @property
+    def claim_id(self) -> UUID:
+        return derived_id(moment_of(self.event.id), self.notification.id, self.event.id)
+
+
+async def claims_for(session: AsyncSession, events: Sequence[Event]) -> list[Claim]:
+    """What the sites' active notifications say about these events, in the events' order.
+
+    Nothing is written. A repeated event makes the same claim again: its id is derived. That holds
+    also where the notification was paused in between and the claim is already stored.
+    """
+    told = [event for event in events if event.type in _MADE_OF.values()]
+    matches = await _matches(session, told) if told else []
+    late = [match.claim_id for match in matches if match.notification.status != "ACTIVE"]
+    stored = await claims_by_id(session, late)
+    claims = [
+        _claim(match)
+        for match in matches
+        if match.notification.status == "ACTIVE" or match.claim_id in stored
+    ]
+    return [claim for claim in claims if claim]
+
+
+async def _matches(session: AsyncSession, events: Sequence[Event]) -> list[_Match]:
+    statement = (
+        select(Notification, Template.body)
+        .join(Template, Template.id == Notification.template_id)
+        .where(
+            Notification.site_id.in_({event.site_id for event in events}),
+            Notification.status != "DRAFT",
+        )
+        .order_by(Notification.id)
+    )
+    of_site: defaultdict[UUID, list[tuple[Notification, str]]] = defaultdict(list)
+    for notification, body in await session.execute(statement):
+        of_site[notification.site_id].append((notification, body))
+    return [
+        _Match(event, notification, body)
+        for event in events
+        for notification, body in of_site[event.site_id]
+        if _MADE_OF[notification.type] == event.type
+    ]
+
+
+_SAVE = text("""
+    INSERT INTO claims (id, account_id, site_id, notification_id, source_event_ids, text, url,
+                        occurred_at, published_at)
+    SELECT id, account_id, site_id, notification_id, CAST(source_event_ids AS uuid[]), text, url,
+           occurred_at, published_at
+    FROM unnest(
+        CAST(:id AS uuid[]), CAST(:account_id AS uuid[]), CAST(:site_id AS uuid[]),
+        CAST(:notification_id AS uuid[]), CAST(:source_event_ids AS text[]),
+        CAST(:text AS text[]), CAST(:url AS text[]), CAST(:occurred_at AS timestamptz[]),
+        CAST(:published_at AS timestamptz[])
+    ) AS new (id, account_id, site_id, notification_id, source_event_ids, text, url, occurred_at,
+              published_at)
+    -- A row that is there stays as it is; DO NOTHING would not return it.
+    ON CONFLICT (id) DO UPDATE SET cursor = claims.cursor
+    RETURNING *
+""").columns(*Claim.__table__.columns)
+
+
+async def save_claims(session: AsyncSession, claims: Sequence[Claim]) -> list[Claim]:
+    """Keep what is new, in one statement; answers the stored rows in the order given."""
+    # Sorted: two writers that meet in the same rows wait for each other and never deadlock.
+    rows = [claim for _, claim in sorted({claim.id: claim for claim in claims}.items())]
+    if not rows:
+        return []
+    values: dict[str, list[Any]] = {
+        "id": [row.id for row in rows],
+        "account_id": [row.account_id for row in rows],
+        "site_id": [row.site_id for row in rows],
+        "notification_id": [row.notification_id for row in rows],
+        # An array of arrays would have to be rectangular; a literal each has no such limit.
+        "source_event_ids": [f"{{{','.join(map(str, row.source_event_ids))}}}" for row in rows],
+        "text": [row.text for row in rows],
+        "url": [row.url for row in rows],
+        "occurred_at": [row.occurred_at for row in rows],
+        "published_at": [row.published_at for row in rows],
+    }
+    stored = await session.scalars(select(Claim).from_statement(_SAVE), values)
+    by_id = {row.id: row for row in stored}
+    return [by_id[claim.id] for claim in claims]
+
+
+_SET_CURSORS = text("""
+    UPDATE claims SET cursor = new.cursor
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:cursors AS text[])) AS new (id, cursor)
+    WHERE claims.id = new.id AND claims.cursor IS DISTINCT FROM new.cursor
+""")
+
+
+async def set_cursors(session: AsyncSession, cursors: Mapping[UUID, str]) -> None:
+    """Note the places that claims have in the live channel: with it they are published."""
+    if cursors:
+        values = {"ids": list(cursors), "cursors": list(cursors.values())}
+        await session.execute(_SET_CURSORS, values)
+
+
+def claim_message(claim: Claim) -> dict[str, Any]:
+    """A claim as the live channel carries it; its cursor is its place there."""
+    return {
+        "id": str(claim.id),
+        "text": claim.text,
+        "url": claim.url,
+        "occurredAt": claim.occurred_at.isoformat(),
+        "publishedAt": claim.published_at.isoformat(),
+        "notificationId": str(claim.notification_id),
+        "siteId": str(claim.site_id),
+        "sourceEventIds": [str(id_) for id_ in claim.source_event_ids],
+    }
+
+
+def _claim(match: _Match) -> Claim | None:
+    event, notification, body = match
+    line = rendering.render(body, _facts(event))
+    if line is None:
+        return None
+    return Claim(
+        id=match.claim_id,
+        account_id=notification.account_id,
+        site_id=notification.site_id,
+        notification_id=notification.id,
+        source_event_ids=[event.id],
+        text=line,
+        url=_https(event.payload.get("productUrl")),
+        occurred_at=event.occurred_at,
+        published_at=datetime.now(UTC),
+    )
+
+
+def _facts(order: Event) -> dict[str, object]:
+    return {
+        "first_name": order.payload.get("firstName"),
+        "city": order.payload.get("city"),
+        "country": order.payload.get("countryName"),
+        "product": order.payload.get("product"),
+        "quantity": order.payload.get("quantity"),
+    }
+
+
+def _https(url: object) -> str | None:
+    """An address that a visitor may be sent to, or None."""
+    if not isinstance(url, str) or len(url) > MAX_URL or not can_be_stored(url):
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return url if parts.scheme == "https" and parts.hostname else None

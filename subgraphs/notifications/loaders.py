@@ -1,0 +1,70 @@
+"""Loaders of notifications, their templates and their claims."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from subgraphs.kernel.loading import ChildKey, Loader, by_window
+from subgraphs.kernel.paging import Page
+from subgraphs.notifications import service
+from subgraphs.notifications.models import Claim, Notification, Template
+
+
+class NotificationById(Loader[UUID, Notification | None]):
+    """Notifications by id; None where there is none for the viewer."""
+
+    async def load_all(
+        self, session: AsyncSession, keys: Sequence[UUID]
+    ) -> list[Notification | None]:
+        found = await service.get_many(session, keys)
+        return [found.get(key) for key in keys]
+
+
+class SiteKey(NamedTuple):
+    """A window of one site's notifications, of one status or of all."""
+
+    child: ChildKey
+    status: str | None
+
+
+class NotificationsOfSite(Loader[SiteKey, Page[Notification]]):
+    """Windows of sites' notifications; one statement for each status asked for."""
+
+    async def load_all(
+        self, session: AsyncSession, keys: Sequence[SiteKey]
+    ) -> list[Page[Notification]]:
+        pages: dict[SiteKey, Page[Notification]] = {}
+        for status in {key.status for key in keys}:
+            children = [key.child for key in keys if key.status == status]
+            fetch = partial(service.of_sites, session, status=status)
+            found = await by_window(children, fetch)
+            for child, page in zip(children, found, strict=True):
+                pages[SiteKey(child, status)] = page
+        return [pages[key] for key in keys]
+
+
+class TemplateById(Loader[UUID, Template]):
+    """Templates by id; whoever sees a notification sees its template."""
+
+    async def load_all(self, session: AsyncSession, keys: Sequence[UUID]) -> list[Template]:
+        found = await service.templates(session, keys)
+        return [found[key] for key in keys]
+
+
+class ClaimById(Loader[UUID, Claim | None]):
+    """Published claims by id; None where there is none for the viewer."""
+
+    async def load_all(self, session: AsyncSession, keys: Sequence[UUID]) -> list[Claim | None]:
+        found = await service.claims_by_id(session, keys)
+        published = {key: claim for key, claim in found.items() if claim.cursor}
+        return [published.get(key) for key in keys]
+
+
+class ClaimsOfNotification(Loader[ChildKey, Page[Claim]]):
+    """Windows of notifications' published claims."""
+
+    async def load_all(self, session: AsyncSession, keys: Sequence[ChildKey]) -> list[Page[Claim]]:
+        return await by_window(keys, partial(service.claims_of, session))

@@ -1,0 +1,70 @@
+"""Query, Mutation and Subscription of notifications: permission, service, type."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+
+import strawberry
+
+from subgraphs.kernel import db, live
+from subgraphs.kernel.context import Info
+from subgraphs.kernel.credentials import site_of_key
+from subgraphs.kernel.errors import NotFound
+from subgraphs.kernel.graph import to_uuid
+from subgraphs.kernel.permissions import may_change
+from subgraphs.kernel.tenants import account_of
+from subgraphs.notifications import models, service
+from subgraphs.notifications.types import Claim, CreateNotificationInput, Notification
+
+
+async def notification(info: Info, id: strawberry.ID) -> Notification | None:
+    async with db.reading(info.context.viewer) as session:
+        return Notification.of(await service.get(session, notification_id=to_uuid(id)))
+
+
+async def create_notification(info: Info, input: CreateNotificationInput) -> Notification:
+    viewer = info.context.viewer
+    async with db.transaction(viewer) as session:
+        site_id = to_uuid(input.site_id)
+        account_id = await account_of(session, site_id=site_id)
+        may_change(viewer, account_id)
+        row = await service.create(
+            session,
+            account_id=account_id,
+            site_id=site_id,
+            name=input.name,
+            type_=input.type.value,
+            body=input.template.body if input.template else None,
+            css=input.template.css if input.template else None,
+        )
+        return Notification.of(row)
+
+
+async def activate_notification(info: Info, id: strawberry.ID) -> Notification:
+    return await _changed(info, id, service.activate)
+
+
+async def pause_notification(info: Info, id: strawberry.ID) -> Notification:
+    return await _changed(info, id, service.pause)
+
+
+async def live_notifications(
+    info: Info, site_key: str, after: str | None = None
+) -> AsyncIterator[Claim]:
+    async with db.reading(info.context.viewer) as session:
+        site_id = await site_of_key(session, key=site_key)
+    if site_id is None or site_id != info.context.viewer.id:
+        raise NotFound("There is no site with this key.")
+    async with aclosing(live.follow(live.claims_of(site_id), after)) as entries:
+        async for entry in entries:
+            yield Claim.of_message(entry.cursor, entry.data)
+
+
+async def _changed(
+    info: Info, id: strawberry.ID, change: Callable[[models.Notification], None]
+) -> Notification:
+    viewer = info.context.viewer
+    async with db.transaction(viewer) as session:
+        row = await service.get(session, notification_id=to_uuid(id), lock=True)
+        may_change(viewer, row.account_id)
+        change(row)
+        return Notification.of(row)

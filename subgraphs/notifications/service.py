@@ -1,0 +1,164 @@
+"""The rules of notifications; those of claims are in `claims` and offered here too."""
+
+from collections.abc import Collection, Mapping
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from subgraphs.kernel import paging
+from subgraphs.kernel.errors import BadUserInput, Conflict, NotFound
+from subgraphs.kernel.ids import new_id
+from subgraphs.kernel.text import can_be_stored
+from subgraphs.notifications import rendering
+from subgraphs.notifications.claims import (
+    claim_message,
+    claims_by_id,
+    claims_for,
+    claims_of,
+    save_claims,
+    set_cursors,
+)
+from subgraphs.notifications.models import Notification, Template
+
+__all__ = [
+    "activate",
+    "claim_message",
+    "claims_by_id",
+    "claims_for",
+    "claims_of",
+    "create",
+    "get",
+    "get_many",
+    "of_sites",
+    "pause",
+    "save_claims",
+    "set_cursors",
+    "templates",
+]
+
+MAX_NAME = 200
+MAX_CSS = 10_000
+"""Characters; a toast's whole look takes a tenth."""
+
+CHANNELS = ["STOREFRONT"]
+"""Where notifications are shown; there is one place so far."""
+
+
+async def create(
+    session: AsyncSession,
+    *,
+    account_id: UUID,
+    site_id: UUID,
+    name: str,
+    type_: str,
+    body: str | None = None,
+    css: str | None = None,
+) -> Notification:
+    """Draft a notification with a template of its own.
+
+    Raises:
+        BadUserInput: the name is empty or too long, the template cannot be used.
+    """
+    template = Template(
+        id=new_id(),
+        account_id=account_id,
+        site_id=site_id,
+        name=_checked_name(name),
+        body=_checked_body(body),
+        css_content=_checked_css(css),
+    )
+    session.add(template)
+    await session.flush()
+    notification = Notification(
+        id=new_id(),
+        account_id=account_id,
+        site_id=site_id,
+        template_id=template.id,
+        name=template.name,
+        type=type_,
+        status="DRAFT",
+        channels=CHANNELS,
+    )
+    session.add(notification)
+    await session.flush()
+    await session.refresh(notification)
+    return notification
+
+
+async def get(session: AsyncSession, *, notification_id: UUID, lock: bool = False) -> Notification:
+    """One notification; locked until the transaction ends where it is to be changed.
+
+    Raises:
+        NotFound: no such notification, or not the viewer's.
+    """
+    notification = await session.get(Notification, notification_id, with_for_update=lock)
+    if notification is None:
+        raise NotFound("There is no such notification.")
+    return notification
+
+
+def activate(notification: Notification) -> None:
+    """Show it from now on.
+
+    Raises:
+        Conflict: it is archived.
+    """
+    if notification.status == "ARCHIVED":
+        raise Conflict("An archived notification cannot be activated; make a new one.")
+    notification.status = "ACTIVE"
+
+
+def pause(notification: Notification) -> None:
+    """Make no claims of it until it is activated again.
+
+    Raises:
+        Conflict: it has never been active, or is archived.
+    """
+    if notification.status not in ("ACTIVE", "PAUSED"):
+        raise Conflict("Only an active notification can be paused.")
+    notification.status = "PAUSED"
+
+
+async def get_many(session: AsyncSession, ids: Collection[UUID]) -> Mapping[UUID, Notification]:
+    """Those of the notifications that the viewer may see, in one statement."""
+    rows = await session.scalars(select(Notification).where(Notification.id.in_(ids)))
+    return {row.id: row for row in rows}
+
+
+async def of_sites(
+    session: AsyncSession, site_ids: Collection[UUID], asked: paging.Window, status: str | None
+) -> Mapping[UUID, paging.Page[Notification]]:
+    """A page of each site's notifications, in one statement."""
+    where = [Notification.status == status] if status else []
+    return await paging.pages_by_parent(
+        session, Notification, Notification.site_id, site_ids, asked, *where
+    )
+
+
+async def templates(session: AsyncSession, ids: Collection[UUID]) -> Mapping[UUID, Template]:
+    """Those of the templates that the viewer may see, in one statement."""
+    rows = await session.scalars(select(Template).where(Template.id.in_(ids)))
+    return {row.id: row for row in rows}
+
+
+def _checked_name(name: str) -> str:
+    name = name.strip()
+    if not 1 <= len(name) <= MAX_NAME or not can_be_stored(name):
+        raise BadUserInput(f"`name` must have 1 to {MAX_NAME} characters.")
+    return name
+
+
+def _checked_body(body: str | None) -> str:
+    if body is None:
+        return rendering.DEFAULT_BODY
+    if not can_be_stored(body):
+        raise BadUserInput("The template's `body` has characters that cannot be stored.")
+    rendering.check(body)
+    return body
+
+
+def _checked_css(css: str | None) -> str | None:
+    if css is not None and (len(css) > MAX_CSS or not can_be_stored(css)):
+        raise BadUserInput(f"The template's `css` has more than {MAX_CSS} characters.")
+    return css

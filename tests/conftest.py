@@ -1,0 +1,4 @@
+"""What tests of every room may ask for."""
+
+from tests.fixtures.stores import stores as stores
+from tests.fixtures.valkey import valkey as valkey

@@ -1,0 +1,29 @@
+"""A state folder for each test, and a look at what runs on it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deploy.local import sentinel
+from deploy.local.state import State
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    state = State(tmp_path / "state")
+    yield state
+    sentinel.sweep(str(state.folder))
+
+
+def running_on(state: State) -> list[int]:
+    """The pids of all processes that carry the state's mark."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(sentinel.MARK) == str(state.folder):
+                found.append(process.pid)
+        except (psutil.Error, OSError):
+            continue
+    return found

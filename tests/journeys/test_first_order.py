@@ -1,0 +1,83 @@
+"""The whole way of an order, from a new merchant's sign-up to the click on the toast."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+
+from deploy.local.follower import following
+from deploy.local.merchant import ANALYTICS, Merchant, Shop
+from deploy.local.shopify import deliver, morning_of_orders
+from deploy.local.visitor import Visitor, visit
+from tests.fixtures.deadline import eventually
+from tests.journeys.conftest import SCREENSHOTS, Running
+
+NOTHING = {"orders": 0, "published": 0, "shown": 0, "clicked": 0, "dismissed": 0}
+
+
+@pytest.fixture
+async def visitor(running: Running, shop: Shop) -> AsyncIterator[Visitor]:
+    async with visit(f"{running.url}/demo/shop.html?key={shop.site_key}") as visitor:
+        await visitor.happened("ready", seconds=15)
+        yield visitor
+
+
+async def counted(merchant: Merchant, shop: Shop) -> dict[str, int]:
+    now = datetime.now(UTC)
+    span = {"id": shop.site_id, "start": now.replace(hour=0, minute=0).isoformat()}
+    answer = await merchant.ask(ANALYTICS, {**span, "end": now.isoformat()})
+    totals: dict[str, int] = answer["site"]["analytics"]["totals"]
+    return totals
+
+
+async def test_an_order_becomes_a_toast_a_click_and_three_exact_numbers(
+    running: Running,
+    public: httpx.AsyncClient,
+    merchant: Merchant,
+    shop: Shop,
+    visitor: Visitor,
+) -> None:
+    (order,) = morning_of_orders(1, until=datetime.now(UTC))
+    buyer = order["customer"]["first_name"]
+    product = order["line_items"][0]["title"]
+    assert await counted(merchant, shop) == NOTHING
+
+    async with following(running.url, shop.site_key) as claims:
+        answer = await deliver(public, shop.hook_url, shop.hook_secret, order)
+        claim = await anext(claims)
+
+    await visitor.happened("shown", claim["id"], seconds=15)
+    await visitor.page.screenshot(path=SCREENSHOTS / f"toast-{running.name}.png")
+    toast = visitor.page.locator("proofgraph-toast")
+    text = await toast.locator(".text").inner_text()
+    await toast.locator(".text").click()
+    await visitor.happened("clicked", claim["id"], seconds=5)
+
+    assert answer.status_code == 200
+    assert text == claim["text"]
+    assert text == f"{buyer} from {order['shipping_address']['city']} bought {product}"
+    assert order["customer"]["last_name"] not in text
+    assert await eventually(
+        lambda: counted(merchant, shop), lambda totals: totals["clicked"] == 1
+    ) == {"orders": 1, "published": 1, "shown": 1, "clicked": 1, "dismissed": 0}
+
+
+async def test_the_same_numbers_stand_in_the_hour_they_belong_to(
+    public: httpx.AsyncClient, merchant: Merchant, shop: Shop
+) -> None:
+    orders = list(morning_of_orders(3, until=datetime.now(UTC)))
+    for order in orders:
+        await deliver(public, shop.hook_url, shop.hook_secret, order)
+    await eventually(lambda: counted(merchant, shop), lambda totals: totals["published"] == 3)
+
+    now = datetime.now(UTC)
+    start = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    span = {"id": shop.site_id, "start": start.isoformat(), "end": now.isoformat()}
+    analytics = (await merchant.ask(ANALYTICS, span))["site"]["analytics"]
+
+    points = {point["start"]: point["counters"] for point in analytics["points"]}
+    this_hour = now.replace(minute=0, second=0, microsecond=0)
+    assert points[this_hour.isoformat()]["published"] == 3
+    assert sum(point["published"] for point in points.values()) == 3
+    assert len(points) == now.hour + 1

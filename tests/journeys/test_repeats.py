@@ -1,0 +1,103 @@
+"""What is sent twice counts once; what is cut off comes back whole."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from deploy.local.follower import following
+from deploy.local.merchant import Merchant, Shop
+from deploy.local.shopify import deliver, order
+from tests.fixtures.deadline import eventually
+from tests.journeys.conftest import Running, claims_of
+
+CUTS, CLAIMS = 20, 500
+
+
+def orders(count: int) -> list[dict[str, Any]]:
+    now, dice = datetime.now(UTC), Random(1)
+    return [
+        order(number=number, placed=now - timedelta(seconds=count - number), dice=dice)
+        for number in range(count)
+    ]
+
+
+async def send_all(client: httpx.AsyncClient, shop: Shop, count: int) -> None:
+    """Send orders from a few connections at once, as a busy shop does."""
+    gate = asyncio.Semaphore(8)
+
+    async def send(payload: dict[str, Any]) -> None:
+        async with gate:
+            answer = await deliver(client, shop.hook_url, shop.hook_secret, payload)
+            assert answer.status_code == 200, answer.text
+
+    await asyncio.gather(*(send(payload) for payload in orders(count)))
+
+
+async def test_five_deliveries_of_one_webhook_make_one_claim(
+    public: httpx.AsyncClient, merchant: Merchant, shop: Shop
+) -> None:
+    (payload,) = orders(1)
+    delivery_id = str(uuid4())
+
+    async def send() -> int:
+        answer = await deliver(
+            public, shop.hook_url, shop.hook_secret, payload, delivery_id=delivery_id
+        )
+        return answer.status_code
+
+    at_once = await asyncio.gather(send(), send())
+    later = [await send() for _ in range(3)]
+    marker = await deliver(
+        public, shop.hook_url, shop.hook_secret, orders(2)[1]
+    )  # when this one is a claim, the repeats have passed too
+
+    assert [*at_once, *later, marker.status_code] == [200] * 6
+    claims = await eventually(lambda: claims_of(merchant, shop), lambda found: len(found) >= 2)
+    assert len({claim["id"] for claim in claims}) == len(claims) == 2
+
+
+async def test_the_same_order_under_two_delivery_ids_makes_one_claim(
+    public: httpx.AsyncClient, merchant: Merchant, shop: Shop
+) -> None:
+    first, second = orders(2)
+
+    await deliver(public, shop.hook_url, shop.hook_secret, first)
+    await deliver(public, shop.hook_url, shop.hook_secret, first)
+    await deliver(public, shop.hook_url, shop.hook_secret, second)
+
+    claims = await eventually(lambda: claims_of(merchant, shop), lambda found: len(found) >= 2)
+    assert len(claims) == 2
+
+
+async def test_a_subscriber_cut_twenty_times_gets_every_claim_once(
+    running: Running, public: httpx.AsyncClient, merchant: Merchant, shop: Shop
+) -> None:
+    received: list[dict[str, Any]] = []
+    sending = asyncio.create_task(send_all(public, shop, CLAIMS))
+
+    after, cuts = None, 0
+    async with asyncio.timeout(120):
+        # The first connection is there before the first claim, so nothing needs to be caught up.
+        while len(received) < CLAIMS:
+            async with following(running.url, shop.site_key, after=after or "0-0") as claims:
+                async for claim in claims:
+                    received.append(claim)
+                    after = claim["cursor"]
+                    if len(received) == CLAIMS:
+                        break
+                    if cuts < CUTS and len(received) >= (cuts + 1) * CLAIMS // (CUTS + 1):
+                        cuts += 1
+                        break
+    await sending
+
+    ids = [claim["id"] for claim in received]
+    stored = await claims_of(merchant, shop)
+    assert cuts == CUTS
+    assert len(ids) == len(set(ids)) == CLAIMS
+    assert sorted(ids) == sorted(claim["id"] for claim in stored)
+    cursors = [tuple(map(int, claim["cursor"].split("-"))) for claim in received]
+    assert cursors == sorted(cursors)

@@ -1,0 +1,182 @@
+"""Two merchants: nothing of one's is reachable with the other's token, key or ids."""
+
+import asyncio
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from deploy.local.follower import following
+from deploy.local.merchant import (
+    ACTIVATE,
+    CONNECT_SHOPIFY,
+    CREATE_NOTIFICATION,
+    CREATE_SITE,
+    ApiError,
+    Merchant,
+    Shop,
+)
+from tests.journeys.conftest import Running, first_activity, new_merchant, new_shop
+
+STATE = """
+query State($site: ID!, $notification: ID!, $integration: ID!) {
+  site(id: $site) {
+    id name domain subscription { plan { id } }
+    notifications { edges { node { id name status } } }
+    integrations { id status }
+  }
+  notification(id: $notification) { id status }
+  integration(id: $integration) { id status }
+  sites { edges { node { id } } }
+}"""
+
+SPAN = 'start: "2026-11-01T00:00:00+00:00", end: "2026-11-02T00:00:00+00:00"'
+
+
+class Foreign(NamedTuple):
+    """A document against another's ids, and its variables by their name in `Shop`."""
+
+    document: str
+    variables: dict[str, str]
+
+
+QUERIES = {
+    "site": Foreign("query($id: ID!) { site(id: $id) { name siteKey } }", {"id": "site_id"}),
+    "sites": Foreign(
+        "query($id: ID!) { sites(accountId: $id) { edges { node { id } } } }", {"id": "account_id"}
+    ),
+    "account": Foreign("query($id: ID!) { account(id: $id) { name } }", {"id": "account_id"}),
+    "notification": Foreign(
+        "query($id: ID!) { notification(id: $id) { name } }", {"id": "notification_id"}
+    ),
+    "integration": Foreign(
+        "query($id: ID!) { integration(id: $id) { status } }", {"id": "integration_id"}
+    ),
+    "analytics": Foreign(
+        f"query($id: ID!) {{ site(id: $id) {{ analytics({SPAN}) {{ totals {{ shown }} }} }} }}",
+        {"id": "site_id"},
+    ),
+}
+
+MUTATIONS = {
+    "createSite": Foreign(CREATE_SITE, {"accountId": "account_id"}),
+    "addMember": Foreign(
+        "mutation($input: AddMemberInput!) { addMember(input: $input) { role } }",
+        {"accountId": "account_id"},
+    ),
+    "connectShopify": Foreign(CONNECT_SHOPIFY, {"siteId": "site_id"}),
+    "createNotification": Foreign(CREATE_NOTIFICATION, {"siteId": "site_id"}),
+    "changePlan": Foreign(
+        "mutation($input: ChangePlanInput!) { changePlan(input: $input) { plan { id } } }",
+        {"siteId": "site_id"},
+    ),
+}
+
+REST_OF_INPUT = {
+    "createSite": {"name": "Mine now", "domain": "mine-now.example.com"},
+    "addMember": {"email": "eve@example.com", "role": "OWNER"},
+    "connectShopify": {},
+    "createNotification": {"name": "Mine now", "type": "RECENT_ORDER"},
+    "changePlan": {"planId": "growth"},
+}
+
+
+@pytest.fixture
+async def eve(public: httpx.AsyncClient) -> Merchant:
+    return await new_merchant(public)
+
+
+async def state_of(merchant: Merchant, shop: Shop) -> Any:
+    return await merchant.ask(
+        STATE,
+        {
+            "site": shop.site_id,
+            "notification": shop.notification_id,
+            "integration": shop.integration_id,
+        },
+    )
+
+
+async def refused(merchant: Merchant, document: str, variables: dict[str, Any]) -> list[Any]:
+    with pytest.raises(ApiError) as caught:
+        await merchant.ask(document, variables)
+    return caught.value.codes
+
+
+@pytest.mark.parametrize("name", QUERIES)
+async def test_a_query_for_anothers_finds_nothing(eve: Merchant, shop: Shop, name: str) -> None:
+    document, variables = QUERIES[name]
+    ids = {variable: getattr(shop, field) for variable, field in variables.items()}
+
+    assert await refused(eve, document, ids) == ["NOT_FOUND"]
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+async def test_a_mutation_on_anothers_changes_nothing(
+    merchant: Merchant, eve: Merchant, shop: Shop, name: str
+) -> None:
+    document, variables = MUTATIONS[name]
+    ids = {variable: getattr(shop, field) for variable, field in variables.items()}
+    before = await state_of(merchant, shop)
+
+    assert await refused(eve, document, {"input": {**ids, **REST_OF_INPUT[name]}}) == ["NOT_FOUND"]
+    assert await state_of(merchant, shop) == before
+
+
+@pytest.mark.parametrize("mutation", ["activateNotification", "pauseNotification"])
+async def test_anothers_notification_stays_as_it_is(
+    merchant: Merchant, eve: Merchant, shop: Shop, mutation: str
+) -> None:
+    before = await state_of(merchant, shop)
+    document = ACTIVATE.replace("activateNotification", mutation)
+
+    assert await refused(eve, document, {"id": shop.notification_id}) == ["NOT_FOUND"]
+    assert await state_of(merchant, shop) == before
+
+
+async def test_a_site_key_opens_its_own_claims_only(
+    running: Running, eve: Merchant, shop: Shop
+) -> None:
+    theirs = await new_shop(eve)
+
+    async with following(running.url, theirs.site_key, watch=shop.site_key) as claims:
+        with pytest.raises(RuntimeError, match="NOT_FOUND"):
+            await asyncio.wait_for(anext(claims), 10)
+
+
+async def test_anothers_activity_is_not_found(running: Running, eve: Merchant, shop: Shop) -> None:
+    with pytest.raises(RuntimeError, match="NOT_FOUND"):
+        await first_activity(running, eve, shop.site_id)
+
+
+async def test_a_site_key_opens_no_dashboard(public: httpx.AsyncClient, shop: Shop) -> None:
+    answer = await public.post(
+        "/graphql",
+        json={"query": f'{{ site(id: "{shop.site_id}") {{ name }} me {{ id }} }}'},
+        headers={"X-Proofgraph-Site-Key": shop.site_key},
+    )
+
+    assert {error["extensions"]["code"] for error in answer.json()["errors"]} == {"FORBIDDEN"}
+
+
+async def test_a_viewer_cannot_be_brought_along(
+    public: httpx.AsyncClient, merchant: Merchant, shop: Shop
+) -> None:
+    document = {"query": f'{{ site(id: "{shop.site_id}") {{ name }} }}'}
+
+    for name in ("x-proofgraph-viewer", "X-Proofgraph-Viewer", "X_Proofgraph_Viewer"):
+        answer = await public.post("/graphql", json=document, headers={name: merchant.token})
+        if answer.status_code != 400:
+            assert answer.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+            assert answer.json()["data"] == {"site": None}
+
+
+async def test_a_token_that_is_none_is_refused_at_the_edge(public: httpx.AsyncClient) -> None:
+    answer = await public.post(
+        "/graphql",
+        json={"query": "{ plans { id } }"},
+        headers={"Authorization": "Bearer not.a.token"},
+    )
+
+    assert answer.status_code == 401
+    assert answer.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"

@@ -1,0 +1,131 @@
+"""Two subgraphs of a few lines on the real kernel, which remember the headers they were asked with.
+
+`users` owns a person; `sites` adds to it. Together they have what a gateway can get wrong: a join,
+coded errors, a masked one, a part that fails, a mutation, a subscription.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import strawberry
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
+from strawberry.fastapi import GraphQLRouter
+
+from subgraphs.kernel.app import answer_error
+from subgraphs.kernel.auth import ViewerVerifier
+from subgraphs.kernel.context import Context, Info, context_getter
+from subgraphs.kernel.errors import Forbidden, NotFound, ProofgraphError
+from subgraphs.kernel.schema import build_schema
+from tests.router.keys import PUBLIC
+
+
+class Heard:
+    """The headers of every request a subgraph was sent."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.headers: list[dict[str, str]] = []
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            headers = scope["headers"]
+            self.headers.append({name.decode(): value.decode() for name, value in headers})
+        await self._app(scope, receive, send)
+
+
+@strawberry.federation.type(keys=["id"], name="Person")
+class Person:
+    id: strawberry.ID
+    name: str
+
+    @classmethod
+    def resolve_reference(cls, id: strawberry.ID) -> "Person":
+        return cls(id=id, name=f"Person {id}")
+
+
+@strawberry.type
+class UsersQuery:
+    @strawberry.field
+    def person(self, id: strawberry.ID) -> Person | None:
+        if id == "404":
+            raise NotFound("There is no such person.")
+        return Person(id=id, name=f"Person {id}")
+
+    @strawberry.field
+    def who_am_i(self, info: Info) -> str:
+        return str(info.context.viewer.kind)
+
+    @strawberry.field
+    def broken(self) -> str:
+        raise RuntimeError("the secret of the house")
+
+    @strawberry.field
+    async def slow(self) -> str:
+        await asyncio.sleep(30)
+        return "late"
+
+
+@strawberry.input
+class RenameInput:
+    id: strawberry.ID
+    name: str
+
+
+@strawberry.type
+class Mutation:
+    @strawberry.mutation
+    def rename(self, input: RenameInput) -> Person:
+        return Person(id=input.id, name=input.name)
+
+
+@strawberry.type
+class Subscription:
+    @strawberry.subscription
+    async def ticks(self) -> AsyncIterator[int]:
+        yield 1
+
+
+@strawberry.federation.type(keys=["id"], name="Person")
+class Owner:
+    id: strawberry.ID
+
+    @strawberry.field
+    def shops(self) -> list[str]:
+        return [f"Shop of {self.id}"]
+
+    @strawberry.field
+    def takings(self) -> int | None:
+        raise Forbidden("Takings are for the owner.")
+
+    @strawberry.field
+    def guarded(self) -> int:
+        raise Forbidden("This is for the owner.")
+
+    @classmethod
+    def resolve_reference(cls, id: strawberry.ID) -> "Owner":
+        return cls(id=id)
+
+
+@strawberry.type
+class SitesQuery:
+    @strawberry.field
+    def owner(self, id: strawberry.ID) -> Owner:
+        return Owner(id=id)
+
+
+SCHEMAS = {
+    "users": build_schema(query=UsersQuery, mutation=Mutation, subscription=Subscription),
+    "sites": build_schema(query=SitesQuery),
+}
+
+
+def subgraph(name: str) -> Heard:
+    """The app of one of them, at /graphql."""
+    app = FastAPI()
+    router = GraphQLRouter[Context, None](
+        SCHEMAS[name], context_getter=context_getter(ViewerVerifier(PUBLIC)), graphql_ide=None
+    )
+    app.include_router(router, prefix="/graphql")
+    app.add_exception_handler(ProofgraphError, answer_error)
+    return Heard(app)

@@ -1,0 +1,121 @@
+"""The dashboards' subscription on the real live channel."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from subgraphs.analytics.activity import gathered
+from subgraphs.analytics.schema import schema
+from subgraphs.kernel import live
+from subgraphs.kernel.auth import NOBODY, Viewer
+from subgraphs.kernel.context import Context
+from subgraphs.kernel.ids import new_id
+from subgraphs.kernel.live import Entry
+from tests.fixtures.shop import Shop, new_shop
+
+pytestmark = pytest.mark.usefixtures("stores")
+
+ACTIVITY = """
+subscription($site: ID!, $after: String) {
+  siteActivity(siteId: $site, after: $after) { cursor events { type occurredAt claimId text } }
+}"""
+
+
+async def subscribe(viewer: Viewer, site_id: UUID, after: str | None = None) -> Any:
+    return await schema.subscribe(
+        ACTIVITY,
+        variable_values={"site": str(site_id), "after": after},
+        context_value=Context(viewer),
+    )
+
+
+async def happen(shop: Shop, *texts: str) -> list[str]:
+    """Have things happen at a site; answers their cursors."""
+    now = datetime.now(UTC).isoformat()
+    return await live.publish_all(
+        [
+            (
+                live.activity_of(shop.site_id),
+                new_id(),
+                {"type": "claim.shown", "occurredAt": now, "claimId": str(uuid4()), "text": text},
+            )
+            for text in texts
+        ]
+    )
+
+
+def texts_of(result: Any) -> list[str]:
+    assert result.errors is None
+    return [event["text"] for event in result.data["siteActivity"]["events"]]
+
+
+async def test_what_happens_is_told_in_order_and_can_be_taken_up_again() -> None:
+    shop = await new_shop()
+    cursors = await happen(shop, "a", "b", "c")
+
+    async with aclosing(await subscribe(shop.owner, shop.site_id, after="0-0")) as messages:
+        first = await anext(messages)
+        await happen(shop, "d")
+        second = await anext(messages)
+    async with aclosing(await subscribe(shop.owner, shop.site_id, after=cursors[1])) as messages:
+        again = await anext(messages)
+
+    assert texts_of(first) == ["a", "b", "c"]
+    assert first.data["siteActivity"]["cursor"] == cursors[2]
+    assert texts_of(second) == ["d"]
+    assert texts_of(again) == ["c", "d"]
+
+
+async def test_however_much_happens_two_messages_a_second_go_out() -> None:
+    async def torrent() -> AsyncIterator[Entry]:
+        number = 0
+        while True:
+            number += 1
+            yield Entry(f"{number}-0", UUID(int=number), {"number": number})
+            await asyncio.sleep(0)
+
+    started = time.monotonic()
+    got: list[list[int]] = []
+    async with aclosing(gathered(torrent(), every=0.5, most=200)) as lists:
+        async for entries in lists:
+            got.append([entry.data["number"] for entry in entries])
+            if len(got) == 1:
+                assert time.monotonic() - started < 0.4
+            if len(got) == 4:
+                break
+
+    assert 1.4 < time.monotonic() - started < 3
+    seen = [number for numbers in got for number in numbers]
+    assert seen == list(range(1, len(seen) + 1))
+    assert [len(numbers) for numbers in got[1:]] == [200, 200, 200]
+
+
+async def test_a_channel_that_breaks_is_an_error_and_not_silence() -> None:
+    async def breaking() -> AsyncIterator[Entry]:
+        yield Entry("1-0", UUID(int=1), {"text": "a"})
+        raise RuntimeError("gone")
+
+    lists = gathered(breaking(), every=0.01)
+    assert [entry.cursor for entry in await anext(lists)] == ["1-0"]
+    with pytest.raises(RuntimeError, match="gone"):
+        await anext(lists)
+
+
+async def test_a_site_of_others_is_not_found() -> None:
+    shop, other = await new_shop(), await new_shop()
+
+    for viewer, site_id, code in (
+        (shop.owner, other.site_id, "NOT_FOUND"),
+        (shop.owner, uuid4(), "NOT_FOUND"),
+        (NOBODY, shop.site_id, "UNAUTHENTICATED"),
+        (shop.storefront, shop.site_id, "FORBIDDEN"),
+    ):
+        result = await anext(await subscribe(viewer, site_id, after="0-0"))
+        assert [error.extensions["code"] for error in result.errors] == [code]
+        assert result.data is None

@@ -1,0 +1,185 @@
+"""Analytics through its schema, on the real stores."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from subgraphs.analytics import store
+from subgraphs.analytics.schema import schema
+from subgraphs.analytics.store import RawEvent
+from subgraphs.kernel.auth import NOBODY
+from subgraphs.kernel.ids import new_id
+from tests.fixtures.graph import Answer, counted_statements, run, user
+from tests.fixtures.shop import Shop, more_sites, new_shop
+
+pytestmark = pytest.mark.usefixtures("stores")
+
+ANALYTICS = """
+query($sites: [_Any!]!, $start: DateTime!, $end: DateTime!, $granularity: Granularity!) {
+  _entities(representations: $sites) {
+    ... on Site {
+      id
+      analytics(start: $start, end: $end, granularity: $granularity) {
+        totals { orders published shown clicked dismissed }
+        points { start counters { orders published shown clicked dismissed } }
+      }
+    }
+  }
+}"""
+START = datetime(2026, 3, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+NOTHING = {"orders": 0, "published": 0, "shown": 0, "clicked": 0, "dismissed": 0}
+
+
+async def ask(
+    shop: Shop,
+    *site_ids: UUID,
+    start: str = START.isoformat(),
+    end: str = (START + DAY).isoformat(),
+    granularity: str = "HOUR",
+) -> Answer:
+    sites = [{"__typename": "Site", "id": str(id_)} for id_ in site_ids or (shop.site_id,)]
+    return await run(
+        *(schema, shop.owner, ANALYTICS),
+        **{"sites": sites, "start": start, "end": end, "granularity": granularity},
+    )
+
+
+async def count(site_id: UUID, metric: str, *hours: float) -> None:
+    """Have something happen, each so many hours after START."""
+    now = datetime.now(UTC)
+    await store.add(
+        [
+            RawEvent(site_id, metric, START + timedelta(hours=hour), new_id(), None, None, now)
+            for hour in hours
+        ]
+    )
+
+
+def numbers(answer: Answer) -> Any:
+    ((site,),) = (answer.data["_entities"],)
+    return site["analytics"]
+
+
+async def test_every_hour_has_a_point_and_the_totals_are_their_sum() -> None:
+    shop = await new_shop()
+    await count(shop.site_id, "orders", 0)
+    await count(shop.site_id, "published", 0)
+    await count(shop.site_id, "shown", 0, 0.5, 0.999, 23.99, 24)
+    await count(shop.site_id, "clicked", 7, -0.01)
+    await count(shop.site_id, "dismissed", 8)
+
+    answer = await ask(shop)
+
+    found = numbers(answer)
+    assert answer.codes == []
+    assert found["totals"] == {
+        "orders": 1,
+        "published": 1,
+        "shown": 4,
+        "clicked": 1,
+        "dismissed": 1,
+    }
+    assert [point["start"] for point in found["points"]] == [
+        (START + timedelta(hours=hour)).isoformat() for hour in range(24)
+    ]
+    by_hour = [point["counters"] for point in found["points"]]
+    assert by_hour[0] == {**NOTHING, "orders": 1, "published": 1, "shown": 3}
+    assert by_hour[7] == {**NOTHING, "clicked": 1}
+    assert by_hour[8] == {**NOTHING, "dismissed": 1}
+    assert by_hour[23] == {**NOTHING, "shown": 1}
+    assert [hour for hour, it in enumerate(by_hour) if it != NOTHING] == [0, 7, 8, 23]
+
+
+async def test_days_are_of_utc_and_a_range_is_widened_to_whole_ones() -> None:
+    shop = await new_shop()
+    await count(shop.site_id, "shown", 0, 23, 24, 71)
+
+    answer = await ask(
+        shop,
+        start="2026-03-01T22:30:00+02:00",
+        end="2026-03-02T23:00:00-01:00",
+        granularity="DAY",
+    )
+
+    assert [(it["start"], it["counters"]["shown"]) for it in numbers(answer)["points"]] == [
+        ("2026-03-01T00:00:00+00:00", 2),
+        ("2026-03-02T00:00:00+00:00", 1),
+    ]
+
+
+async def test_rolled_hours_read_as_before_and_late_events_are_in() -> None:
+    shop = await new_shop()
+    await count(shop.site_id, "shown", 1, 2, 2.5)
+    raw = numbers(await ask(shop))
+    for hour in 1, 2:
+        await store.roll(START + timedelta(hours=hour))
+    rolled = numbers(await ask(shop))
+
+    await count(shop.site_id, "shown", 2.75)
+
+    assert raw == rolled
+    assert raw["totals"]["shown"] == 3
+    assert numbers(await ask(shop))["totals"]["shown"] == 4
+
+
+async def test_fifty_sites_cost_one_statement_in_each_store() -> None:
+    shop = await new_shop()
+    others = await more_sites(shop, 49)
+    for number, site_id in enumerate(others):
+        await count(site_id, "shown", *range(number % 5))
+
+    with counted_statements() as few:
+        await ask(shop, *others[:2])
+    with counted_statements() as many:
+        answer = await ask(shop, shop.site_id, *others)
+
+    assert len(few) == len(many) == 2  # who is asking, and which sites they may see
+    shown = [site["analytics"]["totals"]["shown"] for site in answer.data["_entities"]]
+    assert shown == [0, *(number % 5 for number in range(49))]
+
+
+async def test_nothing_is_told_of_a_site_of_others_or_of_none() -> None:
+    shop, other = await new_shop(), await new_shop()
+    await count(other.site_id, "shown", 1)
+
+    for site_id in other.site_id, uuid4():
+        answer = await ask(shop, shop.site_id, site_id)
+        assert answer.codes == ["NOT_FOUND"]
+    assert (await ask(shop._replace(owner=NOBODY))).codes == ["UNAUTHENTICATED"]
+    assert (await ask(shop._replace(owner=shop.storefront))).codes == ["FORBIDDEN"]
+    assert (await ask(shop._replace(owner=user(uuid4(), uuid4())))).codes == ["NOT_FOUND"]
+    assert (await ask(shop._replace(owner=shop.looker))).codes == []
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "granularity"),
+    [
+        ("2026-03-01T00:00:00", "2026-03-02T00:00:00Z", "HOUR"),
+        ("2026-03-01T00:00:00Z", "2026-03-02T00:00:00", "HOUR"),
+        ("2026-03-01T00:00:00Z", "2026-03-01T00:00:00Z", "HOUR"),
+        ("2026-03-02T00:00:00Z", "2026-03-01T00:00:00Z", "HOUR"),
+        ("2026-03-01T00:00:00Z", "2026-06-01T00:00:01Z", "HOUR"),
+        ("2023-03-01T00:00:00Z", "2026-03-01T00:00:00Z", "DAY"),
+        ("0001-01-01T00:00:00+14:00", "2026-03-01T00:00:00Z", "DAY"),
+        ("2106-01-01T00:00:00Z", "2106-02-01T00:00:00Z", "DAY"),
+    ],
+)
+async def test_a_range_that_makes_no_sense_is_the_callers_error(
+    start: str, end: str, granularity: str
+) -> None:
+    answer = await ask(await new_shop(), start=start, end=end, granularity=granularity)
+
+    assert answer.codes == ["BAD_USER_INPUT"]
+
+
+async def test_the_longest_ranges_are_answered() -> None:
+    shop = await new_shop()
+
+    hours = await ask(shop, end="2026-06-01T00:00:00Z")
+    days = await ask(shop, end="2028-05-09T00:00:00Z", granularity="DAY")
+
+    assert len(numbers(hours)["points"]) == 92 * 24
+    assert len(numbers(days)["points"]) == 800

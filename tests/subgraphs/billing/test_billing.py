@@ -1,0 +1,144 @@
+"""Plans and subscriptions through their schema, on the real PostgreSQL."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from subgraphs.billing import service
+from subgraphs.billing.schema import schema
+from subgraphs.kernel import db
+from subgraphs.kernel.auth import NOBODY, Viewer
+from tests.fixtures.graph import Answer, counted_statements, run
+from tests.fixtures.shop import Shop, more_sites, new_shop
+
+pytestmark = pytest.mark.usefixtures("stores")
+
+PLANS = "{ plans { id name monthlyPrice { amountMinor currency } monthlyEvents } }"
+CHANGE = """
+mutation($input: ChangePlanInput!) { changePlan(input: $input) { plan { id name } since } }"""
+OF_SITES = """
+query($representations: [_Any!]!) {
+  _entities(representations: $representations) {
+    ... on Site { subscription { plan { id } since } }
+  }
+}"""
+
+
+@pytest.fixture
+async def shop() -> Shop:
+    return await new_shop()
+
+
+async def change(shop: Shop, plan_id: str, **fields: object) -> Answer:
+    asked = {"siteId": str(shop.site_id), "planId": plan_id, **fields}
+    return await run(schema, shop.owner, CHANGE, input=asked)
+
+
+async def subscriptions(viewer: Viewer, *site_ids: UUID) -> list[dict[str, object]]:
+    asked = [{"__typename": "Site", "id": str(site_id)} for site_id in site_ids]
+    answer = await run(schema, viewer, OF_SITES, representations=asked)
+    return [entity["subscription"] for entity in answer.data["_entities"]]
+
+
+async def test_plans_are_open_to_everybody_the_cheapest_first(shop: Shop) -> None:
+    answers = [await run(schema, viewer, PLANS) for viewer in (NOBODY, shop.owner, shop.storefront)]
+
+    assert answers[0] == answers[1] == answers[2]
+    assert answers[0].data["plans"] == [
+        {
+            "id": "free",
+            "name": "Free",
+            "monthlyPrice": {"amountMinor": 0, "currency": "USD"},
+            "monthlyEvents": 10_000,
+        },
+        {
+            "id": "starter",
+            "name": "Starter",
+            "monthlyPrice": {"amountMinor": 1_900, "currency": "USD"},
+            "monthlyEvents": 250_000,
+        },
+        {
+            "id": "growth",
+            "name": "Growth",
+            "monthlyPrice": {"amountMinor": 7_900, "currency": "USD"},
+            "monthlyEvents": 2_500_000,
+        },
+    ]
+
+
+async def test_a_site_begins_on_the_free_plan(shop: Shop) -> None:
+    assert await subscriptions(shop.owner, shop.site_id) == [
+        {"plan": {"id": "free"}, "since": None}
+    ]
+
+
+async def test_a_changed_plan_is_kept_with_its_moment(shop: Shop) -> None:
+    answer = await change(shop, "growth")
+
+    changed = answer.data["changePlan"]
+    since = datetime.fromisoformat(changed["since"])
+    assert changed["plan"] == {"id": "growth", "name": "Growth"}
+    assert timedelta(0) <= datetime.now(UTC) - since < timedelta(seconds=10)
+    assert await subscriptions(shop.owner, shop.site_id) == [
+        {"plan": {"id": "growth"}, "since": changed["since"]}
+    ]
+
+
+async def test_changing_to_the_same_plan_changes_nothing_and_to_another_its_moment(
+    shop: Shop,
+) -> None:
+    first = (await change(shop, "starter")).data["changePlan"]
+
+    same = (await change(shop, "starter")).data["changePlan"]
+    back = (await change(shop, "free")).data["changePlan"]
+
+    assert same == first
+    assert back["plan"]["id"] == "free"
+    assert datetime.fromisoformat(back["since"]) > datetime.fromisoformat(first["since"])
+
+
+@pytest.mark.parametrize("plan_id", ["", "gold", "FREE", "free\x00"])
+async def test_a_plan_there_is_none_of_is_refused(shop: Shop, plan_id: str) -> None:
+    await change(shop, "starter")
+
+    assert await change(shop, plan_id) == (None, ["BAD_USER_INPUT"])
+    (kept,) = await subscriptions(shop.owner, shop.site_id)
+    assert kept["plan"] == {"id": "starter"}
+
+
+async def test_anothers_site_stays_on_its_plan(shop: Shop) -> None:
+    eve = await new_shop()
+
+    assert await change(eve, "growth", siteId=str(shop.site_id)) == (None, ["NOT_FOUND"])
+    assert await change(eve, "growth", siteId="nonsense") == (None, ["NOT_FOUND"])
+    assert await change(shop._replace(owner=shop.looker), "growth") == (None, ["FORBIDDEN"])
+    assert await change(shop._replace(owner=NOBODY), "growth") == (None, ["UNAUTHENTICATED"])
+    assert await change(shop._replace(owner=shop.storefront), "growth") == (None, ["FORBIDDEN"])
+    assert await subscriptions(shop.owner, shop.site_id) == [
+        {"plan": {"id": "free"}, "since": None}
+    ]
+
+
+async def test_what_another_has_chosen_cannot_be_seen(shop: Shop) -> None:
+    eve = await new_shop()
+    await change(shop, "growth")
+
+    assert await subscriptions(eve.owner, shop.site_id) == [{"plan": {"id": "free"}, "since": None}]
+    # The permission check aside: the same statement sees nothing as someone else.
+    async with db.reading(eve.owner) as session:
+        assert await service.of_sites(session, [shop.site_id]) == {}
+
+
+async def test_many_sites_cost_as_many_statements_as_one(shop: Shop) -> None:
+    site_ids = await more_sites(shop, 20)
+    for site_id in site_ids[:10]:
+        await change(shop._replace(site_id=site_id), "starter")
+
+    with counted_statements() as few:
+        await subscriptions(shop.owner, site_ids[0])
+    with counted_statements() as many:
+        found = await subscriptions(shop.owner, *site_ids)
+
+    assert [one["plan"]["id"] for one in found] == ["starter"] * 10 + ["free"] * 10  # type: ignore[index]
+    assert len(many) == len(few) == 4  # whose rows and the rows: subscriptions, then plans

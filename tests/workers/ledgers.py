@@ -1,0 +1,118 @@
+"""What the stores say of a shop, to be compared as a whole."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+
+from subgraphs.analytics import counters, store
+from subgraphs.kernel import clickhouse, db, live, redis
+from subgraphs.kernel.events import Event, encode
+from subgraphs.kernel.redis_streams import RedisConsumer, RedisStreams
+from subgraphs.kernel.streams import Record
+from tests.fixtures.active_shop import ActiveShop
+from workers.ingest import GROUP, work
+
+
+class State(NamedTuple):
+    """All that a batch can have an effect on."""
+
+    events: int
+    """Rows of `events`."""
+    happenings: dict[str, int]
+    """Rows of `notification_events`, by type."""
+    claims: list[tuple[UUID, str | None]]
+    """Claims with their cursors, in the cursors' order."""
+    numbers: dict[str, int]
+    """ClickHouse's counts."""
+    counters: dict[str, int]
+    """Redis's counts."""
+    live: list[tuple[str, UUID]]
+    """The claims in the live channel, with their places."""
+    activity: int
+    """Entries of the dashboards' channel."""
+
+
+async def state_of(shop: ActiveShop) -> State:
+    return State(
+        events=len(await rows("SELECT id FROM events WHERE site_id = :site", site=shop.site_id)),
+        happenings=dict(
+            await rows(
+                "SELECT event_type, count(*) FROM notification_events WHERE site_id = :site"
+                " GROUP BY 1",
+                site=shop.site_id,
+            )
+        ),
+        claims=sorted(
+            await rows("SELECT id, cursor FROM claims WHERE site_id = :site", site=shop.site_id),
+            key=lambda row: place(row[1]),
+        ),
+        numbers=await numbers_of(shop),
+        counters=await counters.shown(redis.client(), shop.site_id),
+        live=[(cursor, UUID(id_)) for cursor, id_ in await channel(live.claims_of(shop.site_id))],
+        activity=len(await channel(live.activity_of(shop.site_id))),
+    )
+
+
+async def rows(statement: str, **values: object) -> list[Any]:
+    async with db.worker_engine().connect() as connection:
+        return [tuple(row) for row in await connection.execute(text(statement), values)]
+
+
+async def numbers_of(shop: ActiveShop) -> dict[str, int]:
+    """The counts of the days around this one."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    start, end = today - timedelta(days=3), today + timedelta(days=2)
+    totals: dict[str, int] = {}
+    for count in await store.counts(store.BY_DAY, [shop.site_id], start, end):
+        totals[count.metric] = totals.get(count.metric, 0) + count.value
+    return totals
+
+
+async def raw_rows(shop: ActiveShop) -> int:
+    """Rows in ClickHouse, repeated ones included."""
+    client = await clickhouse.client()
+    statement = "SELECT count() FROM raw_events WHERE site_id = {site:UUID}"
+    result = await client.query(statement, {"site": shop.site_id})
+    return int(result.result_rows[0][0])
+
+
+async def channel(name: str) -> list[tuple[str, str]]:
+    """(cursor, id) of a live channel's entries."""
+    entries: Any = await redis.client().xrange(name)
+    return [(cursor.decode(), fields[b"id"].decode()) for cursor, fields in entries]
+
+
+def place(cursor: str | None) -> tuple[int, ...]:
+    return tuple(map(int, cursor.split("-"))) if cursor else ()
+
+
+class Stream(NamedTuple):
+    """A topic of a test's own, with a consumer."""
+
+    streams: RedisStreams
+    topic: str
+    consumer: RedisConsumer
+
+    async def append(self, *events: Event) -> None:
+        records = [Record(str(event.site_id), str(event.id), encode(event)) for event in events]
+        await self.streams.append(self.topic, records)
+
+    async def drain(self, limit: int = 500) -> None:
+        """Work until nothing is left."""
+        while entries := await self.consumer.read(limit=limit, wait=0):
+            await work(self.consumer, entries)
+
+
+async def new_stream() -> Stream:
+    streams = RedisStreams(redis.client())
+    topic = f"test-{uuid4().hex}"
+    consumer = streams.consumer(topic, GROUP)
+    await consumer.read(limit=1, wait=0)
+    return Stream(streams, topic, consumer)
+
+
+def claim_ids(shop: ActiveShop, orders: Sequence[Event]) -> list[UUID]:
+    return [shop.claim_id(order) for order in orders]

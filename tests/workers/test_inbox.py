@@ -1,0 +1,140 @@
+"""The inbox task on the real stores: a webhook becomes events once."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from random import Random
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import text
+
+from deploy.local.shopify import order
+from subgraphs.integrations import service
+from subgraphs.integrations.service import Sender, Webhook
+from subgraphs.kernel import db, redis
+from subgraphs.kernel.events import EVENTS_TOPIC, Event, decode
+from tests.fixtures.shop import Shop, new_shop
+from tests.workers.ledgers import rows
+from workers.inbox import process, sweep
+
+pytestmark = pytest.mark.usefixtures("stores")
+
+
+class Connected(NamedTuple):
+    """A shop with Shopify connected."""
+
+    shop: Shop
+    integration_id: UUID
+
+
+async def connect() -> Connected:
+    shop = await new_shop()
+    async with db.transaction(shop.owner) as session:
+        integration, _ = await service.connect_shopify(
+            session, account_id=shop.account_id, site_id=shop.site_id
+        )
+    return Connected(shop, integration.id)
+
+
+async def receive(connected: Connected, body: bytes, topic: str = "orders/create") -> UUID:
+    """Put a webhook into the inbox; answers the row's id."""
+    shop, integration_id = connected
+    sender = Sender(integration_id, shop.site_id, shop.account_id, b"")
+    webhook = Webhook(str(uuid4()), None, topic, body)
+    async with db.service_transaction() as session:
+        await service.receive(session, sender=sender, webhook=webhook)
+    ((inbox_id,),) = await rows(
+        "SELECT id FROM inbox WHERE delivery_id = :delivery", delivery=webhook.delivery_id
+    )
+    return UUID(str(inbox_id))
+
+
+async def row(inbox_id: UUID) -> tuple[str, str | None, bool]:
+    """Status, error, and whether it is said when it was processed."""
+    ((status, error, processed_at),) = await rows(
+        "SELECT status, error, processed_at FROM inbox WHERE id = :id", id=inbox_id
+    )
+    return status, error, processed_at is not None
+
+
+async def streamed(connected: Connected) -> list[Event]:
+    """The site's events on the stream."""
+    entries: Any = await redis.client().xrange(EVENTS_TOPIC)
+    site_id = str(connected.shop.site_id).encode()
+    return [decode(fields[b"e"]) for _, fields in entries if site_id in fields[b"e"]]
+
+
+def body_of(number: int) -> bytes:
+    dice = Random(1)  # noqa: S311  (a test that looks the same twice)
+    return json.dumps(order(number=number, placed=datetime.now(UTC), dice=dice)).encode()
+
+
+async def test_an_order_becomes_one_event_however_often_it_is_processed() -> None:
+    connected = await connect()
+    inbox_id = await receive(connected, body_of(1))
+
+    await asyncio.gather(process(inbox_id), process(inbox_id))
+    await process(inbox_id)
+
+    assert await row(inbox_id) == ("PROCESSED", None, True)
+    (event,) = await streamed(connected)
+    assert (event.type, event.site_id, event.account_id) == (
+        "order.created",
+        connected.shop.site_id,
+        connected.shop.account_id,
+    )
+
+
+async def test_an_order_sent_twice_is_one_event_twice() -> None:
+    connected, body = await connect(), body_of(2)
+
+    for inbox_id in await receive(connected, body), await receive(connected, body):
+        await process(inbox_id)
+
+    first, second = await streamed(connected)
+    assert first.id == second.id
+
+
+async def test_a_topic_we_do_not_use_is_ignored() -> None:
+    connected = await connect()
+    inbox_id = await receive(connected, b"{}", topic="carts/update")
+
+    await process(inbox_id)
+
+    assert await row(inbox_id) == ("IGNORED", None, True)
+    assert await streamed(connected) == []
+
+
+async def test_what_cannot_be_read_is_rejected_and_says_why() -> None:
+    connected = await connect()
+    inbox_id = await receive(connected, b'{"id": 1}')
+
+    await process(inbox_id)
+
+    status, error, processed = await row(inbox_id)
+    assert (status, processed) == ("REJECTED", True)
+    assert error is not None
+    assert "cannot be read" in error
+    assert await streamed(connected) == []
+
+
+async def test_the_sweep_takes_what_was_left_behind_and_only_that() -> None:
+    connected = await connect()
+    overdue, recent = await receive(connected, body_of(3)), await receive(connected, body_of(4))
+    async with db.service_transaction() as session:
+        await session.execute(
+            text("UPDATE inbox SET received_at = now() - interval '1 minute' WHERE id = :id"),
+            {"id": overdue},
+        )
+
+    await sweep()
+
+    assert await row(overdue) == ("PROCESSED", None, True)
+    assert await row(recent) == ("RECEIVED", None, False)
+    assert len(await streamed(connected)) == 1
+
+
+async def test_a_row_that_is_gone_is_no_error() -> None:
+    await process(uuid4())

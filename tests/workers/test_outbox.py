@@ -1,0 +1,59 @@
+"""The outbox on the real PostgreSQL and broker."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+from redis.asyncio import Redis
+
+from subgraphs.kernel import db, jobs
+from subgraphs.kernel.config import settings
+from subgraphs.kernel.redis import connect
+from tests.workers.ledgers import rows
+from workers.outbox import send_all
+
+pytestmark = pytest.mark.usefixtures("stores")
+
+
+async def enqueue(count: int) -> str:
+    """Jobs for nobody, under a name of their own; answers the name."""
+    task = f"test.{uuid4().hex}"
+    async with db.service_transaction() as session:
+        for number in range(count):
+            jobs.enqueue(session, task, number=number)
+    return task
+
+
+async def sent(broker: Redis, task: str) -> int:
+    """How many messages of a task wait in the default queue."""
+    return sum(task.encode() in message for message in await broker.lrange("celery", 0, -1))
+
+
+async def left(task: str) -> int:
+    return len(await rows("SELECT id FROM outbox WHERE task = :task", task=task))
+
+
+async def test_jobs_are_sent_once_and_deleted_also_by_two_senders_at_once() -> None:
+    async with connect(settings().broker_url) as broker:
+        task = await enqueue(250)
+
+        await asyncio.gather(send_all(), send_all())
+
+        assert (await sent(broker, task), await left(task)) == (250, 0)
+
+
+async def test_a_job_of_a_transaction_that_failed_is_not_sent() -> None:
+    task = f"test.{uuid4().hex}"
+
+    async def fail() -> None:
+        async with db.service_transaction() as session:
+            jobs.enqueue(session, task)
+            await session.flush()
+            raise RuntimeError("changed my mind")
+
+    with pytest.raises(RuntimeError):
+        await fail()
+    await send_all()
+
+    async with connect(settings().broker_url) as broker:
+        assert (await sent(broker, task), await left(task)) == (0, 0)

@@ -1,0 +1,137 @@
+"""Celery: its queues, its beat, and the one event loop of each of its processes.
+
+    celery -A workers.app worker -c 2
+    celery -A workers.app beat -s <state>/beat
+
+Every task is safe to run twice, so messages are acknowledged after the work. What a crash or an
+outage leaves behind is picked up by beat: the outbox and the inbox in PostgreSQL say what is still
+to do, and no task counts down for longer than it takes to say so.
+"""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from celery import Celery
+from celery.schedules import crontab
+from celery.signals import (
+    beat_init,
+    setup_logging,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_ready,
+)
+from kombu import Exchange, Queue
+
+from subgraphs.kernel import clickhouse, db, redis, telemetry
+from subgraphs.kernel.config import settings
+from subgraphs.kernel.jobs import SEND_OUTBOX
+
+T = TypeVar("T")
+
+PROCESS_INBOX = "integrations.process_inbox"
+SWEEP_INBOX = "integrations.sweep_inbox"
+ROLL_UP = "analytics.roll_up"
+
+TASK_SECONDS = 120
+"""No task takes longer: they work in batches and leave the rest to the next run."""
+
+VISIBILITY_SECONDS = 300
+"""When Redis gives a message out again that nobody acknowledged. Above TASK_SECONDS, or a slow task
+would run twice; not by much, or what a killed worker held would wait for longer than it must."""
+
+OUTBOX_EVERY = 2.0
+"""Seconds; a net only, the one who writes a job also nudges the sender."""
+
+SWEEP_EVERY = 10.0
+
+
+def _configuration() -> dict[str, Any]:
+    return {
+        "broker_url": settings().broker_url,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_transport_options": {"visibility_timeout": VISIBILITY_SECONDS},
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_ignore_result": True,
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "task_time_limit": TASK_SECONDS,
+        "worker_prefetch_multiplier": 1,
+        "worker_cancel_long_running_tasks_on_connection_loss": True,
+        "worker_enable_remote_control": False,
+        "worker_redirect_stdouts": False,
+        "timezone": "UTC",
+        "task_queues": [
+            # Where those send who know a task by its name alone.
+            Queue("celery", Exchange("celery"), "celery"),
+            Queue("inbox", Exchange("inbox"), "inbox"),
+            Queue("rollups", Exchange("rollups"), "rollups"),
+        ],
+        "task_routes": {PROCESS_INBOX: "inbox", SWEEP_INBOX: "inbox", ROLL_UP: "rollups"},
+        "beat_schedule": {
+            "outbox": _every(OUTBOX_EVERY, SEND_OUTBOX),
+            "inbox": _every(SWEEP_EVERY, SWEEP_INBOX),
+            # Two minutes past the hour, and again for hours that late events have opened since.
+            "rollups": {"task": ROLL_UP, "schedule": crontab(minute="2-59/10")},
+        },
+    }
+
+
+def _every(seconds: float, task: str) -> dict[str, Any]:
+    """A message that nobody took in time has been followed by another: it may expire."""
+    return {"task": task, "schedule": seconds, "options": {"expires": seconds}}
+
+
+app = Celery("proofgraph", include=["workers.outbox", "workers.inbox", "workers.rollups"])
+app.add_defaults(_configuration)  # read when first needed, as all settings are
+
+_runner: asyncio.Runner | None = None
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run async work on the process's one loop: its pooled connections belong to that loop."""
+    global _runner
+    if _runner is None:
+        _runner = asyncio.Runner()
+    return _runner.run(work)
+
+
+@setup_logging.connect
+def _log(**_: Any) -> None:
+    """Our lines instead of Celery's own; a line a task would be most of the log."""
+    telemetry.configure()
+    for chatty in ("celery.app.trace", "celery.worker.strategy", "celery.beat"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+@worker_ready.connect
+@beat_init.connect
+def _ready(**_: Any) -> None:
+    """For whoever waits for this process."""
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+
+
+@worker_process_init.connect
+def _start(**_: Any) -> None:
+    """A forked process shares no loop and no connection with the one it came from."""
+    global _runner
+    _runner = asyncio.Runner()
+
+
+@worker_process_shutdown.connect
+def _stop(**_: Any) -> None:
+    global _runner
+    if _runner is not None:
+        _runner.run(_dispose())
+        _runner.close()
+        _runner = None
+
+
+async def _dispose() -> None:
+    for close in (clickhouse.dispose, redis.dispose, db.dispose):
+        await close()
