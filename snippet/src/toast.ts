@@ -105,6 +105,14 @@ export function toaster(closeLabel: string, listener: ToastListener): Toaster {
     card.addEventListener("keydown", (event) => event.key === "Escape" && dismiss());
     close.onclick = dismiss;
 
+    // The whole card is one target, as a finger sees it; the close button alone is another.
+    let clicked = false;
+    card.onclick = card.onauxclick = (event) => {
+      if (clicked || event.button > 1 || event.target === close) return;
+      clicked = true;
+      listener.clicked(claim);
+    };
+
     function dismiss(): void {
       const focused = root.activeElement;
       end();
@@ -128,14 +136,7 @@ export function toaster(closeLabel: string, listener: ToastListener): Toaster {
     const address = webAddress(claim.url);
     const text = element(card, address ? "a" : "span", "text", claim.text);
     text.dir = "auto";
-    if (!(text instanceof HTMLAnchorElement)) return;
-    text.href = address!;
-    let clicked = false;
-    text.onclick = text.onauxclick = (event) => {
-      if (clicked || event.button > 1) return;
-      clicked = true;
-      listener.clicked(claim);
-    };
+    if (text instanceof HTMLAnchorElement) text.href = address!;
   }
 
   return { offer, proceed };
