@@ -76,7 +76,7 @@ def _status(options: argparse.Namespace) -> int:
     stack = Stack()
     if not stack.is_running:
         print(f"Nothing runs on {stack.state}.")
-        return 1
+        return 0
     about = stack.about
     print(f"{stack.url}   state {stack.state}   supervisor {about['supervisor']}")
     for name, pid in about["processes"].items():

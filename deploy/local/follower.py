@@ -8,6 +8,9 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+_GOODBYE_SECONDS = 0.1
+"""Whoever leaves with frames unread would wait for a goodbye that comes behind them."""
+
 LIVE = """
 subscription Live($key: String!, $after: String) {
   liveNotifications(siteKey: $key, after: $after) {
@@ -42,7 +45,9 @@ async def subscribed(
     """
     address = url.replace("http", "ws", 1) + "/graphql"
     protocols = [Subprotocol("graphql-transport-ws")]
-    async with connect(address, subprotocols=protocols, compression=None) as socket:
+    async with connect(
+        address, subprotocols=protocols, compression=None, close_timeout=_GOODBYE_SECONDS
+    ) as socket:
         await _say(socket, {"type": "connection_init", "payload": credentials})
         message = json.loads(await socket.recv())
         if message["type"] != "connection_ack":

@@ -49,6 +49,7 @@ class Keeper:
         self._changed = changed
         self._running: asyncio.subprocess.Process | None = None
         self._log_start = 0
+        self._started = 0.0
 
     @property
     def pid(self) -> int | None:
@@ -71,11 +72,11 @@ class Keeper:
         """Start it again whenever it ends; for ever, until cancelled."""
         pause = _FIRST_PAUSE
         while True:
-            started = time.monotonic()
             assert self._running is not None  # noqa: S101
             code = await self._running.wait()
+            self._kill_group()
             self._tell(ready=False)
-            lived = time.monotonic() - started
+            lived = time.monotonic() - self._started
             if lived > _HEALTHY_SECONDS:
                 pause = _FIRST_PAUSE
             log.warning(
@@ -110,9 +111,14 @@ class Keeper:
         except TimeoutError:
             if grace:
                 log.warning("%s did not stop in %.0f s; killed", self.process.name, grace)
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._running.pid, signal.SIGKILL)
+        self._kill_group()
         await self._running.wait()
+
+    def _kill_group(self) -> None:
+        """What is left of the process's group, be it children it did not take along."""
+        with suppress(ProcessLookupError, PermissionError):
+            if self._running is not None:
+                os.killpg(self._running.pid, signal.SIGKILL)
 
     async def _start(self) -> None:
         await self._spawn()
@@ -129,6 +135,7 @@ class Keeper:
         self._changed()
 
     async def _spawn(self) -> None:
+        self._started = time.monotonic()
         with self._log.open("ab") as output:
             self._log_start = output.tell()
             process = self.process

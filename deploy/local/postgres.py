@@ -174,7 +174,7 @@ class _Server:
         if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", OWNER):
             # As in a hosted database: may make roles and extensions that are trusted, no more.
             statement = await connection.fetchval(
-                "SELECT format('CREATE ROLE %I SUPERUSER LOGIN PASSWORD %L', $1::text, $2::text)",
+                "SELECT format('CREATE ROLE %I LOGIN CREATEROLE PASSWORD %L', $1::text, $2::text)",
                 OWNER,
                 self._secrets.owner_db_password,
             )

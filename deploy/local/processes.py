@@ -157,7 +157,6 @@ def _gateway_process(
         **environment,
         "ROUTER_PORT": str(port),
         "ROUTER_HEALTH_PORT": str(health),
-        "SUPERGRAPH_PATH": supergraph,
     }
     if binary is None:
         return Process(

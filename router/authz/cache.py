@@ -1,8 +1,8 @@
 """A small cache in front of a look-up."""
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
+from time import monotonic
 from typing import Any, Generic, TypeVar
 
 K = TypeVar("K")
@@ -27,7 +27,7 @@ class Cache(Generic[K, V]):
         self._held: dict[K, tuple[float, asyncio.Task[V]]] = {}
 
     async def get(self, key: K) -> V:
-        now = time.monotonic()
+        now = monotonic()
         until, task = self._held.get(key, (0.0, None))
         if task is None or until <= now:
             task = self._begin(key, now)

@@ -1,7 +1,7 @@
 """Signed viewers, used again while they have most of their life before them."""
 
-import time
 from datetime import timedelta
+from time import monotonic
 
 from subgraphs.kernel.auth import Viewer, ViewerSigner
 
@@ -19,7 +19,7 @@ class Signatures:
         self._held: dict[Viewer, tuple[float, str]] = {}
 
     def of(self, viewer: Viewer) -> str:
-        now = time.monotonic()
+        now = monotonic()
         until, token = self._held.get(viewer, (0.0, ""))
         if until <= now:
             if len(self._held) >= _ENTRIES:

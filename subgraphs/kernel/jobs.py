@@ -50,7 +50,13 @@ def enqueue(session: AsyncSession, task: str, **arguments: Any) -> None:
 def producer() -> Celery:
     """A Celery app that only sends, by name; it knows no task."""
     app = Celery("proofgraph", broker=settings().broker_url)
-    app.conf.update(task_serializer="json", accept_content=["json"], task_ignore_result=True)
+    app.conf.update(
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        # By itself it would try for six seconds; the row in the outbox can wait, its writer not.
+        broker_transport_options={"max_retries": 1, "interval_start": 0},
+    )
     return app
 
 

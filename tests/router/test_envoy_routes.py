@@ -1,0 +1,143 @@
+"""Which request goes where."""
+
+import httpx
+import pytest
+import websockets
+
+from tests.router.echo import raw, read, seen
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "app"),
+    [
+        ("POST", "/graphql", "router"),
+        ("GET", "/graphql?query=%7B__typename%7D", "router"),
+        ("POST", "/v1/events", "ingest"),
+        ("POST", "/hooks/shopify/1", "inbox"),
+        ("GET", "/graphiql", "pages"),
+        ("GET", "/graphiql/", "pages"),
+        ("GET", "/graphiql/assets/a.js", "pages"),
+        ("GET", "/demo", "pages"),
+        ("GET", "/demo/shop.html", "pages"),
+        ("GET", "/snippet/proofgraph.js", "pages"),
+    ],
+)
+async def test_a_path_has_its_app(
+    client: httpx.AsyncClient, method: str, path: str, app: str
+) -> None:
+    there = seen(await client.request(method, path))
+
+    assert (there.app, there.method, there.path) == (app, method, path.partition("?")[0])
+
+
+@pytest.mark.parametrize(
+    ("accept", "app"),
+    [
+        ("text/event-stream", "live"),
+        ("Text/Event-Stream; charset=utf-8", "live"),
+        ("text/event-stream, multipart/mixed", "live"),
+        ("application/json, text/event-stream, multipart/mixed", "router"),
+        ("application/graphql-response+json, text/event-stream", "router"),
+        ("*/*", "router"),
+    ],
+)
+async def test_who_asks_for_a_stream_alone_comes_to_the_live_door(
+    client: httpx.AsyncClient, accept: str, app: str
+) -> None:
+    answer = await client.post("/graphql", headers={"accept": accept}, json={})
+
+    assert (seen(answer).app, seen(answer).length) == (app, 2)
+
+
+async def test_a_websocket_comes_to_the_live_door(edge: str) -> None:
+    address = edge.replace("http", "ws") + "/graphql"
+    async with websockets.connect(address, subprotocols=["graphql-transport-ws"]) as socket:  # type: ignore[list-item]
+        there = read(str(await socket.recv()))
+
+    assert (there.app, there.method, there.path) == ("live", "WEBSOCKET", "/graphql")
+
+
+@pytest.mark.parametrize("path", ["/v1/events", "/hooks/shopify/1", "/demo/shop.html"])
+async def test_nowhere_else_does_a_websocket_open(edge: str, path: str) -> None:
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        async with websockets.connect(edge.replace("http", "ws") + path):
+            pass
+
+    assert refused.value.response.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/graphql/", "/graphqlx", "/graphql/x", "/GraphQL", "/v1/events/1", "/hooks", "/demox"],
+)
+async def test_everything_else_is_not_found(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.get(path)
+
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == {
+        "error": {"code": "NOT_FOUND", "message": "There is nothing at this address."}
+    }
+
+
+async def test_envoy_itself_says_that_it_is_well(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/healthz")
+
+    assert (answer.status_code, answer.text) == (200, "ok")
+
+
+@pytest.mark.parametrize(
+    ("target", "app", "path"),
+    [
+        ("//graphql", "router", "/graphql"),
+        ("///graphql", "router", "/graphql"),
+        ("/hooks//shopify///1", "inbox", "/hooks/shopify/1"),
+        ("/./graphql", "router", "/graphql"),
+        ("/graphql/../hooks/shopify/1", "inbox", "/hooks/shopify/1"),
+        ("/hooks/../graphql", "router", "/graphql"),
+        ("/hooks/%2e%2e/graphql", "router", "/graphql"),
+        ("/hooks/%2E%2E/graphql", "router", "/graphql"),
+        ("/demo/../../../graphql", "router", "/graphql"),
+        ("http://elsewhere.test/graphql", "router", "/graphql"),
+    ],
+)
+async def test_a_path_is_made_plain_before_its_way_is_chosen(
+    edge: str, target: str, app: str, path: str
+) -> None:
+    status, body = await raw(edge, [f"POST {target} HTTP/1.1", "content-length: 0"])
+
+    assert (status, body[0], body[2]) == (200, app, path)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/graphql%2f",
+        "/hooks%2F..%2Fgraphql",
+        "/hooks/..%5cgraphql",
+        "/graphql%00",
+        "/graphql#hooks",
+        "graphql",
+    ],
+)
+async def test_a_path_that_two_could_read_differently_is_refused(edge: str, target: str) -> None:
+    status, body = await raw(edge, [f"POST {target} HTTP/1.1", "content-length: 0"])
+
+    assert (status, body["error"]["code"]) == (400, "BAD_USER_INPUT")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["POST /graphql HTTP/1.1", "content-length: 0", "content-length: 5"],
+        ["POST /graphql HTTP/1.1", "content-length: 5", "transfer-encoding: chunked"],
+        ["POST /graphql HTTP/1.1", "content-length: 0", *(f"x-{n}: 1" for n in range(101))],
+        ["nonsense"],
+    ],
+)
+async def test_a_request_that_is_none_is_refused(edge: str, lines: list[str]) -> None:
+    status, body = await raw(edge, lines)
+
+    assert status in (400, 431)
+    [error] = body.get("errors") or [body["error"]]
+    assert error.get("extensions", error)["code"] == "BAD_USER_INPUT"
