@@ -1,5 +1,6 @@
 """A demo merchant and a morning of orders, followed from the shop to the visitor's screen."""
 
+import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator
@@ -16,6 +17,10 @@ from deploy.local.visitor import Visitor
 
 EMAIL = "demo@proofgraph.example"
 DOMAIN = "demo.localhost"
+
+_BREATH_SECONDS = 0.6
+"""The snippet leaves half a second between two toasts. An order that came in it would measure the
+breath, and not the way."""
 
 _STATION_SECONDS = 20
 """How long an order may take to a station before the demo calls it lost."""
@@ -45,7 +50,7 @@ async def merchant_and_shop(
     return merchant, password, await merchant.open_shop(name="Demo Shop", domain=DOMAIN)
 
 
-def description(merchant: Merchant, password: str, shop: Shop) -> dict[str, Any]:
+def description(password: str, shop: Shop) -> dict[str, Any]:
     """What demo.json tells of them."""
     return {
         "email": EMAIL,
@@ -82,7 +87,6 @@ async def follow_orders(
             shown = await _shown(visitor, claim)
             counted = await _counted(merchant, shop, before + sent)
             yield Passage(
-                order=order["name"],
                 text=claim["text"],
                 accepted=accepted,
                 published=datetime.fromisoformat(claim["publishedAt"]).timestamp(),
@@ -91,6 +95,7 @@ async def follow_orders(
                 counted=counted,
             )
             await visitor.close_toast()
+            await asyncio.sleep(_BREATH_SECONDS)
 
 
 async def _shown(visitor: Visitor, claim: dict[str, Any]) -> float:

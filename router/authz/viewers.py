@@ -4,6 +4,9 @@ Two statements at most for a user who was not here lately, one for a site key, n
 was: what is looked up is good for `CACHE_SECONDS`.
 """
 
+from datetime import UTC, datetime
+from typing import NamedTuple
+
 from starlette.datastructures import Headers
 
 from router.authz.cache import Cache
@@ -17,7 +20,15 @@ from subgraphs.kernel.tenants import memberships_of
 
 SITE_KEY_HEADER = "x-proofgraph-site-key"
 
-_ENTRIES = 50_000
+_ENTRIES = 20_000
+
+
+class _Known(NamedTuple):
+    """A token that was verified and its session looked up."""
+
+    viewer: Viewer | None
+    """None once the session has ended."""
+    expires_at: datetime
 
 
 class Viewers:
@@ -32,7 +43,7 @@ class Viewers:
         self._sessions = sessions
         self._allow_loopback = allow_loopback
         self._site_keys = SiteKeys()
-        self._users = Cache(_find_user, seconds=CACHE_SECONDS, entries=_ENTRIES)
+        self._users = Cache(self._find_user, seconds=CACHE_SECONDS, entries=_ENTRIES)
 
     async def identify(self, headers: Headers) -> Viewer:
         """Who sends these headers; nobody, if they show no credential.
@@ -61,10 +72,10 @@ class Viewers:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
             raise Unauthenticated("Send the session token as `Authorization: Bearer <token>`.")
-        viewer = await self._users.get(self._sessions.verify(token.strip()))
-        if viewer is None:
+        known = await self._users.get(token.strip())
+        if known.viewer is None or known.expires_at <= datetime.now(UTC):
             raise Unauthenticated("This session has ended; log in again.")
-        return viewer
+        return known.viewer
 
     async def _site(self, key: str, origin: str) -> Viewer:
         site = await self._site_keys.find(key)
@@ -74,11 +85,13 @@ class Viewers:
             raise Forbidden("This site key belongs to another origin.")
         return Viewer(ViewerKind.SITE, site.site_id, (site.account_id,))
 
+    async def _find_user(self, token: str) -> _Known:
+        claims = self._sessions.verify(token)
+        ended = await session_ended(claims.session_id)
+        return _Known(None if ended else await _viewer_of(claims), claims.expires_at)
 
-async def _find_user(claims: SessionClaims) -> Viewer | None:
-    """The user of a session, None once it has ended."""
-    if await session_ended(claims.session_id):
-        return None
+
+async def _viewer_of(claims: SessionClaims) -> Viewer:
     async with db.service_transaction() as session:
         memberships = await memberships_of(session, user_id=claims.user_id)
     return Viewer(

@@ -9,7 +9,7 @@ from starlette.status import HTTP_503_SERVICE_UNAVAILABLE
 from strawberry.fastapi import GraphQLRouter
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 
-from subgraphs.kernel import db, telemetry
+from subgraphs.kernel import clickhouse, db, live, redis, telemetry
 from subgraphs.kernel.auth import ViewerVerifier
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.context import Context, context_getter
@@ -67,4 +67,5 @@ async def answer_error(_request: Request, error: Exception) -> Response:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     telemetry.configure()
     yield
-    await db.dispose()
+    for dispose in (live.dispose, clickhouse.dispose, redis.dispose, db.dispose):
+        await dispose()

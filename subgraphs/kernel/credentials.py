@@ -56,7 +56,8 @@ def new_site_key() -> str:
 
 
 def digest(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()
+    """The SHA-256 a credential is found by; of any text a client can send."""
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).digest()
 
 
 def remember_site_key(session: AsyncSession, *, key: str, site_id: UUID, account_id: UUID) -> None:

@@ -23,6 +23,7 @@ class SessionClaims(NamedTuple):
 
     user_id: UUID
     session_id: UUID
+    expires_at: datetime
 
 
 class SessionSigner:
@@ -75,7 +76,8 @@ class SessionVerifier:
                 issuer=_ISSUER,
                 options={"require": ["exp", "sub", "jti"]},
             )
-            return SessionClaims(UUID(claims["sub"]), UUID(claims["jti"]))
+            expires_at = datetime.fromtimestamp(claims["exp"], UTC)
+            return SessionClaims(UUID(claims["sub"]), UUID(claims["jti"]), expires_at)
         except (jwt.InvalidTokenError, ValueError) as error:
             raise Unauthenticated("The token is not valid or has expired; log in again.") from error
 

@@ -12,6 +12,7 @@ from subgraphs.kernel import credentials, paging
 from subgraphs.kernel.errors import BadUserInput, Conflict, NotFound
 from subgraphs.kernel.ids import new_id
 from subgraphs.kernel.tenants import Tenant
+from subgraphs.kernel.text import can_be_stored
 from subgraphs.sites.models import Site
 
 MAX_NAME = 200
@@ -86,8 +87,8 @@ async def of_viewer(session: AsyncSession, asked: paging.Window) -> paging.Page[
 
 def _checked_name(name: str) -> str:
     name = name.strip()
-    if not 1 <= len(name) <= MAX_NAME:
-        raise BadUserInput(f"`name` must have 1 to {MAX_NAME} characters.")
+    if not 1 <= len(name) <= MAX_NAME or not can_be_stored(name):
+        raise BadUserInput(f"`name` must have 1 to {MAX_NAME} characters, none of them NUL.")
     return name
 
 

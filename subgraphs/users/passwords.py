@@ -14,6 +14,7 @@ _hasher = PasswordHasher()
 
 
 async def hashed(password: str) -> str:
+    """The hash to keep."""
     return await to_thread.run_sync(_hasher.hash, password, limiter=_limiter())
 
 
@@ -21,7 +22,7 @@ async def matches(password: str, against: str | None) -> bool:
     """Whether the password is the hashed one; as slow where there is none to compare with."""
     try:
         await to_thread.run_sync(_hasher.verify, against or _decoy(), password, limiter=_limiter())
-    except VerificationError:
+    except (VerificationError, UnicodeEncodeError):
         return False
     return against is not None
 

@@ -71,10 +71,11 @@ async def sign_up(info: Info, input: SignUpInput) -> Session:
 
 async def log_in(info: Info, input: LogInInput) -> Session:
     email = input.email.strip()
-    await throttle.hit(f"log-in:{email.lower()}", LOG_INS)
+    await throttle.hit(f"log-in:{credentials.digest(email.lower()).hex()}", LOG_INS)
     async with personal_data.transaction(NOBODY) as session:
         login = await service.find_login(session, email=email)
-    if not await passwords.matches(input.password, login and login.hashed_password) or not login:
+    password = input.password[: service.MAX_PASSWORD + 1]  # argon2 hashes whatever it is given
+    if not await passwords.matches(password, login and login.hashed_password) or not login:
         raise Unauthenticated("The e-mail address or the password is not right.")
     viewer = Viewer(ViewerKind.USER, login.user_id, tuple(login.account_ids))
     return await _open_session(info, viewer)

@@ -13,13 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.kernel.errors import BadUserInput, Conflict, NotFound
 from subgraphs.kernel.ids import new_id
+from subgraphs.kernel.text import can_be_stored
 from subgraphs.users.models import Account, Member, User
 
 MIN_PASSWORD, MAX_PASSWORD = 10, 200
 MAX_NAME = 200
 MAX_EMAIL = 254  # RFC 5321, section 4.5.3.1.3
 
-# One @ with something on both sides and no white space; whether it is real, only mail can tell.
+# One @ with something on both sides and no white space.
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 _CREATE_DATA_KEY = text("SELECT create_data_key(:key_id, :account_id)")
@@ -49,13 +50,18 @@ def check_sign_up(*, email: str, password: str, full_name: str, account_name: st
     Raises:
         BadUserInput: with the field and what it must be.
     """
-    if len(email) > MAX_EMAIL or not _EMAIL.fullmatch(email):
+    if not is_email(email):
         raise BadUserInput("`email` must be an e-mail address.")
-    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD or not can_be_stored(password):
         raise BadUserInput(f"`password` must have {MIN_PASSWORD} to {MAX_PASSWORD} characters.")
     for field, value in (("fullName", full_name), ("accountName", account_name)):
-        if not 1 <= len(value.strip()) <= MAX_NAME:
-            raise BadUserInput(f"`{field}` must have 1 to {MAX_NAME} characters.")
+        if not 1 <= len(value.strip()) <= MAX_NAME or not can_be_stored(value):
+            raise BadUserInput(f"`{field}` must have 1 to {MAX_NAME} characters, none of them NUL.")
+
+
+def is_email(text: str) -> bool:
+    """Whether it could be an e-mail address; only a mail can tell whether it is one."""
+    return len(text) <= MAX_EMAIL and bool(_EMAIL.fullmatch(text)) and can_be_stored(text)
 
 
 async def sign_up(
@@ -95,6 +101,8 @@ async def sign_up(
 
 async def find_login(session: AsyncSession, *, email: str) -> Login | None:
     """The user who has an address, if anyone; needs no viewer."""
+    if not is_email(email):
+        return None
     row = (await session.execute(_FIND_LOGIN, {"email": email})).one()
     return Login(*row) if row.user_id else None
 

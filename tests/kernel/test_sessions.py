@@ -6,7 +6,7 @@ import pytest
 from subgraphs.kernel.auth import NOBODY, ViewerSigner, ViewerVerifier
 from subgraphs.kernel.errors import Unauthenticated
 from subgraphs.kernel.sessions import SessionClaims, SessionSigner, SessionVerifier
-from tests.router.keys import PRIVATE, PUBLIC
+from tests.fixtures.keys import PRIVATE, PUBLIC
 
 USER, SESSION = UUID(int=1), UUID(int=2)
 
@@ -14,7 +14,9 @@ USER, SESSION = UUID(int=1), UUID(int=2)
 def test_a_signed_session_is_read_back() -> None:
     token, expires_at = SessionSigner(PRIVATE).sign(USER, SESSION)
 
-    assert SessionVerifier(PUBLIC).verify(token) == SessionClaims(USER, SESSION)
+    assert SessionVerifier(PUBLIC).verify(token) == SessionClaims(
+        USER, SESSION, expires_at.replace(microsecond=0)
+    )
     left = expires_at - datetime.now(UTC)
     assert timedelta(hours=11, minutes=59) < left <= timedelta(hours=12)
 

@@ -15,11 +15,11 @@ from router.authz.signatures import Signatures
 from router.authz.viewers import Viewers
 from subgraphs.kernel.auth import ViewerSigner
 from subgraphs.kernel.sessions import SessionVerifier
+from tests.fixtures.keys import PRIVATE, PUBLIC
 from tests.fixtures.ports import free_port
 from tests.fixtures.programs import ROOT, running
 from tests.fixtures.serving import serving
 from tests.router.echo import Echo
-from tests.router.keys import PRIVATE, PUBLIC
 
 UPSTREAMS = ("router", "live", "ingest", "inbox", "pages")
 

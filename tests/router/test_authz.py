@@ -29,10 +29,10 @@ from subgraphs.kernel.config import settings
 from subgraphs.kernel.ids import new_id
 from subgraphs.kernel.sessions import SessionSigner
 from tests.fixtures.graph import counted_statements
+from tests.fixtures.keys import PRIVATE, PUBLIC, key_pair
 from tests.fixtures.ports import free_port
 from tests.fixtures.shop import Shop, new_shop
 from tests.router.conftest import authz
-from tests.router.keys import PRIVATE, PUBLIC, key_pair
 
 pytestmark = pytest.mark.usefixtures("stores")
 
@@ -227,6 +227,18 @@ async def test_a_session_that_ends_is_refused_once_the_cache_has_aged(
     clock.now += credentials.CACHE_SECONDS - 0.1
     assert viewer_of(await service.get("/check", headers=shown)).id == shop.owner.id
     clock.now += 0.2
+    assert refusal(await service.get("/check", headers=shown)) == (401, "UNAUTHENTICATED")
+
+
+async def test_a_token_is_good_to_its_last_second_and_no_longer(
+    service: httpx.AsyncClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lifetime = timedelta(seconds=2)
+    monkeypatch.setattr("subgraphs.kernel.sessions.SESSION_LIFETIME", lifetime)
+    shown = bearer(shop.owner.id)
+
+    assert viewer_of(await service.get("/check", headers=shown)).id == shop.owner.id
+    await asyncio.sleep(lifetime.total_seconds())
     assert refusal(await service.get("/check", headers=shown)) == (401, "UNAUTHENTICATED")
 
 

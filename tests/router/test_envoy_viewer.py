@@ -7,9 +7,9 @@ import websockets
 from subgraphs.kernel.auth import NOBODY, Viewer, ViewerKind, ViewerSigner, ViewerVerifier
 from subgraphs.kernel.ids import new_id
 from subgraphs.kernel.sessions import SessionSigner
+from tests.fixtures.keys import PRIVATE, PUBLIC
 from tests.fixtures.shop import new_shop
 from tests.router.echo import Seen, raw, read, seen
-from tests.router.keys import PRIVATE, PUBLIC
 
 VIEWER = "x-proofgraph-viewer"
 SPELLINGS = [VIEWER, "X-Proofgraph-Viewer", "X-PROOFGRAPH-VIEWER", "x_proofgraph_viewer"]

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from subgraphs.kernel.auth import NOBODY, VIEWER_HEADER, ViewerSigner
+from tests.fixtures.keys import PRIVATE
 from tests.fixtures.serving import serving
 from tests.router.gateways import compose, serve_graph, tiny_supergraph
-from tests.router.keys import PRIVATE
 from tests.router.tiny_graph import Heard, subgraph
 
 JOIN = "query($id: ID!) { person(id: $id) { name shops } }"

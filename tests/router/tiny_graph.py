@@ -17,7 +17,7 @@ from subgraphs.kernel.auth import ViewerVerifier
 from subgraphs.kernel.context import Context, Info, context_getter
 from subgraphs.kernel.errors import Forbidden, NotFound, ProofgraphError
 from subgraphs.kernel.schema import build_schema
-from tests.router.keys import PUBLIC
+from tests.fixtures.keys import PUBLIC
 
 
 class Heard:

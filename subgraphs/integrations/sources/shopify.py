@@ -99,7 +99,7 @@ def _order_created(order: _Order, item: InboxItem) -> Event:
     occurred_at = order.created_at.astimezone(UTC)
     order_id = str(order.id)
     return Event(
-        id=derived_id(occurred_at, item.integration_id, "order.created", order_id),
+        id=derived_id(occurred_at, item.site_id, "shopify", "order.created", order_id),
         site_id=item.site_id,
         account_id=item.account_id,
         type="order.created",

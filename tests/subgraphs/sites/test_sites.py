@@ -80,6 +80,8 @@ async def test_a_new_site_has_a_key_that_the_edge_knows() -> None:
     [
         ("", "a.example.com"),
         ("x" * 201, "a.example.com"),
+        ("Sho\x00es", "a.example.com"),
+        ("Sho\ud800es", "a.example.com"),
         ("Shoes", "https://a.example.com"),
         ("Shoes", "a.example.com/path"),
         ("Shoes", "-a.example.com"),

@@ -4,10 +4,10 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
-from subgraphs.kernel.sessions import session_verifier
 
 from subgraphs.kernel import credentials, db
 from subgraphs.kernel.auth import NOBODY, Viewer
+from subgraphs.kernel.sessions import session_verifier
 from subgraphs.users.schema import schema
 from tests.fixtures.graph import Answer, counted_statements, run, user
 
@@ -70,6 +70,9 @@ async def test_signing_up_makes_a_user_and_an_account_and_a_session() -> None:
         {"email": "a@" + "b" * 250 + ".com"},
         {"password": "short"},
         {"password": "x" * 201},
+        {"password": "correct \ud800 horse"},
+        {"email": "a\x00b@example.com"},
+        {"fullName": "Anna \x00"},
         {"fullName": "   "},
         {"accountName": "x" * 201},
     ],

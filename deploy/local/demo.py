@@ -1,0 +1,107 @@
+"""`make demo`: the stack, a merchant, a morning of orders, and how long each took on its way.
+
+With ONCE=1 everything is stopped at the end, and the exit code says whether every step did what it
+should: 0, or 1 with the step that did not, or 2 with what stood in the way.
+"""
+
+import asyncio
+import os
+import sys
+from typing import Any
+
+import httpx
+from playwright.async_api import Error as BrowserError
+from rich.console import Console
+
+from deploy.local.merchant import ApiError, Merchant, Shop
+from deploy.local.morning import (
+    StepFailed,
+    description,
+    follow_orders,
+    merchant_and_shop,
+)
+from deploy.local.problems import Problem
+from deploy.local.stack import Stack
+from deploy.local.state import State
+from deploy.local.timeline import Passage, as_table
+from deploy.local.visitor import visit
+
+ORDERS = 24
+_DEMO_FILE = "demo.json"
+_READY_SECONDS = 20
+_REQUEST_SECONDS = 20
+
+console = Console(highlight=False)
+
+
+def main() -> int:
+    once = os.environ.get("ONCE") == "1"
+    try:
+        stack = Stack(progress=lambda text: console.print(f"  {text}"))
+        console.print(f"Starting the stack on {stack.state}")
+        with stack:
+            asyncio.run(_demo(stack))
+            if once:
+                return 0
+            if not stack.is_ours:
+                console.print("\nThe stack ran before and runs on; `make down` stops it.")
+                return 0
+            console.print("\nCtrl-C stops everything.")
+            stack.wait()
+    except Problem as problem:
+        console.print(str(problem), style="red", markup=False)
+        return problem.exit_code
+    except (StepFailed, ApiError, BrowserError, httpx.HTTPError, TimeoutError) as error:
+        console.print(
+            f"The demo failed: {error or type(error).__name__}", style="red", markup=False
+        )
+        return 1
+    except KeyboardInterrupt:
+        console.print("\nStopped.")
+    return 0
+
+
+async def _demo(stack: Stack) -> None:
+    async with httpx.AsyncClient(base_url=stack.url, timeout=_REQUEST_SECONDS) as client:
+        state = State(stack.state)
+        merchant, password, shop = await merchant_and_shop(client, state.read(_DEMO_FILE))
+        demo = description(password, shop)
+        running = {"url": stack.url, "stores": stack.stores, "processes": stack.pids}
+        state.write(_DEMO_FILE, {**running, **demo})
+        console.print(f"  merchant {demo['email']}, its shop connected, {ORDERS} orders follow")
+        passages = await _follow(stack, merchant, shop)
+    console.print(as_table(passages))
+    _print_addresses(stack, demo)
+
+
+async def _follow(stack: Stack, merchant: Merchant, shop: Shop) -> list[Passage]:
+    passages: list[Passage] = []
+    async with visit(_shop_page(stack, shop)) as visitor:
+        await visitor.happened("ready", seconds=_READY_SECONDS)
+        with console.status("") as status:
+            async for passage in follow_orders(merchant, shop, visitor, count=ORDERS):
+                passages.append(passage)
+                status.update(f"{len(passages)} of {ORDERS} orders: {passage.text}")
+        await visitor.page.screenshot(path=stack.state / "demo.png")
+    return passages
+
+
+def _print_addresses(stack: Stack, demo: dict[str, Any]) -> None:
+    rows = {
+        "demo shop": f"{stack.url}/demo/shop.html?key={demo['siteKey']}",
+        "dashboard": f"{stack.url}/demo/dashboard.html",
+        "GraphiQL": f"{stack.url}/graphiql",
+        "log-in": f"{demo['email']}  {demo['password']}",
+        "for scripts": str(stack.state / _DEMO_FILE),
+    }
+    console.print()
+    for name, value in rows.items():
+        console.print(f"  {name:12} {value}", soft_wrap=True, markup=False)
+
+
+def _shop_page(stack: Stack, shop: Shop) -> str:
+    return f"{stack.url}/demo/shop.html?key={shop.site_key}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
