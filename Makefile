@@ -48,9 +48,9 @@ router: setup ## Build Apollo Router from its crate, once: 15 to 25 minutes
 	@$(VENV)/python -m deploy.local.build_router
 
 .PHONY: schema
-schema: setup ## Export the subgraphs' SDL and compose the supergraph into schema/
-	@$(VENV)/python -m subgraphs.export
-	@node router/compose.mjs
+schema: setup ## Export the SDL and compose the supergraph into schema/; CHECK=--check: compare
+	@$(VENV)/python -m subgraphs.export $(CHECK)
+	@node router/compose.mjs $(CHECK)
 
 .PHONY: lint
 lint: setup ## Check style, layout and import rules

@@ -103,6 +103,7 @@ def main() -> int:
 
 def _make(chains: Iterable[Sequence[Step]]) -> None:
     started = time.monotonic()
+    _provide_home()
     print("Setting up; the first time takes a minute or two.", flush=True)
 
     def run(chain: Sequence[Step]) -> None:
@@ -130,6 +131,15 @@ def _check_machine() -> None:
     if not major.isdigit() or int(major) < NODE_MAJOR:
         found = version.stdout.strip() or "broken"
         raise Missing(f"node is {found}: install Node.js {NODE_MAJOR} or newer.")
+
+
+def _provide_home() -> None:
+    """A home for the caches of npm and uv, which end without one; not every user has one."""
+    if not os.access(Path("~").expanduser(), os.W_OK):
+        home = ROOT / ".proofgraph-home"
+        home.mkdir(exist_ok=True)
+        os.environ["HOME"] = str(home)
+        os.environ.pop("XDG_CACHE_HOME", None)
 
 
 def _python() -> None:

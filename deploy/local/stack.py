@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -130,7 +130,8 @@ class Stack:
             )
         self._supervisor = supervisor
         try:
-            self._follow(supervisor.stdout)
+            with supervisor.stdout or nullcontext() as told:
+                self._follow(told)
         except BaseException:  # an interrupt too: nothing may stay
             self.stop()
             raise
@@ -151,9 +152,8 @@ class Stack:
             supervisor.kill()
             supervisor.wait()
             sentinel.sweep(str(self.state))
-        for pipe in (supervisor.stdin, supervisor.stdout):
-            if pipe is not None:
-                pipe.close()
+        if supervisor.stdin is not None:
+            supervisor.stdin.close()
 
     def stop_running(self) -> bool:
         """Stop whoever runs here, and sweep up after one that was killed; False if nobody did."""

@@ -4,7 +4,6 @@
 coded errors, a masked one, a part that fails, a mutation, a subscription.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import strawberry
@@ -59,11 +58,6 @@ class UsersQuery:
     @strawberry.field
     def broken(self) -> str:
         raise RuntimeError("the secret of the house")
-
-    @strawberry.field
-    async def slow(self) -> str:
-        await asyncio.sleep(30)
-        return "late"
 
 
 @strawberry.input
