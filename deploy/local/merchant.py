@@ -69,6 +69,7 @@ class Merchant:
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self.client = client
+        self.email = ""
         self.token = ""
         self.user_id = ""
         self.account_id = ""
@@ -95,11 +96,11 @@ class Merchant:
             "fullName": full_name,
             "accountName": account,
         }
-        self._remember((await self.ask(SIGN_UP, {"input": variables}))["signUp"])
+        self._remember(email, (await self.ask(SIGN_UP, {"input": variables}))["signUp"])
 
     async def log_in(self, email: str, password: str) -> None:
         variables = {"email": email, "password": password}
-        self._remember((await self.ask(LOG_IN, {"input": variables}))["logIn"])
+        self._remember(email, (await self.ask(LOG_IN, {"input": variables}))["logIn"])
 
     async def open_shop(self, *, name: str, domain: str) -> Shop:
         """A site that is connected to Shopify and shows recent orders."""
@@ -121,7 +122,8 @@ class Merchant:
             hook_secret=hook["secret"],
         )
 
-    def _remember(self, session: dict[str, Any]) -> None:
+    def _remember(self, email: str, session: dict[str, Any]) -> None:
+        self.email = email
         self.token = session["token"]
         self.user_id = session["user"]["id"]
         self.account_id = session["user"]["accounts"][0]["id"]

@@ -1,0 +1,65 @@
+"""The pages people look at, on the whole stack: GraphiQL with its examples, and the dashboard."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from deploy.local.merchant import Merchant, Shop
+from deploy.local.shopify import deliver, morning_of_orders
+from tests.fixtures.browser import browser as browser
+from tests.fixtures.browser import built_snippet as built_snippet
+from tests.journeys.conftest import PASSWORD, SCREENSHOTS, Running
+
+TABS = ["SignUp", "LogIn", "CreateSite", "ConnectShopify", "CreateNotification", "Sites"]
+
+
+@pytest.fixture
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    context = await browser.new_context(viewport={"width": 1280, "height": 800})
+    page = await context.new_page()
+    yield page
+    await context.close()
+
+
+async def test_graphiqls_examples_run_from_left_to_right(running: Running, page: Page) -> None:
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    await page.goto(f"{running.url}/graphiql")
+    answer = page.locator(".result-window")
+
+    for tab, expected in zip(
+        TABS, ["token", "token", "siteKey", "secret", "DRAFT", "edges"], strict=True
+    ):
+        await page.locator("[role=tab]").get_by_text(tab, exact=True).click()
+        editor = page.locator(".graphiql-query-editor")
+        await expect(editor).to_contain_text(tab)
+        await editor.locator(".view-line", has_text=tab).first.click()
+        await page.keyboard.press("Control+Enter")
+        await expect(answer).to_contain_text(expected, timeout=15_000)
+        await expect(answer).not_to_contain_text('"errors"')
+
+    await page.screenshot(path=SCREENSHOTS / f"graphiql-{running.name}.png")
+    assert problems == []
+
+
+async def test_the_dashboard_shows_an_order_as_it_happens(
+    running: Running, public: httpx.AsyncClient, merchant: Merchant, shop: Shop, page: Page
+) -> None:
+    await page.goto(f"{running.url}/demo/dashboard.html")
+    await page.get_by_label("E-mail").fill(merchant.email)
+    await page.get_by_label("Password").fill("wrong password")
+    await page.get_by_role("button", name="Log in").click()
+    await expect(page.get_by_role("alert")).to_contain_text("not right")
+
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Log in").click()
+    await expect(page.locator("#live")).to_have_text("connected", timeout=15_000)
+    (order,) = morning_of_orders(1, until=datetime.now(UTC))
+    await deliver(public, shop.hook_url, shop.hook_secret, order)
+
+    product = order["line_items"][0]["title"]
+    await expect(page.locator("#feed")).to_contain_text(f"bought {product}", timeout=15_000)
+    await page.screenshot(path=SCREENSHOTS / f"dashboard-{running.name}.png")
