@@ -22,12 +22,11 @@ from deploy.local.morning import (
 )
 from deploy.local.problems import Problem
 from deploy.local.stack import Stack
-from deploy.local.state import State
+from deploy.local.state import DEMO_FILE, State
 from deploy.local.timeline import Passage, as_table
 from deploy.local.visitor import visit
 
 ORDERS = 24
-_DEMO_FILE = "demo.json"
 _READY_SECONDS = 20
 _REQUEST_SECONDS = 20
 
@@ -64,10 +63,10 @@ def main() -> int:
 async def _demo(stack: Stack) -> None:
     async with httpx.AsyncClient(base_url=stack.url, timeout=_REQUEST_SECONDS) as client:
         state = State(stack.state)
-        merchant, password, shop = await merchant_and_shop(client, state.read(_DEMO_FILE))
+        merchant, password, shop = await merchant_and_shop(client, state.read(DEMO_FILE))
         demo = description(password, shop)
         running = {"url": stack.url, "stores": stack.stores, "processes": stack.pids}
-        state.write(_DEMO_FILE, {**running, **demo})
+        state.write(DEMO_FILE, {**running, **demo})
         console.print(f"  merchant {demo['email']}, its shop connected, {ORDERS} orders follow")
         passages = await _follow(stack, merchant, shop)
     console.print(as_table(passages))
@@ -92,7 +91,7 @@ def _print_addresses(stack: Stack, demo: dict[str, Any]) -> None:
         "dashboard": f"{stack.url}/demo/dashboard.html",
         "GraphiQL": f"{stack.url}/graphiql",
         "log-in": f"{demo['email']}  {demo['password']}",
-        "for scripts": str(stack.state / _DEMO_FILE),
+        "for scripts": str(stack.state / DEMO_FILE),
     }
     console.print()
     for name, value in rows.items():

@@ -16,6 +16,9 @@ ROOT = Path(__file__).parents[2]
 STACK_FILE = "stack.json"
 """What runs: addresses and pids, kept current."""
 
+DEMO_FILE = "demo.json"
+"""All a script needs of the demo; its pids are kept current too."""
+
 SETTINGS_FILE = "settings.json"
 """Every setting of the last start."""
 
@@ -43,7 +46,8 @@ class State:
         self._lock_file = self.folder / "lock"
         self._lock: int | None = None
         try:
-            self.logs.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.logs.mkdir(exist_ok=True)
             with tempfile.TemporaryFile(dir=self.folder):
                 pass
         except OSError as error:

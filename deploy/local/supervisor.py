@@ -11,7 +11,7 @@ from typing import Any
 from deploy.local import sentinel
 from deploy.local.keeper import Keeper
 from deploy.local.process import Process
-from deploy.local.state import ROOT, STACK_FILE, State
+from deploy.local.state import DEMO_FILE, ROOT, STACK_FILE, State
 
 log = logging.getLogger(__name__)
 
@@ -128,12 +128,15 @@ class Supervisor:
     def _write(self) -> None:
         keepers = [k for k in self._keepers.values() if not k.process.once]
         running = {k.process.name: k for k in keepers if k.pid is not None}
+        pids = {name: keeper.pid for name, keeper in running.items()}
         self._state.write(
             STACK_FILE,
             {
                 **self._about,
                 "ready": self._ready,
-                "processes": {name: keeper.pid for name, keeper in running.items()},
+                "processes": pids,
                 "readiness": {name: keeper.is_ready_now for name, keeper in running.items()},
             },
         )
+        if demo := self._state.read(DEMO_FILE):
+            self._state.write(DEMO_FILE, {**demo, "processes": pids})

@@ -1,4 +1,5 @@
 import base64
+from collections.abc import Iterator
 
 import pytest
 from cryptography.exceptions import InvalidTag
@@ -8,8 +9,11 @@ from subgraphs.kernel.config import settings
 
 
 @pytest.fixture(autouse=True)
-def secrets_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SECRETS_KEY", base64.b64encode(bytes(32)).decode())
+def secrets_key() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("SECRETS_KEY", base64.b64encode(bytes(32)).decode())
+        settings.cache_clear()
+        yield
     settings.cache_clear()
 
 

@@ -1,0 +1,126 @@
+"""The second wall by itself: whole tables, asked for without any permission check or WHERE."""
+
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import Connection, inspect, text
+
+from subgraphs.analytics import pipeline
+from subgraphs.analytics.batch import Batch
+from subgraphs.billing import service as billing
+from subgraphs.integrations import service as integrations
+from subgraphs.integrations.service import Sender, Webhook
+from subgraphs.kernel import db
+from subgraphs.kernel.auth import NOBODY, Viewer
+from subgraphs.kernel.events import encode
+from subgraphs.kernel.streams import Entry
+from tests.fixtures.active_shop import ActiveShop, new_owner, open_shop
+from workers.ingest import record
+
+pytestmark = pytest.mark.usefixtures("stores")
+
+WITHOUT_TENANT = {"alembic_version", "plans"}
+"""The same for everyone."""
+
+WRITE_ONLY = {"outbox", "encryption_keys"}
+"""The app's role cannot read them at all."""
+
+
+@pytest.fixture
+async def shop() -> ActiveShop:
+    """A tenant with a row in every table."""
+    shop = await open_shop()
+    async with db.transaction(shop.owner) as session:
+        integration, _ = await integrations.connect_shopify(
+            session, account_id=shop.account_id, site_id=shop.site_id
+        )
+        await billing.change_plan(
+            session, site_id=shop.site_id, account_id=shop.account_id, plan_id="growth"
+        )
+    sender = Sender(integration.id, shop.site_id, shop.account_id, integration.sealed_secret)
+    async with db.service_transaction() as session:
+        await integrations.receive(
+            session, sender=sender, webhook=Webhook("d", None, "orders/create", b"{}")
+        )
+    order = shop.order(placed=datetime.now(UTC))
+    batch = Batch.of([Entry("1-0", encode(order), 1)])
+    pipeline.decode(batch)
+    await record(batch)
+    return shop
+
+
+async def tables() -> list[str]:
+    def names(connection: Connection) -> list[str]:
+        return inspect(connection).get_table_names()
+
+    async with db.worker_engine().connect() as connection:
+        return sorted(set(await connection.run_sync(names)) - WITHOUT_TENANT)
+
+
+async def seen_by(viewer: Viewer) -> dict[str, int]:
+    """How many rows of each table a viewer can reach."""
+    counts = {}
+    async with db.reading(viewer) as session:
+        for name in set(await tables()) - WRITE_ONLY:
+            counts[name] = await session.scalar(text(f'SELECT count(*) FROM "{name}"')) or 0  # noqa: S608
+    return counts
+
+
+async def test_a_tenant_sees_its_own_rows_and_another_none_of_them(shop: ActiveShop) -> None:
+    eve = await new_owner()
+    own = dict.fromkeys(await tables(), 0)
+
+    mine, theirs, nobodys = (
+        await seen_by(shop.owner),
+        await seen_by(eve),
+        await seen_by(NOBODY),
+    )
+
+    assert {name for name, count in mine.items() if count == 0} == set()
+    assert theirs == {
+        name: 1 if name in ("accounts", "users", "members") else 0
+        for name in own
+        if name not in WRITE_ONLY
+    }
+    assert set(nobodys.values()) == {0}
+
+
+async def test_another_tenants_rows_cannot_be_changed_or_made(shop: ActiveShop) -> None:
+    eve = await new_owner()
+    async with db.transaction(eve) as session:
+        changed = await session.execute(text("UPDATE notifications SET status = 'PAUSED'"))
+        with pytest.raises(Exception, match="row-level security"):
+            await session.execute(
+                text("INSERT INTO tenants VALUES (:site, :account, 'mine.example.com')"),
+                {"site": shop.site_id, "account": shop.account_id},
+            )
+
+    assert changed.rowcount == 0  # type: ignore[attr-defined]
+
+
+async def test_every_table_has_row_security_and_the_services_own_none(shop: ActiveShop) -> None:
+    async with db.worker_engine().connect() as connection:
+        secured = {
+            row.relname
+            for row in await connection.execute(
+                text(
+                    "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relrowsecurity"
+                    " AND relnamespace = 'public'::regnamespace"
+                )
+            )
+        }
+        roles = (
+            await connection.execute(
+                text(
+                    "SELECT rolname, rolsuper, rolbypassrls, rolcreaterole,"
+                    " (SELECT count(*) FROM pg_class WHERE relowner = r.oid) AS owned"
+                    " FROM pg_roles r WHERE rolname LIKE 'proofgraph\\_%' ORDER BY rolname"
+                )
+            )
+        ).all()
+
+    assert secured == set(await tables())
+    assert [tuple(role) for role in roles if role.rolname != "proofgraph_owner"] == [
+        ("proofgraph_app", False, False, False, 0),
+        ("proofgraph_worker", False, False, False, 0),
+    ]
