@@ -14,7 +14,7 @@ help: ## Show this text
 setup: ## Install what is missing: Python and npm packages, the snippet, a browser
 	@for python in $(PYTHON) .venv/bin/python python3 python3.14 python3.13 python3.12 python3.11; do \
 	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-	    exec $$python deploy/local/setup.py; \
+	    exec $$python -m deploy.local.setup; \
 	  fi; \
 	done; \
 	echo "There is no Python 3.11 or newer on PATH: install one, or name it in PYTHON." >&2; exit 2

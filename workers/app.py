@@ -1,7 +1,7 @@
 """Celery: its queues, its beat, and the one event loop of each of its processes.
 
     celery -A workers.app worker -c 2
-    celery -A workers.app beat -s <state>/beat
+    celery -A workers.app beat
 
 Every task is safe to run twice, so messages are acknowledged after the work. What a crash or an
 outage leaves behind is picked up by beat: the outbox and the inbox in PostgreSQL say what is still
@@ -65,6 +65,10 @@ def _configuration() -> dict[str, Any]:
         "worker_enable_remote_control": False,
         "worker_redirect_stdouts": False,
         "timezone": "UTC",
+        # In memory: the file that beat keeps otherwise may be torn by a kill, and beat then never
+        # starts again. What a restart forgets is made good by the next turn.
+        "beat_scheduler": "celery.beat:Scheduler",
+        "result_expires": None,
         "task_queues": [
             # Where those send who know a task by its name alone.
             Queue("celery", Exchange("celery"), "celery"),

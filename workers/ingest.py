@@ -130,6 +130,9 @@ async def settle(consumer: Consumer, batch: Batch) -> None:
 
 async def consume(consumer: Consumer, stopping: asyncio.Event) -> None:
     """Work until told to stop."""
+    # A store that is away must not make us read, die and read again: that counts as a delivery.
+    await patiently("postgresql", partial(db.ping, worker=True))
+    await patiently("clickhouse", clickhouse.ping)
     wait, trimmed = 0.0, time.monotonic()
     while not stopping.is_set():
         started = time.monotonic()
@@ -145,6 +148,7 @@ async def consume(consumer: Consumer, stopping: asyncio.Event) -> None:
             trimmed = time.monotonic()
         if entries and len(entries) < BATCH_SIZE:
             await asyncio.sleep(max(0.0, started + BATCH_EVERY - time.monotonic()))
+    await consumer.leave()
 
 
 async def main() -> None:
@@ -152,24 +156,16 @@ async def main() -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    # A store that is away must not make us read, die and read again: that counts as a delivery.
-    for store, ping in (
-        ("postgresql", partial(db.ping, worker=True)),
-        ("clickhouse", clickhouse.ping),
-        ("redis", redis.ping),
-    ):
-        await patiently(store, ping)
     consumer = RedisStreams(redis.client()).consumer(EVENTS_TOPIC, GROUP)
     working = asyncio.create_task(consume(consumer, stopping))
     told = asyncio.create_task(stopping.wait())
     await asyncio.wait({working, told}, return_when=asyncio.FIRST_COMPLETED)
     await asyncio.wait({working}, timeout=LAST_PATIENCE)
-    if not working.done():
-        log.warning("a store is away: the batch in hand is left for the next start")
-        working.cancel()
+    if working.done():
+        working.result()
     else:
-        await working
-        await consumer.leave()
+        log.warning("a store is away: what is in hand is left for the next start")
+        working.cancel()
     told.cancel()
     for close in (clickhouse.dispose, redis.dispose, db.dispose):
         await close()

@@ -94,6 +94,9 @@ class Keeper:
             except Problem as problem:
                 log.error("%s", problem)
                 await self._end()
+            except Exception:  # whatever it was, giving up would be worse
+                log.exception("%s could not be started", self.process.name)
+                await self._end()
 
     async def stop(self) -> None:
         """Ask it to stop, then insist; its whole group with it."""

@@ -23,9 +23,11 @@ class Process:
         needs: names of processes that must be ready first; those not in the stack do not count.
         once: it is ready when it has ended well, and is not started again.
         ready_line: a text it writes to its log when ready, asked for after `ready`.
+        folder: where it is started.
+        orphan_signal: what the system sends it when the supervisor has gone.
         prepare: work to be done before the first start.
         user: whom to run as, where that is not who we are.
-        folders: opened before the change of user and handed on; see postgres.py.
+        handles: open files it is handed; see postgres.py.
     """
 
     name: str

@@ -20,7 +20,7 @@ _GRACE_SECONDS = 2.0
 
 
 def sweep(mark: str) -> list[str]:
-    """End all processes of a stack; returns their names."""
+    """End all processes of a stack; returns their pids."""
     found = _of_stack(mark)
     for process in found:
         with suppress(psutil.Error):

@@ -10,34 +10,47 @@ import msgspec
 
 from router.live import upstream
 from router.live.cursors import Cursor
-from router.live.documents import Subscription
+from router.live.documents import Refused, Subscription
 from router.live.feed import Feed
 from router.live.upstream import Answer, Asked
-from router.live.viewers import Caller
+from router.live.viewers import Caller, Scope
 from subgraphs.kernel.config import settings
+
+MAX_FEEDS = 50
+"""Distinct operations of one scope. A site's pages ask one, a dashboard's tabs a few."""
 
 LINGER_SECONDS = 30.0
 """A feed outlives its last follower, so that one who reloads a page finds what came meanwhile."""
+
+
+_Key = tuple[Scope, bytes]
 
 
 class Hub:
     """Shares what is asked of the subgraphs among all who ask the same."""
 
     def __init__(self) -> None:
-        self._feeds: dict[bytes, Feed] = {}
-        self._followers: dict[bytes, int] = {}
+        self._feeds: dict[_Key, Feed] = {}
+        self._followers: dict[_Key, int] = {}
 
     @asynccontextmanager
     async def answers(
         self, caller: Caller, subscription: Subscription, variables: Mapping[str, Any]
     ) -> AsyncIterator[AsyncIterator[list[Answer]]]:
-        """The answers to a subscription, from where the caller wants to begin."""
+        """The answers to a subscription, from where the caller wants to begin.
+
+        Raises:
+            Refused: too many different ones are asked for in the caller's scope.
+        """
         after = subscription.begin(variables)
         asked = _asked(subscription, variables)
         # Who may see the same is given the same: a shop's visitors are one, a user's tabs are one.
-        key = msgspec.json.encode([asked, caller.scope])
+        key = (caller.scope, msgspec.json.encode(asked))
         feed = self._feeds.get(key)
         if feed is None or feed.failed:
+            if sum(scope == caller.scope for scope, _ in self._feeds) >= MAX_FEEDS:
+                message = f"More than {MAX_FEEDS} different subscriptions at once; end some."
+                raise Refused.because(message, "RATE_LIMITED")
             feed = Feed(lambda at: upstream.answers(asked, caller.sign, at), after or _now())
             self._feeds[key] = feed
         self._followers[key] = self._followers.get(key, 0) + 1
@@ -51,7 +64,7 @@ class Hub:
         for feed in self._feeds.values():
             feed.close()
 
-    def _let_go(self, key: bytes, feed: Feed) -> None:
+    def _let_go(self, key: _Key, feed: Feed) -> None:
         if not self._followers.get(key) and self._feeds.get(key) is feed:
             feed.close()
             del self._feeds[key], self._followers[key]

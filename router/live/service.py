@@ -9,7 +9,7 @@ import msgspec
 
 from router.live.documents import Documents, Refused
 from router.live.hub import Hub
-from router.live.viewers import Authz, Caller
+from router.live.viewers import Authz, Caller, Unavailable
 from subgraphs.kernel.auth import VIEWER_HEADER
 from subgraphs.kernel.config import settings
 
@@ -51,8 +51,8 @@ class Service:
                 yield [answer.payload for answer in some]
 
     async def _from_router(self, caller: Caller, request: Request) -> bytes:
-        headers = {VIEWER_HEADER: await caller.sign()}
         try:
+            headers = {VIEWER_HEADER: await caller.sign()}
             answer = await self._client.post(
                 f"{settings().router_url.rstrip('/')}/graphql",
                 content=msgspec.json.encode(request),
@@ -60,6 +60,6 @@ class Service:
             )
             if "json" in answer.headers.get("content-type", ""):
                 return answer.content
-        except httpx.HTTPError as error:
-            log.warning("the router did not answer: %r", error)
+        except (httpx.HTTPError, Unavailable) as error:
+            log.warning("a query was put off: %r", error)
         raise Refused.because("Try again in a moment.", "UNAVAILABLE")

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from router.live.documents import Refused
 from router.live.feed import TooSlow
 from router.live.service import Request, Service
-from router.live.viewers import Caller
+from router.live.viewers import Caller, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,9 @@ async def serve(http: HttpRequest, service: Service) -> Response:
     except Refused as refused:
         code = refused.errors[0].get("extensions", {}).get("code")
         return JSONResponse({"errors": refused.errors}, _STATUS.get(code, 400))
+    except Unavailable:
+        errors = Refused.because("Try again in a moment.", "UNAVAILABLE").errors
+        return JSONResponse({"errors": errors}, 503, {"Retry-After": "1"})
     return StreamingResponse(
         _with_keep_alive(_events(service, caller, request)),
         media_type="text/event-stream",

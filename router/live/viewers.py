@@ -2,14 +2,21 @@
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 import httpx
 
 from router.live.documents import Refused
-from subgraphs.kernel.auth import VIEWER_HEADER, Viewer, ViewerVerifier
+from subgraphs.kernel.auth import VIEWER_HEADER, Viewer, ViewerKind, ViewerVerifier
 from subgraphs.kernel.config import settings
 
 _CREDENTIALS = ("authorization", "x-proofgraph-site-key")
+
+Scope = tuple[ViewerKind, UUID | None]
+
+
+class Unavailable(ConnectionError):
+    """Nobody can be told from anybody right now; it passes."""
 
 
 class Caller:
@@ -21,9 +28,9 @@ class Caller:
         self.viewer: Viewer
 
     @property
-    def scope(self) -> list[str]:
+    def scope(self) -> Scope:
         """Callers of one scope see the same."""
-        return [self.viewer.kind, str(self.viewer.id)]
+        return self.viewer.kind, self.viewer.id
 
     async def sign(self) -> str:
         """A fresh signed viewer.
@@ -59,8 +66,18 @@ class Authz:
         return caller
 
     async def ask(self, headers: Mapping[str, str]) -> str:
-        answer = await self._client.get(f"{settings().authz_url}/check", headers=dict(headers))
+        """The signed viewer of these credentials.
+
+        Raises:
+            Refused: they are not valid.
+            Unavailable: the authz does not answer, or cannot tell.
+        """
+        try:
+            answer = await self._client.get(f"{settings().authz_url}/check", headers=dict(headers))
+        except httpx.HTTPError as error:
+            raise Unavailable(repr(error)) from error
         if answer.status_code in (400, 401, 403):
             raise Refused(*answer.json()["errors"])
-        answer.raise_for_status()
+        if not answer.is_success:
+            raise Unavailable(f"the authz answered {answer.status_code}")
         return answer.headers[VIEWER_HEADER]

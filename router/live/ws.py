@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from router.live.documents import Refused
 from router.live.feed import TooSlow
 from router.live.service import Request, Service
-from router.live.viewers import Caller
+from router.live.viewers import Caller, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +67,9 @@ async def serve(socket: WebSocket, service: Service) -> None:
         await connection.run()
     except Close as close:
         await connection.close(close)
+    except Unavailable as error:
+        log.warning("a connection was put off: %s", error)
+        await connection.close(Close(1013, "Try again later"))
     except (WebSocketDisconnect, OSError):
         pass
     except Exception:

@@ -76,8 +76,14 @@ async function untar(/** @type {string} */ name, /** @type {string} */ into) {
   const tar = spawn("tar", ["-x", "--no-same-owner", "-C", into], {
     stdio: ["pipe", "inherit", "inherit"],
   });
-  const [[code]] = await Promise.all([once(tar, "close"), inflate(name, tar.stdin)]);
-  if (code !== 0) throw new Error(`tar could not unpack ${name}`);
+  // tar leaves when it has read the end of the archive, maybe before the padding behind that: what
+  // it says counts, and not that nobody took the rest.
+  const [[code], written] = await Promise.all([
+    once(tar, "close"),
+    inflate(name, tar.stdin).catch((/** @type {NodeJS.ErrnoException} */ error) => error),
+  ]);
+  const refused = written && !["ERR_STREAM_PREMATURE_CLOSE", "EPIPE"].includes(written.code ?? "");
+  if (code !== 0 || refused) throw new Error(`tar could not unpack ${name}`, { cause: written });
 }
 
 try {

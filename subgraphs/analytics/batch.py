@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from subgraphs.analytics.ledger import Happening
+from subgraphs.analytics.models import Counter
 from subgraphs.kernel.events import Event
 from subgraphs.kernel.streams import Entry
 
@@ -60,6 +61,8 @@ class Batch:
     mentioned: dict[UUID, Claim] = field(default_factory=dict)
     """The claims that claim events speak of."""
     happenings: list[Happening] = field(default_factory=list)
+    counters: Sequence[Counter] = ()
+    """Of the sites where something happened, as the ledger has them now."""
     cursors: dict[UUID, str] = field(default_factory=dict)
     """The made claims' places in the live channel."""
 

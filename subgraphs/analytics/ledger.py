@@ -96,4 +96,6 @@ async def add_happenings(session: AsyncSession, happenings: Sequence[Happening])
 
 async def counters(session: AsyncSession, site_ids: Collection[UUID]) -> Sequence[Counter]:
     """The counters of these sites."""
+    if not site_ids:
+        return ()
     return (await session.scalars(select(Counter).where(Counter.site_id.in_(site_ids)))).all()

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from subgraphs.analytics import counters, ledger, store
 from subgraphs.analytics.batch import CLAIM_EVENTS, ORDER_CREATED, Batch, Claim, Drop, claim_id_of
 from subgraphs.analytics.ledger import Happening
-from subgraphs.kernel import db, events, live, redis
+from subgraphs.kernel import events, live, redis
 from subgraphs.kernel.events import Event
 from subgraphs.kernel.ids import derived_id, moment_of
 
@@ -62,6 +62,8 @@ async def write_happenings(session: AsyncSession, batch: Batch) -> None:
         else:
             batch.happenings.append(_happened(item.event, claim))
     await ledger.add_happenings(session, batch.happenings)
+    site_ids = {happening.site_id for happening in batch.happenings}
+    batch.counters = await ledger.counters(session, site_ids)
 
 
 async def write_raw_events(batch: Batch) -> None:
@@ -90,12 +92,7 @@ async def write_raw_events(batch: Batch) -> None:
 
 async def show_counters(batch: Batch) -> None:
     """The ledger's counters, into Redis."""
-    site_ids = {happening.site_id for happening in batch.happenings}
-    if not site_ids:
-        return
-    async with db.service_transaction() as session:
-        counted = await ledger.counters(session, site_ids)
-    await counters.show(redis.client(), counted)
+    await counters.show(redis.client(), batch.counters)
 
 
 async def publish_claims(batch: Batch) -> None:

@@ -39,6 +39,19 @@ class Count(NamedTuple):
     value: int
 
 
+# Said here, or the client asks the server before every insert.
+_RAW_TYPES = (
+    "UUID",
+    "LowCardinality(String)",
+    "DateTime64(3, 'UTC')",
+    "UUID",
+    "Nullable(UUID)",
+    "Nullable(UUID)",
+    "DateTime64(3, 'UTC')",
+)
+
+_opened: set[datetime] = set()
+
 _NOW = "toUnixTimestamp64Micro(now64(6))"
 
 _OPEN = (
@@ -91,9 +104,19 @@ async def add(rows: Sequence[RawEvent]) -> None:
     if not rows:
         return
     client = await clickhouse.client()
-    await client.insert("raw_events", rows, column_names=RawEvent._fields)
-    hours = sorted({start_of_hour(row.occurred_at) for row in rows})
-    await client.command(_OPEN, {"hours": hours})
+    await client.insert(
+        "raw_events", rows, column_names=RawEvent._fields, column_type_names=_RAW_TYPES
+    )
+    hours = {start_of_hour(row.occurred_at) for row in rows} - _still_open()
+    if hours:
+        await client.command(_OPEN, {"hours": sorted(hours)})
+        _opened.update(hours)
+
+
+def _still_open() -> set[datetime]:
+    """Hours that this process has opened and no rollup can have closed: they are not over."""
+    _opened.intersection_update({hour for hour in _opened if datetime.now(UTC) < hour + HOUR})
+    return _opened
 
 
 async def hours_to_roll() -> list[datetime]:

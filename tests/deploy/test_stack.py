@@ -57,12 +57,14 @@ def test_up_twice_status_and_down(state: State) -> None:
     pid = state.read("stack.json")["processes"]["valkey"]
     second = shell(state.folder, "up", "--only", "valkey")
     status = shell(state.folder, "status")
+    settings = shell(state.folder, "env").stdout.splitlines()
     down = shell(state.folder, "down")
     again = shell(state.folder, "down")
 
     assert (first.returncode, second.returncode, status.returncode) == (0, 0, 0)
     assert second.stdout == "Already running: http://localhost:8080\n"
     assert f"  valkey         {pid:>8}  ready\n" in status.stdout
+    assert f"export PII_KEY={load_secrets(state).pii_key}" in settings
     assert (down.returncode, down.stdout) == (0, "Stopped.\n")
     assert again.stdout == f"Nothing runs on {state.folder}.\n"
     assert running_on(state) == []

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -176,22 +176,34 @@ async def test_stopping_goes_the_other_way_and_leaves_nothing(state: State, tmp_
     assert state.read(STACK_FILE) is None
 
 
-@pytest.mark.parametrize("killed", ["supervisor", "supervisor and sentinel"])
-async def test_a_killed_supervisor_leaves_nothing(state: State, killed: str) -> None:
+@pytest.fixture
+async def killable(state: State) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A supervisor in a process of its own, over a process that has a child."""
     command = [sys.executable, "-m", "tests.deploy.small_processes", str(state.folder)]
-    run = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    yield process
+    with suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()
 
+
+@pytest.mark.parametrize("killed", ["supervisor", "supervisor and sentinel"])
+async def test_a_killed_supervisor_leaves_nothing(
+    state: State, killable: asyncio.subprocess.Process, killed: str
+) -> None:
     async def found() -> list[int]:
         return running_on(state)
 
     await eventually(found, lambda pids: len(pids) == 2)
-    (guard,) = [c for c in psutil.Process(run.pid).children() if "sentinel" in str(c.cmdline())]
+    children = psutil.Process(killable.pid).children()
+    (guard,) = [child for child in children if "sentinel" in str(child.cmdline())]
+    both = killed == "supervisor and sentinel"
 
-    if killed == "supervisor and sentinel":
+    if both:
         guard.suspend()  # so that nobody can start another
-    run.kill()
-    await run.wait()
-    if killed == "supervisor and sentinel":
+    killable.kill()
+    await killable.wait()
+    if both:
         guard.kill()
         # Without a sentinel the system ends our children, and theirs wait for the next start.
         await eventually(found, lambda pids: len(pids) <= 1, seconds=5)

@@ -1,8 +1,10 @@
 """The stream worker as a process: killed, stopped, and with a store away."""
 
 import asyncio
+import operator
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from urllib.parse import urlsplit
 
 import pytest
@@ -74,7 +76,7 @@ async def test_killed_in_the_middle_of_200_orders_it_loses_and_doubles_nothing(
 
     sending = asyncio.create_task(send())
     for part in (50, 100, 150):
-        await eventually(lambda: published(shop), lambda count, part=part: count >= part)
+        await eventually(lambda: published(shop), partial(operator.le, part))
         worker.kill()
         worker = await start()
     await sending

@@ -36,7 +36,8 @@ async def rolled(site_id: UUID) -> list[tuple[str, int]]:
     """What stands in `hourly`."""
     client = await clickhouse.client()
     statement = "SELECT metric, value FROM hourly FINAL WHERE site_id = {site:UUID} ORDER BY ALL"
-    return list((await client.query(statement, {"site": site_id})).result_rows)
+    result = await client.query(statement, {"site": site_id})
+    return [(str(metric), int(value)) for metric, value in result.result_rows]
 
 
 async def test_an_hour_that_is_over_is_rolled_and_reads_the_same() -> None:

@@ -41,10 +41,13 @@ async def ask(
     granularity: str = "HOUR",
 ) -> Answer:
     sites = [{"__typename": "Site", "id": str(id_)} for id_ in site_ids or (shop.site_id,)]
-    return await run(
-        *(schema, shop.owner, ANALYTICS),
-        **{"sites": sites, "start": start, "end": end, "granularity": granularity},
-    )
+    asked: dict[str, Any] = {
+        "sites": sites,
+        "start": start,
+        "end": end,
+        "granularity": granularity,
+    }
+    return await run(schema, shop.owner, ANALYTICS, **asked)
 
 
 async def count(site_id: UUID, metric: str, *hours: float) -> None:

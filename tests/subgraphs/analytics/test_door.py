@@ -297,3 +297,6 @@ async def test_what_is_sent_at_once_is_answered_each_with_its_own(
     assert {str(it.id) for it in await taken(valkey)} == {
         event["id"] for events in requests for event in events
     }
+    async with connect(valkey.url) as opened:
+        calls = (await opened.info("commandstats"))["cmdstat_evalsha"]["calls"]
+    assert calls < len(requests) / 2  # they shared their appends
