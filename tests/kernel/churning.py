@@ -13,7 +13,7 @@ from uuid import uuid4
 from subgraphs.kernel import live, redis
 from subgraphs.kernel.live import channel
 
-BREAKS = 20
+BREAKS = 100
 FOLLOWERS = 5
 
 
@@ -23,7 +23,7 @@ async def main() -> None:
     coming = [asyncio.create_task(come_and_go()) for _ in range(FOLLOWERS)]
     for _ in range(BREAKS):
         await redis.client().client_kill_filter(_type="pubsub")
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.03)
     for task in coming:
         task.cancel()
 

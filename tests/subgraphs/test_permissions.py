@@ -15,7 +15,7 @@ FOR_SHOPS = {"liveNotifications"}
 
 
 def root_fields() -> list[tuple[str, str, list[type]]]:
-    found = []
+    found: list[tuple[str, str, list[type]]] = []
     for name in SUBGRAPHS:
         schema = import_module(f"subgraphs.{name}.schema").schema
         for root in ("Query", "Mutation", "Subscription"):
