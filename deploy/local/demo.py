@@ -12,7 +12,9 @@ from typing import Any
 import httpx
 from playwright.async_api import Error as BrowserError
 from rich.console import Console
+from websockets.exceptions import WebSocketException
 
+from deploy.local import timeline
 from deploy.local.merchant import ApiError, Merchant, Shop
 from deploy.local.morning import (
     StepFailed,
@@ -23,12 +25,23 @@ from deploy.local.morning import (
 from deploy.local.problems import Problem
 from deploy.local.stack import Stack
 from deploy.local.state import DEMO_FILE, State
-from deploy.local.timeline import Passage, as_table
+from deploy.local.timeline import Passage
 from deploy.local.visitor import visit
 
 ORDERS = 24
 _READY_SECONDS = 20
 _REQUEST_SECONDS = 20
+
+_FAILURES = (
+    StepFailed,
+    ApiError,
+    BrowserError,
+    httpx.HTTPError,
+    WebSocketException,
+    RuntimeError,
+    OSError,
+)
+"""What a part of the stack that does not do its work looks like from here."""
 
 console = Console(highlight=False)
 
@@ -50,7 +63,7 @@ def main() -> int:
     except Problem as problem:
         console.print(str(problem), style="red", markup=False)
         return problem.exit_code
-    except (StepFailed, ApiError, BrowserError, httpx.HTTPError, TimeoutError) as error:
+    except _FAILURES as error:
         console.print(
             f"The demo failed: {error or type(error).__name__}", style="red", markup=False
         )
@@ -64,25 +77,25 @@ async def _demo(stack: Stack) -> None:
     async with httpx.AsyncClient(base_url=stack.url, timeout=_REQUEST_SECONDS) as client:
         state = State(stack.state)
         merchant, password, shop = await merchant_and_shop(client, state.read(DEMO_FILE))
-        demo = description(password, shop)
+        demo = description(merchant, password, shop)
         running = {"url": stack.url, "stores": stack.stores, "processes": stack.pids}
         state.write(DEMO_FILE, {**running, **demo})
         console.print(f"  merchant {demo['email']}, its shop connected, {ORDERS} orders follow")
-        passages = await _follow(stack, merchant, shop)
-    console.print(as_table(passages))
+        await _follow(stack, merchant, shop)
     _print_addresses(stack, demo)
 
 
-async def _follow(stack: Stack, merchant: Merchant, shop: Shop) -> list[Passage]:
+async def _follow(stack: Stack, merchant: Merchant, shop: Shop) -> None:
     passages: list[Passage] = []
+    console.print(f"\n{timeline.heading()}", style="bold", soft_wrap=True)
     async with visit(_shop_page(stack, shop)) as visitor:
         await visitor.happened("ready", seconds=_READY_SECONDS)
-        with console.status("") as status:
-            async for passage in follow_orders(merchant, shop, visitor, count=ORDERS):
-                passages.append(passage)
-                status.update(f"{len(passages)} of {ORDERS} orders: {passage.text}")
-        await visitor.page.screenshot(path=stack.state / "demo.png")
-    return passages
+        async for passage in follow_orders(merchant, shop, visitor, count=ORDERS):
+            passages.append(passage)
+            console.print(timeline.line(passage), soft_wrap=True, markup=False)
+    for line in timeline.summary(passages):
+        console.print(line, style="bold", soft_wrap=True)
+    console.print(timeline.EXPLANATION, soft_wrap=True)
 
 
 def _print_addresses(stack: Stack, demo: dict[str, Any]) -> None:

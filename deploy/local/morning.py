@@ -15,9 +15,6 @@ from deploy.local.shopify import deliver, morning_of_orders
 from deploy.local.timeline import Passage
 from deploy.local.visitor import Visitor
 
-EMAIL = "demo@proofgraph.example"
-DOMAIN = "demo.localhost"
-
 _BREATH_SECONDS = 0.6
 """The snippet leaves half a second between two toasts. An order that came in it would measure the
 breath, and not the way."""
@@ -42,18 +39,24 @@ async def merchant_and_shop(
     if last is not None:
         try:
             await merchant.log_in(last["email"], last["password"])
-            return merchant, last["password"], _shop_of(last)
+            return merchant, last["password"], _shop_of(last, client.base_url)
         except ApiError:
             pass  # the stores are others than those it was written for
+    name = f"demo-{secrets.token_hex(3)}"
     password = secrets.token_urlsafe(12)
-    await merchant.sign_up(EMAIL, password, full_name="Demo Merchant", account="Demo Shops")
-    return merchant, password, await merchant.open_shop(name="Demo Shop", domain=DOMAIN)
+    email = f"{name}@proofgraph.example"
+    await merchant.sign_up(email, password, full_name="Demo Merchant", account="Demo Shops")
+    return (
+        merchant,
+        password,
+        await merchant.open_shop(name="Demo Shop", domain=f"{name}.localhost"),
+    )
 
 
-def description(password: str, shop: Shop) -> dict[str, Any]:
+def description(merchant: Merchant, password: str, shop: Shop) -> dict[str, Any]:
     """What demo.json tells of them."""
     return {
-        "email": EMAIL,
+        "email": merchant.email,
         "password": password,
         "accountId": shop.account_id,
         "siteId": shop.site_id,
@@ -123,13 +126,14 @@ async def _published(merchant: Merchant, shop: Shop) -> int:
     return int(answer["site"]["analytics"]["totals"]["published"])
 
 
-def _shop_of(last: dict[str, Any]) -> Shop:
+def _shop_of(last: dict[str, Any], base: httpx.URL) -> Shop:
+    hook = httpx.URL(last["shopify"]["url"])
     return Shop(
         account_id=last["accountId"],
         site_id=last["siteId"],
         site_key=last["siteKey"],
         notification_id=last["notificationId"],
         integration_id=last["integrationId"],
-        hook_url=last["shopify"]["url"],
+        hook_url=str(base.join(hook.path)),  # the port may be another than last time
         hook_secret=last["shopify"]["secret"],
     )
