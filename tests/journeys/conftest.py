@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -11,7 +12,7 @@ import httpx
 import pytest
 
 from deploy.local.follower import subscribed
-from deploy.local.merchant import Merchant, Shop
+from deploy.local.merchant import ANALYTICS, Merchant, Shop
 from deploy.local.stack import Stack
 from deploy.local.tools import find_router
 from tests.fixtures.ports import free_port
@@ -109,6 +110,15 @@ async def claims_of(merchant: Merchant, shop: Shop) -> list[dict[str, Any]]:
         if not page["pageInfo"]["hasNextPage"]:
             return found
         after = page["pageInfo"]["endCursor"]
+
+
+async def counted(merchant: Merchant, shop: Shop) -> dict[str, int]:
+    """What analytics says of today."""
+    now = datetime.now(UTC)
+    span = {"id": shop.site_id, "start": now.replace(hour=0, minute=0).isoformat()}
+    answer = await merchant.ask(ANALYTICS, {**span, "end": now.isoformat()})
+    totals: dict[str, int] = answer["site"]["analytics"]["totals"]
+    return totals
 
 
 async def first_activity(running: Running, merchant: Merchant, site_id: str) -> Any:

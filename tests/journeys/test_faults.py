@@ -14,7 +14,7 @@ from deploy.local.follower import following
 from deploy.local.merchant import Merchant, Shop
 from deploy.local.shopify import deliver, order
 from tests.fixtures.deadline import eventually
-from tests.journeys.conftest import Running, claims_of
+from tests.journeys.conftest import Running, claims_of, counted
 from tests.journeys.test_repeats import send_all
 
 ORDERS = 200
@@ -69,7 +69,7 @@ def test_every_process_of_the_stack_is_killed_below(running: Running) -> None:
 
 @pytest.mark.parametrize("name", PROCESSES)
 async def test_a_killed_process_comes_back_and_the_next_order_arrives(
-    running: Running, public: httpx.AsyncClient, shop: Shop, name: str
+    running: Running, public: httpx.AsyncClient, merchant: Merchant, shop: Shop, name: str
 ) -> None:
     if name not in running.stack.pids:
         name = {"subgraphs": "notifications", "router": "gateway"}[name]
@@ -91,5 +91,7 @@ async def test_a_killed_process_comes_back_and_the_next_order_arrives(
 
     await eventually(deliver_it, lambda status: status == 200, seconds=30)
     claim_id = await eventually(receive_it, bool, seconds=30)
-    again = await eventually(receive_it, bool)
-    assert claim_id == again
+    stored = await eventually(lambda: claims_of(merchant, shop), bool, seconds=30)
+    totals = await eventually(lambda: counted(merchant, shop), lambda it: it["published"] > 0)
+    assert [claim["id"] for claim in stored] == [claim_id]
+    assert (totals["orders"], totals["published"]) == (1, 1)

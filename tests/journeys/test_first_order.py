@@ -11,7 +11,7 @@ from deploy.local.merchant import ANALYTICS, Merchant, Shop
 from deploy.local.shopify import deliver, morning_of_orders
 from deploy.local.visitor import Visitor, visit
 from tests.fixtures.deadline import eventually
-from tests.journeys.conftest import SCREENSHOTS, Running
+from tests.journeys.conftest import SCREENSHOTS, Running, counted
 
 NOTHING = {"orders": 0, "published": 0, "shown": 0, "clicked": 0, "dismissed": 0}
 
@@ -21,14 +21,6 @@ async def visitor(running: Running, shop: Shop) -> AsyncIterator[Visitor]:
     async with visit(f"{running.url}/demo/shop.html?key={shop.site_key}") as visitor:
         await visitor.happened("ready", seconds=15)
         yield visitor
-
-
-async def counted(merchant: Merchant, shop: Shop) -> dict[str, int]:
-    now = datetime.now(UTC)
-    span = {"id": shop.site_id, "start": now.replace(hour=0, minute=0).isoformat()}
-    answer = await merchant.ask(ANALYTICS, {**span, "end": now.isoformat()})
-    totals: dict[str, int] = answer["site"]["analytics"]["totals"]
-    return totals
 
 
 async def test_an_order_becomes_a_toast_a_click_and_three_exact_numbers(

@@ -59,7 +59,9 @@ def test_an_order_becomes_one_event_with_what_visitors_may_see() -> None:
 
     (event,) = normalise(item(content))
 
-    assert event.id == derived_id(event.occurred_at, INTEGRATION, "order.created", "5600000001001")
+    assert event.id == derived_id(
+        event.occurred_at, SITE, "shopify", "order.created", "5600000001001"
+    )
     assert (event.site_id, event.account_id) == (SITE, ACCOUNT)
     assert (event.type, event.source) == ("order.created", "shopify")
     assert event.occurred_at == PLACED
