@@ -1,7 +1,7 @@
 """What a client may ask, by the public schema and our limits; and who answers it."""
 
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,25 +9,34 @@ from ariadne import load_schema_from_path, make_executable_schema
 from graphql import (
     DocumentNode,
     FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
     GraphQLError,
     GraphQLSchema,
     ObjectTypeDefinitionNode,
+    OperationDefinitionNode,
     OperationType,
     SelectionNode,
-    VariableNode,
+    SelectionSetNode,
+    Visitor,
     build_ast_schema,
     get_operation_ast,
     parse,
     print_ast,
     validate,
+    visit,
 )
 
 from router.live.cursors import Cursor, as_cursor
-from router.live.rewriting import client_after, for_owner, variables_of
+from router.live.rewriting import After, client_after, for_owner, variables_of
 from subgraphs.kernel.config import SUBGRAPHS, SubgraphName
-from subgraphs.kernel.schema import MAX_ALIASES, MAX_DEPTH, MAX_TOKENS
+from subgraphs.kernel.schema import MAX_ALIASES, MAX_DEPTH
 
 SCHEMA_DIR = Path(__file__).parents[2] / "schema"
+
+MAX_TOKENS = 500
+"""A subscription has some forty. Comparing fields that repeat takes time by their number squared,
+in the one loop that serves everybody: four times as many would hold it up for half a second."""
 
 _READ_DOCUMENTS = 1_000
 """A shop's visitors all ask the same: a document is read once, then found."""
@@ -54,8 +63,8 @@ class Subscription(NamedTuple):
     response_key: str
     variables: tuple[str, ...]
     """The client's variables that the query uses."""
-    after: VariableNode | str | None
-    """Where the client wants to begin: the name of its variable, a cursor, or from now."""
+    after: After
+    """Where the client wants to begin."""
 
     def begin(self, variables: Mapping[str, Any]) -> Cursor | None:
         """The cursor to go on after; None is from now.
@@ -63,9 +72,9 @@ class Subscription(NamedTuple):
         Raises:
             Refused: it is no cursor.
         """
-        given = self.after
-        if isinstance(given, VariableNode):
-            given = variables.get(given.name.value)
+        given = self.after.literal
+        if self.after.variable is not None:
+            given = variables.get(self.after.variable, given)
         if given is None:
             return None
         try:
@@ -97,8 +106,11 @@ class Documents:
             document = parse(query, max_tokens=MAX_TOKENS)
         except GraphQLError as error:
             raise refused(error) from error
-        if errors := [*_past_limits(document), *validate(self._api, document)]:
+        if errors := [*_too_many_aliases(document), *validate(self._api, document)]:
             raise refused(*errors)
+        # After the validation: fragments lead nowhere in circles then.
+        if any(depth > MAX_DEPTH for depth in _depths(document)):
+            raise refused(GraphQLError(f"The document is more than {MAX_DEPTH} levels deep."))
         operation = get_operation_ast(document, operation_name)
         if operation is None:
             raise refused(GraphQLError("Say by `operationName` which operation of these to run."))
@@ -114,7 +126,11 @@ class Documents:
             raise refused(*(GraphQLError(reason + error.message) for error in errors))
         response_key = (field.alias or field.name).value
         return Subscription(
-            owner, print_ast(asked), response_key, variables_of(asked), client_after(field)
+            owner,
+            print_ast(asked),
+            response_key,
+            variables_of(asked),
+            client_after(operation, field),
         )
 
 
@@ -138,22 +154,44 @@ def _owners(folder: Path) -> Iterator[tuple[str, tuple[SubgraphName, GraphQLSche
                 yield from ((field.name.value, (name, schema)) for field in definition.fields or ())
 
 
-def _past_limits(document: DocumentNode) -> Iterator[GraphQLError]:
-    """Depth and aliases; fragments count where they are defined, which bounds them too."""
-    aliases = 0
-    waiting: list[tuple[SelectionNode, int]] = []
-    for definition in document.definitions:
-        selection_set = getattr(definition, "selection_set", None)
-        waiting += [(node, 1) for node in (selection_set.selections if selection_set else ())]
-    while waiting:
-        node, depth = waiting.pop()
-        aliases += getattr(node, "alias", None) is not None
-        if depth > MAX_DEPTH:
-            yield GraphQLError(f"The document is more than {MAX_DEPTH} levels deep.", node)
-            return
-        selection_set = getattr(node, "selection_set", None)
-        waiting += [
-            (child, depth + 1) for child in (selection_set.selections if selection_set else ())
-        ]
-    if aliases > MAX_ALIASES:
+def _too_many_aliases(document: DocumentNode) -> Iterator[GraphQLError]:
+    aliases = _Aliases()
+    visit(document, aliases)
+    if aliases.found > MAX_ALIASES:
         yield GraphQLError(f"The document has more than {MAX_ALIASES} aliases.")
+
+
+class _Aliases(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found = 0
+
+    def enter_field(self, node: FieldNode, *_: object) -> None:
+        self.found += node.alias is not None
+
+
+def _depths(document: DocumentNode) -> Iterator[int]:
+    """How deep each operation goes, through its fragments too."""
+    fragments: dict[str, FragmentDefinitionNode] = {}
+    for definition in document.definitions:
+        if isinstance(definition, FragmentDefinitionNode):
+            fragments[definition.name.value] = definition
+
+    @cache
+    def of_fragment(name: str) -> int:
+        return below(fragments[name].selection_set)
+
+    def below(selection_set: SelectionSetNode | None) -> int:
+        return (
+            max((of(node) for node in selection_set.selections), default=0) if selection_set else 0
+        )
+
+    def of(node: SelectionNode) -> int:
+        if isinstance(node, FragmentSpreadNode):
+            return of_fragment(node.name.value)
+        depth = below(getattr(node, "selection_set", None))
+        return depth + 1 if isinstance(node, FieldNode) else depth
+
+    for definition in document.definitions:
+        if isinstance(definition, OperationDefinitionNode):
+            yield below(definition.selection_set)

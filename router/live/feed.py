@@ -53,18 +53,22 @@ class Feed:
     def failed(self) -> bool:
         return self._failure is not None
 
-    async def follow(self, after: Cursor | None) -> AsyncIterator[list[Answer]]:
-        """The answers after a cursor, or from now on, in order, each once.
+    async def follow(self, after: Cursor, *, resuming: bool = True) -> AsyncIterator[list[Answer]]:
+        """The answers after a cursor, in order, each once.
+
+        Args:
+            after: where the channel is now, for one who is not resuming. The feed may have begun
+                long before and still be on its way there.
 
         Raises:
             TooSlow: the ring went by while this follower did not read.
             Refused: the owner will not answer, or no longer.
         """
-        place = self._first + len(self._ring) if after is None else self._place(after)
-        at_end = after is None
+        place = self._place(after) if resuming else self._first + len(self._ring)
+        at_end = not resuming
         while True:
             if place is None:
-                async for answer in self._source(after or self._floor):
+                async for answer in self._source(after):
                     yield [answer]
                     after = answer.cursor
                     if (place := self._place(after)) is not None:
@@ -79,8 +83,9 @@ class Feed:
                 islice(self._ring, place - self._first, place - self._first + _AT_ONCE)
             ):
                 place += len(found)
-                after = found[-1].cursor
-                yield found
+                if unseen := [answer for answer in found if answer.cursor > after]:
+                    after = unseen[-1].cursor
+                    yield unseen
                 continue
             at_end = True
             if self._failure:
@@ -91,11 +96,16 @@ class Feed:
         self._task.cancel()
 
     def _place(self, after: Cursor) -> int | None:
-        """The number of the answer that follows a cursor; None where the ring may lack it."""
-        if after < self._floor:
-            return None
-        behind = sum(1 for answer in self._ring if answer.cursor <= after)
-        return self._first + behind
+        """The number of the answer that follows a cursor; None where the ring cannot tell.
+
+        An answer may be a list, cut differently for each who asks: one can go on in the ring only
+        where one of its answers ends.
+        """
+        if after == self._floor:
+            return self._first
+        ends = (number for number, answer in enumerate(self._ring, 1) if answer.cursor == after)
+        end = next(ends, None)
+        return None if end is None else self._first + end
 
     async def _run(self, start: Cursor) -> None:
         try:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -31,7 +32,7 @@ class Hub:
 
     def __init__(self) -> None:
         self._feeds: dict[_Key, Feed] = {}
-        self._followers: dict[_Key, int] = {}
+        self._callers: dict[_Key, list[Caller]] = {}
 
     @asynccontextmanager
     async def answers(
@@ -46,28 +47,40 @@ class Hub:
         asked = _asked(subscription, variables)
         # Who may see the same is given the same: a shop's visitors are one, a user's tabs are one.
         key = (caller.scope, msgspec.json.encode(asked))
-        feed = self._feeds.get(key)
+        feed, now = self._feeds.get(key), _now()
         if feed is None or feed.failed:
             if sum(scope == caller.scope for scope, _ in self._feeds) >= MAX_FEEDS:
                 message = f"More than {MAX_FEEDS} different subscriptions at once; end some."
                 raise Refused.because(message, "RATE_LIMITED")
-            feed = Feed(lambda at: upstream.answers(asked, caller.sign, at), after or _now())
+            # Never from the future: it would keep from all who share it what comes until then.
+            start = min(after or now, now)
+            feed = Feed(lambda at: upstream.answers(asked, partial(self._sign, key), at), start)
             self._feeds[key] = feed
-        self._followers[key] = self._followers.get(key, 0) + 1
+        self._callers.setdefault(key, []).append(caller)
         try:
-            yield feed.follow(after)
+            yield feed.follow(after or now, resuming=after is not None)
         finally:
-            self._followers[key] -= 1
+            self._callers[key].remove(caller)
             asyncio.get_running_loop().call_later(LINGER_SECONDS, self._let_go, key, feed)
 
     def close(self) -> None:
         for feed in self._feeds.values():
             feed.close()
 
+    async def _sign(self, key: _Key) -> str:
+        """A fresh signature of any of those who follow: one session that ends is not all."""
+        refusal = Refused.because("Nobody asks for this any more.", "UNAUTHENTICATED")
+        for caller in list(self._callers[key]):
+            try:
+                return await caller.sign()
+            except Refused as refused:
+                refusal = refused
+        raise refusal
+
     def _let_go(self, key: _Key, feed: Feed) -> None:
-        if not self._followers.get(key) and self._feeds.get(key) is feed:
+        if not self._callers.get(key) and self._feeds.get(key) is feed:
             feed.close()
-            del self._feeds[key], self._followers[key]
+            del self._feeds[key], self._callers[key]
 
 
 def _asked(subscription: Subscription, variables: Mapping[str, Any]) -> Asked:

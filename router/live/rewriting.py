@@ -1,5 +1,7 @@
 """A client's subscription, rewritten for its owner: a cursor in, a cursor out."""
 
+from typing import NamedTuple
+
 from graphql import (
     ArgumentNode,
     DocumentNode,
@@ -66,15 +68,33 @@ def for_owner(
     return DocumentNode(definitions=(rewritten, *fragments))
 
 
-def client_after(field: FieldNode) -> VariableNode | str | None:
-    """What the client gave for `after`: a variable, a cursor written out, or nothing."""
-    for argument in field.arguments or ():
-        if argument.name.value == "after":
-            value = argument.value
-            if isinstance(value, VariableNode):
-                return value
-            return value.value if isinstance(value, StringValueNode) else None
-    return None
+class After(NamedTuple):
+    """What a client gave for `after`: a variable, maybe with a default, a cursor, or nothing."""
+
+    variable: str | None = None
+    literal: str | None = None
+
+
+def client_after(operation: OperationDefinitionNode, field: FieldNode) -> After:
+    """Where the client wants its subscription to begin."""
+    values = [
+        argument.value for argument in field.arguments or () if argument.name.value == "after"
+    ]
+    if not values:
+        return After()
+    (value,) = values
+    if not isinstance(value, VariableNode):
+        return After(literal=_text(value))
+    defaults = (
+        definition.default_value
+        for definition in operation.variable_definitions or ()
+        if definition.variable.name.value == value.name.value
+    )
+    return After(value.name.value, _text(next(defaults, None)))
+
+
+def _text(value: Node | None) -> str | None:
+    return value.value if isinstance(value, StringValueNode) else None
 
 
 def variables_of(asked: DocumentNode) -> tuple[str, ...]:

@@ -34,14 +34,21 @@ class Service:
         self._client = client
         self._documents = Documents()
 
-    async def results(self, caller: Caller, request: Request) -> AsyncGenerator[list[bytes]]:
+    async def results(
+        self, caller: Caller, request: Request, *, only_live: bool = False
+    ) -> AsyncGenerator[list[bytes]]:
         """Encoded results, some at a time; one for a query or mutation, no end for a subscription.
+
+        Args:
+            only_live: refuse all but subscriptions, as where a link could have been followed.
 
         Raises:
             Refused: the request is not answered.
             TooSlow: the caller does not read.
         """
         subscription = self._documents.read(request.query, request.operation_name)
+        if subscription is None and only_live:
+            raise Refused.because("Only a subscription is asked for with GET.", "BAD_USER_INPUT")
         if subscription is None:
             yield [await self._from_router(caller, request)]
             return

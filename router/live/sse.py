@@ -4,24 +4,28 @@ https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
 """
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from typing import Any
 
 import msgspec
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Message, Send
 
 from router.live.documents import Refused
 from router.live.feed import TooSlow
 from router.live.service import Request, Service
-from router.live.viewers import Caller, Unavailable
+from router.live.viewers import VOUCH_SECONDS, Caller, Unavailable
 
 log = logging.getLogger(__name__)
 
 KEEP_ALIVE_SECONDS = 12
 """Proxies cut what stays silent; most wait for 30 s or more."""
+
+STALL_SECONDS = 15
+"""A reader whose connection takes nothing for so long does not read."""
 
 MAX_BODY = 64 * 1024
 
@@ -40,16 +44,33 @@ async def serve(http: HttpRequest, service: Service) -> Response:
     except Unavailable:
         errors = Refused.because("Try again in a moment.", "UNAVAILABLE").errors
         return JSONResponse({"errors": errors}, 503, {"Retry-After": "1"})
-    return StreamingResponse(
-        _with_keep_alive(_events(service, caller, request)),
+    events = _events(service, caller, request, only_live=http.method == "GET")
+    return _TimelyResponse(
+        _kept_alive(events, caller),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
     )
 
 
-async def _events(service: Service, caller: Caller, request: Request) -> AsyncIterator[bytes]:
+class _TimelyResponse(StreamingResponse):
+    """A stream that ends when its reader takes nothing for a while."""
+
+    async def stream_response(self, send: Send) -> None:
+        async def send_in_time(message: Message) -> None:
+            async with asyncio.timeout(STALL_SECONDS):
+                await send(message)
+
+        try:
+            await super().stream_response(send_in_time)
+        except TimeoutError:
+            log.info("a stream was not read, and is ended")
+
+
+async def _events(
+    service: Service, caller: Caller, request: Request, *, only_live: bool
+) -> AsyncIterator[bytes]:
     try:
-        async with aclosing(service.results(caller, request)) as results:
+        async with aclosing(service.results(caller, request, only_live=only_live)) as results:
             async for payloads in results:
                 yield b"".join(_next(payload) for payload in payloads)
     except Refused as refused:
@@ -62,23 +83,28 @@ async def _events(service: Service, caller: Caller, request: Request) -> AsyncIt
     yield _COMPLETE
 
 
-async def _with_keep_alive(events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """A comment whenever nothing else was said for a while."""
+async def _kept_alive(events: AsyncIterator[bytes], caller: Caller) -> AsyncIterator[bytes]:
+    """A comment whenever nothing else was said for a while, as long as the caller may listen."""
     yield b":\n\n"  # the headers leave now, not with the first claim
+    revoked = asyncio.ensure_future(caller.until_revoked(VOUCH_SECONDS))
     waiting: asyncio.Future[bytes] | None = None
     try:
-        while True:
+        while not revoked.done():
             waiting = waiting or asyncio.ensure_future(anext(events))
-            done, _ = await asyncio.wait([waiting], timeout=KEEP_ALIVE_SECONDS)
+            both: list[asyncio.Future[Any]] = [waiting, revoked]
+            done, _ = await asyncio.wait(
+                both, timeout=KEEP_ALIVE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
             if not done:
                 yield b":\n\n"
-                continue
-            try:
+            if waiting.done():
                 yield waiting.result()
-            except StopAsyncIteration:
-                return
-            waiting = None
+                waiting = None
+        yield _failed(revoked.result()) + _COMPLETE
+    except StopAsyncIteration:
+        return
     finally:
+        revoked.cancel()
         if waiting:
             waiting.cancel()
 
@@ -89,7 +115,7 @@ async def _read(http: HttpRequest) -> Request:
             given = dict(http.query_params)
             for name in ("variables", "extensions"):
                 if name in given:
-                    given[name] = json.loads(given[name])
+                    given[name] = msgspec.json.decode(given[name])
             return msgspec.convert(given, Request)
         body = b""
         async for chunk in http.stream():
@@ -97,7 +123,7 @@ async def _read(http: HttpRequest) -> Request:
             if len(body) > MAX_BODY:
                 raise _bad("The request is larger than 64 KiB.")
         return msgspec.json.decode(body, type=Request)
-    except (ValueError, msgspec.MsgspecError) as error:
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise _bad(f"Not a GraphQL request: {error}") from error
 
 

@@ -1,5 +1,8 @@
 """Who is asking, by the same authz that the edge asks."""
 
+import asyncio
+import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -10,9 +13,17 @@ from router.live.documents import Refused
 from subgraphs.kernel.auth import VIEWER_HEADER, Viewer, ViewerKind, ViewerVerifier
 from subgraphs.kernel.config import settings
 
+log = logging.getLogger(__name__)
+
+VOUCH_SECONDS = 60
+"""How often the credential of a connection is checked again."""
+
 _CREDENTIALS = ("authorization", "x-proofgraph-site-key")
 
-Scope = tuple[ViewerKind, UUID | None]
+# What a header may carry. Anything else would break the request to the authz, and be in the log.
+_SENDABLE = re.compile(r"(?! )[\x20-\x7e]{0,8192}(?<! )")
+
+Scope = tuple[ViewerKind, UUID | None, tuple[UUID, ...]]
 
 
 class Unavailable(ConnectionError):
@@ -30,7 +41,7 @@ class Caller:
     @property
     def scope(self) -> Scope:
         """Callers of one scope see the same."""
-        return self.viewer.kind, self.viewer.id
+        return self.viewer.kind, self.viewer.id, self.viewer.account_ids
 
     async def sign(self) -> str:
         """A fresh signed viewer.
@@ -41,6 +52,19 @@ class Caller:
         signed = await self._authz.ask(self._headers)
         self.viewer = self._authz.verifier.verify({VIEWER_HEADER: signed})
         return signed
+
+    async def until_revoked(self, every: float = VOUCH_SECONDS) -> Refused:
+        """Wait until the credential is no longer good, or opens something else; answers why."""
+        before = self.viewer
+        while self.viewer == before:
+            await asyncio.sleep(every)
+            try:
+                await self.sign()
+            except Refused as refused:
+                return refused
+            except Unavailable as error:  # it vouched a moment ago
+                log.warning("could not check a credential again: %r", error)
+        return Refused.because("What you may see has changed; connect again.", "FORBIDDEN")
 
 
 class Authz:
@@ -61,6 +85,8 @@ class Authz:
             shown["authorization"] = init["authorization"]
         if isinstance(init.get("siteKey"), str):
             shown["x-proofgraph-site-key"] = init["siteKey"]
+        if not all(map(_SENDABLE.fullmatch, shown.values())):
+            raise Refused.because("The credential is not valid.", "UNAUTHENTICATED")
         caller = Caller(self, shown)
         await caller.sign()
         return caller

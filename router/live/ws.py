@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from router.live.documents import Refused
 from router.live.feed import TooSlow
 from router.live.service import Request, Service
-from router.live.viewers import Caller, Unavailable
+from router.live.viewers import VOUCH_SECONDS, Caller, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -22,9 +22,6 @@ PROTOCOL = "graphql-transport-ws"
 
 INIT_SECONDS = 10
 """A client says who it is at once, or is let go."""
-
-VOUCH_SECONDS = 60
-"""How often a connection's credential is checked again."""
 
 STALL_SECONDS = 15
 """A client whose connection takes nothing for so long does not read."""
@@ -117,12 +114,15 @@ class _Connection:
                 task.cancel()
 
     async def _receive(self) -> Message:
-        text = await self._socket.receive_text()
+        try:
+            text = await self._socket.receive_text()
+        except KeyError as error:
+            raise Close(4400, "Invalid message: text is understood, no binary") from error
         if len(text) > MAX_MESSAGE:
             raise Close(4400, "Message too large")
         try:
             return _decoder.decode(text)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise Close(4400, f"Invalid message: {error}") from error
 
     async def _greet(self) -> None:
@@ -189,18 +189,15 @@ class _Connection:
             log.exception("an operation broke")
             self._end_with(Close(1011, "Something went wrong on our side; come back"))
         finally:
-            self._operations.pop(id_, None)
+            # The id may be another operation's by now.
+            if self._operations.get(id_) is asyncio.current_task():
+                del self._operations[id_]
 
     async def _vouch(self) -> None:
         """End the connection once its credential is no longer good."""
-        while self._caller:
-            await asyncio.sleep(VOUCH_SECONDS)
-            try:
-                await self._caller.sign()
-            except Refused as refused:
-                self._end_with(Close(4403, f"Forbidden: {refused}"))
-            except Exception as error:  # the authz is away: it vouched a minute ago
-                log.warning("could not check a credential again: %r", error)
+        if self._caller:
+            refused = await self._caller.until_revoked(VOUCH_SECONDS)
+            self._end_with(Close(4403, f"Forbidden: {refused}"))
 
     async def _say(self, frame: bytes) -> None:
         async with asyncio.timeout(STALL_SECONDS):

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -23,6 +24,9 @@ CACHE_SECONDS = 5.0
 """How long a revoked credential may still pass; a look-up a request would cost ten times more."""
 
 _CACHE_ENTRIES = 50_000
+
+_LONGEST_KEY = 100
+"""Characters; a key has 27. What is longer is not worth a look-up, nor a place in the cache."""
 
 
 class CredentialKind(StrEnum):
@@ -71,16 +75,14 @@ def remember_site_key(session: AsyncSession, *, key: str, site_id: UUID, account
     )
 
 
-def remember_ended_session(
+async def remember_ended_session(
     session: AsyncSession, *, session_id: UUID, expires_at: datetime
 ) -> None:
-    session.add(
-        Credential(
-            hash=digest(str(session_id)),
-            kind=CredentialKind.ENDED_SESSION,
-            expires_at=expires_at,
-        )
+    """Refuse a session from now on; one that has ended already stays ended."""
+    ended = insert(Credential).values(
+        hash=digest(str(session_id)), kind=CredentialKind.ENDED_SESSION, expires_at=expires_at
     )
+    await session.execute(ended.on_conflict_do_nothing())
 
 
 async def site_of_key(session: AsyncSession, *, key: str) -> UUID | None:
@@ -99,6 +101,8 @@ class SiteKeys:
 
     async def find(self, key: str) -> SiteAccess | None:
         """The site a key belongs to, or None."""
+        if len(key) > _LONGEST_KEY:
+            return None
         now = time.monotonic()
         cached = self._cache.get(key)
         if cached and cached[0] > now:

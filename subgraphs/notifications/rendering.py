@@ -6,11 +6,14 @@ line is text, which the snippet writes as a text node (so nothing is escaped her
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
-from liquid import BoundTemplate, Environment
+from liquid import BoundTemplate, Environment, RenderContext
+from liquid.ast import Node
+from liquid.builtin.expressions.primitive import IntegerLiteral, RangeLiteral
 from liquid.exceptions import LiquidError
+from liquid.expression import Expression
 
 from subgraphs.kernel.errors import BadUserInput
 from subgraphs.kernel.text import one_line
@@ -30,6 +33,10 @@ MAX_BODY = 1_000
 
 MAX_TEXT = 200
 """Characters of a claim: what a visitor reads in the seconds it is there."""
+
+MAX_RANGE = 200
+"""The numbers a range may go to. Whatever walks or turns round a longer one does so before any
+limit below is looked at: `reversed` alone would take gigabytes."""
 
 # No `replace`, `join` or arithmetic: in a chain they multiply, and no limit below sees a chain.
 _FILTERS = frozenset(
@@ -105,7 +112,30 @@ def _rendered(body: str, facts: Mapping[str, object]) -> str:
 
 @lru_cache(maxsize=1_024)
 def _compiled(body: str) -> BoundTemplate:
-    return _liquid.from_string(body)
+    template = _liquid.from_string(body)
+    if not all(map(_is_short, _ranges(template.nodes, RenderContext(template)))):
+        raise BadUserInput(f"A range in the template goes from and to numbers up to {MAX_RANGE}.")
+    return template
+
+
+def _ranges(nodes: Iterable[Node], context: RenderContext) -> Iterator[RangeLiteral]:
+    """The ranges written anywhere in a template."""
+    for node in nodes:
+        for expression in node.expressions():
+            yield from _ranges_within(expression)
+        yield from _ranges(node.children(context), context)
+
+
+def _ranges_within(expression: Expression) -> Iterator[RangeLiteral]:
+    if isinstance(expression, RangeLiteral):
+        yield expression
+    for child in expression.children():
+        yield from _ranges_within(child)
+
+
+def _is_short(found: RangeLiteral) -> bool:
+    ends = (found.start, found.stop)
+    return all(isinstance(end, IntegerLiteral) and abs(end.value) <= MAX_RANGE for end in ends)
 
 
 def _check_known(kind: str, unknown: set[str], known: frozenset[str]) -> None:

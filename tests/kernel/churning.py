@@ -3,7 +3,8 @@
     REDIS_URL=… python -m tests.kernel.churning
 
 A process of its own: what such breaks may leave behind must not meet other tests. Prints "woken"
-when the last follower was woken by what was published for it.
+when the last follower was woken by what was published for it, then "let go" when the server holds
+no subscription for those who left.
 """
 
 import asyncio
@@ -31,7 +32,12 @@ async def main() -> None:
     staying = asyncio.create_task(first_of(name, seconds=5))
     await asyncio.sleep(0.5)
     await live.publish(name, uuid4(), {})
-    print("woken" if await staying else "left in silence")  # noqa: T201  (its answer)
+    print("woken" if await staying else "left in silence", flush=True)  # noqa: T201  (its answer)
+    held = [b""]
+    while held:
+        await asyncio.sleep(0.1)
+        held = await redis.client().pubsub_channels("wake:live:*")
+    print("let go")  # noqa: T201
 
 
 async def come_and_go() -> None:

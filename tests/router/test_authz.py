@@ -191,6 +191,14 @@ async def test_another_scheme_is_refused(service: httpx.AsyncClient) -> None:
     assert refusal(answer) == (401, "UNAUTHENTICATED")
 
 
+async def test_a_site_key_that_is_too_long_is_not_looked_up(service: httpx.AsyncClient) -> None:
+    with counted_statements() as statements:
+        answer = await service.get("/check", headers={"x-proofgraph-site-key": "x" * 10_000})
+
+    assert refusal(answer) == (401, "UNAUTHENTICATED")
+    assert statements == []
+
+
 async def test_an_unknown_site_key_is_refused(service: httpx.AsyncClient) -> None:
     answer = await service.get("/check", headers={"x-proofgraph-site-key": "pk_unknown"})
 
@@ -200,7 +208,7 @@ async def test_an_unknown_site_key_is_refused(service: httpx.AsyncClient) -> Non
 async def test_an_ended_session_is_refused(service: httpx.AsyncClient, shop: Shop) -> None:
     ended = new_id()
     async with db.transaction(shop.owner) as session:
-        credentials.remember_ended_session(
+        await credentials.remember_ended_session(
             session, session_id=ended, expires_at=datetime.now(UTC) + timedelta(hours=1)
         )
 
@@ -220,7 +228,7 @@ async def test_a_session_that_ends_is_refused_once_the_cache_has_aged(
     shown = bearer(shop.owner.id, ended := new_id())
     viewer_of(await service.get("/check", headers=shown))
     async with db.transaction(shop.owner) as session:
-        credentials.remember_ended_session(
+        await credentials.remember_ended_session(
             session, session_id=ended, expires_at=datetime.now(UTC) + timedelta(hours=1)
         )
 

@@ -59,7 +59,8 @@ class _LineItem(msgspec.Struct):
 class _Order(msgspec.Struct):
     """The fields we read of the some ninety that are documented."""
 
-    id: int | Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    # A NUL would go unseen as far as the event stream, where nothing can store it.
+    id: int | Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\x00]*\Z")]
     created_at: Annotated[datetime, msgspec.Meta(tz=True)]
     total_price: Decimal
     currency: str

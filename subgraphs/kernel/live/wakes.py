@@ -7,19 +7,24 @@ has been answered, ends in silence when the connection does, and queues without 
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 from broadcaster import Broadcast, BroadcastBackend, Event
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from subgraphs.kernel import redis
+from subgraphs.kernel.config import settings
 
 log = logging.getLogger(__name__)
 
 _PREFIX = "wake:"
 _KEEP_ALIVE = "wake:"
-"""Subscribed from the start, so that the connection exists before the first follower does."""
+"""Subscribed from the start: without any subscription there is nothing to read."""
 
 _POLL_SECONDS = 1.0
 _PAUSE_SECONDS = 0.2
@@ -32,39 +37,55 @@ def wake_channel(channel: str) -> str:
 
 
 class RedisWakes(BroadcastBackend):
-    """Pub/sub that confirms a subscription, reconnects, and wakes everyone after a gap.
+    """Pub/sub that confirms a subscription, begins anew after a break, and then wakes everyone.
 
-    Redis answers each SUBSCRIBE, also those redis-py repeats on a new connection. Each such answer
-    is taken as a wake: something may have been missed before it.
+    Redis answers each SUBSCRIBE. Such an answer is taken as a wake: something may have been missed
+    before it. A connection is used until it breaks and never mended, because redis-py mends it
+    under the hands of whoever reads; the reader then makes a new one with all that is wanted.
     """
 
     def __init__(self) -> None:
-        self._pubsub = redis.client().pubsub()
-        self._confirmed: dict[str, asyncio.Event] = {}
+        self._client = Redis.from_url(
+            settings().redis_url,
+            socket_connect_timeout=redis.ANSWER_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._pubsub: PubSub | None = None
+        self._wanted: dict[str, asyncio.Event] = {}
+        """The groups that are followed, and whether Redis has confirmed them."""
+        self._changed: asyncio.Queue[str] = asyncio.Queue()
+        """The groups that began or ceased to be wanted, in order."""
         self._waiting: dict[str, None] = {}
         self._any_waiting = asyncio.Event()
-        self._reader: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def connect(self) -> None:
-        await self._pubsub.subscribe(_KEEP_ALIVE)
-        self._reader = asyncio.create_task(self._read())
+        self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._ask())]
 
     async def disconnect(self) -> None:
-        if self._reader:
-            self._reader.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reader
-        await self._pubsub.aclose()  # type: ignore[no-untyped-call]
+        # Again and again: redis-py swallows a cancellation that meets one of its time-outs.
+        while running := [task for task in self._tasks if not task.done()]:
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running, timeout=0.1)
+        await self._client.aclose()
 
+    # Neither of these two waits for anything: broadcaster takes a cancellation in the middle of
+    # them for something else and answers with a KeyError.
     async def subscribe(self, group: str) -> None:
-        confirmed = self._confirmed.setdefault(group, asyncio.Event())
-        await self._pubsub.subscribe(group)
-        await asyncio.wait_for(confirmed.wait(), _CONFIRM_SECONDS)
+        self._wanted.setdefault(group, asyncio.Event())
+        self._changed.put_nowait(group)
 
     async def unsubscribe(self, group: str) -> None:
-        self._confirmed.pop(group, None)
-        with suppress(RedisError, OSError):  # a connection that is gone has unsubscribed
-            await self._pubsub.unsubscribe(group)
+        self._wanted.pop(group, None)
+        self._changed.put_nowait(group)
+
+    async def confirmed(self, group: str) -> None:
+        """Returns once Redis has confirmed, or after a while: a follower looks by itself, too."""
+        try:
+            await asyncio.wait_for(self._wanted[group].wait(), _CONFIRM_SECONDS)
+        except TimeoutError:
+            log.warning("wakes: %s is not confirmed yet", group)
 
     async def publish(self, channel: str, message: Any) -> None:
         await redis.client().publish(channel, message)
@@ -77,61 +98,98 @@ class RedisWakes(BroadcastBackend):
         del self._waiting[channel]
         return Event(channel, "")
 
+    async def _ask(self) -> None:
+        """Tell Redis of each change; what a break swallows, the next connection takes along."""
+        while True:
+            group = await self._changed.get()
+            if self._pubsub is None:
+                continue
+            try:
+                if group in self._wanted:
+                    await self._pubsub.subscribe(group)
+                else:
+                    await self._pubsub.unsubscribe(group)
+            except Exception as error:  # redis-py raises all sorts on a connection that has gone
+                log.info("wakes: %r; the reader begins anew", error)
+
     async def _read(self) -> None:
         while True:
             try:
-                message = await self._pubsub.get_message(timeout=_POLL_SECONDS)
-            except (RedisError, OSError) as error:
-                log.warning("wakes: %s; reconnecting", error)
-                await asyncio.sleep(_PAUSE_SECONDS)
-                continue
-            if message and message["type"] in ("message", "subscribe"):
-                self._wake(message["channel"].decode(), message["type"])
+                async with self._client.pubsub() as pubsub:
+                    await self._serve(pubsub)
+            except Exception as error:  # whatever broke it, the next connection is a new one
+                log.warning("wakes: %r; beginning anew", error)
+            for confirmed in self._wanted.values():
+                confirmed.clear()
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _serve(self, pubsub: PubSub) -> None:
+        await pubsub.subscribe(_KEEP_ALIVE, *self._wanted)
+        self._pubsub = pubsub
+        try:
+            while True:
+                message = await pubsub.get_message(timeout=_POLL_SECONDS)
+                if message and message["type"] in ("message", "subscribe"):
+                    self._wake(message["channel"].decode(), message["type"])
+                # Wanted while the connection was being made, so asked for by nobody yet.
+                missing = self._wanted.keys() - {key.decode() for key in pubsub.channels}
+                if missing:
+                    await pubsub.subscribe(*missing)
+        finally:
+            self._pubsub = None
 
     def _wake(self, channel: str, kind: str) -> None:
-        if kind == "subscribe" and channel in self._confirmed:
-            self._confirmed[channel].set()
+        if kind == "subscribe" and channel in self._wanted:
+            self._wanted[channel].set()
         self._waiting[channel] = None  # however many came, one look finds all of them
         self._any_waiting.set()
 
 
+_wakes: RedisWakes | None = None
 _broadcast: Broadcast | None = None
-_connecting = asyncio.Lock()
+_turn = asyncio.Lock()
+"""Broadcaster's bookkeeping is not for two at once: of those who come together it keeps one, and
+who comes while the last one leaves is unsubscribed with them."""
 
 
 @asynccontextmanager
 async def woken(channel: str) -> AsyncIterator[asyncio.Event]:
     """An event that is set whenever the channel may have something new."""
-    broadcast = await _connected()
     look = asyncio.Event()
-    async with broadcast.subscribe(wake_channel(channel)) as subscriber:
+    stack = AsyncExitStack()
+    group = wake_channel(channel)
+    async with _turn:
+        wakes, broadcast = await _connected()
+        subscriber = await stack.enter_async_context(broadcast.subscribe(group))
 
-        async def pump() -> None:
-            # Takes each wake at once, so that broadcaster's unbounded queue stays empty.
-            while await subscriber.get():
-                look.set()
+    async def pump() -> None:
+        # Takes each wake at once, so that broadcaster's unbounded queue stays empty.
+        while await subscriber.get():
+            look.set()
 
-        pumping = asyncio.create_task(pump())
-        try:
-            yield look
-        finally:
-            pumping.cancel()
+    pumping = asyncio.create_task(pump())
+    try:
+        await wakes.confirmed(group)
+        yield look
+    finally:
+        pumping.cancel()
+        async with _turn:
+            await stack.aclose()
 
 
 async def dispose() -> None:
     """Close this process's subscription."""
-    global _broadcast
+    global _wakes, _broadcast
     if _broadcast is not None:
         with suppress(RedisError, OSError):
             await _broadcast.disconnect()
-        _broadcast = None
+        _wakes = _broadcast = None
 
 
-async def _connected() -> Broadcast:
-    global _broadcast
-    async with _connecting:
-        if _broadcast is None:
-            broadcast = Broadcast(backend=RedisWakes())
-            await broadcast.connect()
-            _broadcast = broadcast
-        return _broadcast
+async def _connected() -> tuple[RedisWakes, Broadcast]:
+    global _wakes, _broadcast
+    if _wakes is None or _broadcast is None:
+        _wakes = RedisWakes()
+        _broadcast = Broadcast(backend=_wakes)
+        await _broadcast.connect()
+    return _wakes, _broadcast

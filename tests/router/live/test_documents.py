@@ -1,9 +1,9 @@
 """What the door takes, by the committed schema."""
 
 import pytest
-from graphql import VariableNode
 
 from router.live.documents import Documents, Refused
+from router.live.rewriting import After
 
 DOCUMENTS = Documents()
 CLAIMS = "liveNotifications(siteKey: $key, after: $from)"
@@ -23,7 +23,7 @@ def test_the_owner_is_asked_with_a_cursor_in_and_a_cursor_out() -> None:
 
     assert read is not None
     assert (read.owner, read.response_key, read.variables) == ("notifications", "claim", ("key",))
-    assert isinstance(read.after, VariableNode)
+    assert read.after == After("from")
     assert read.query == (
         "subscription Live($key: String!, $proofgraphAfter: String) {\n"
         "  claim: liveNotifications(siteKey: $key, after: $proofgraphAfter) {\n"
@@ -116,3 +116,10 @@ def test_documents_past_the_limits_are_refused() -> None:
     assert "levels deep" in refusal(deep)
     assert "aliases" in refusal(wide)
     assert "tokens" in refusal(long)
+
+
+def test_a_document_that_repeats_itself_is_too_long() -> None:
+    again = "site { id } " * 150
+    query = f'subscription {{ liveNotifications(siteKey: "k") {{ {again} }} }}'
+
+    assert "more than 500 tokens" in refusal(query)

@@ -53,7 +53,8 @@ async def settle() -> None:
 
 
 async def collect(feed: Feed, after: Cursor | None, into: list[int], last: int) -> None:
-    async for answers in feed.follow(after):
+    begin = after or (0, 0)
+    async for answers in feed.follow(begin, resuming=after is not None):
         into += [answer.cursor[0] for answer in answers]
         if into[-1] >= last:
             return
@@ -110,7 +111,7 @@ async def test_who_does_not_read_is_let_go_and_the_others_are_not() -> None:
     owner = Owner()
     seen: list[int] = []
     feed = Feed(owner.answers, (0, 0))
-    stalled = feed.follow(None)
+    stalled = feed.follow((0, 0), resuming=False)
     reading = asyncio.create_task(collect(feed, None, seen, 2 * RING + 1))
     first = asyncio.ensure_future(anext(stalled))
     await settle()
@@ -137,7 +138,7 @@ async def test_a_refusal_reaches_every_follower() -> None:
 
     for _ in range(2):
         with pytest.raises(Refused, match="no longer yours"):
-            await anext(feed.follow(None))
+            await anext(feed.follow((0, 0), resuming=False))
     assert feed.failed
 
 

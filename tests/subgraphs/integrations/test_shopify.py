@@ -206,6 +206,7 @@ def test_a_topic_we_do_not_use_is_not_even_read(topic: str) -> None:
         ({"total_price": "NaN"}, "not an amount of money"),
         ({"currency": "euro"}, "not an ISO 4217 code"),
         ({"customer": "Anna"}, "`$.customer`"),
+        ({"id": "7\x00"}, "`$.id`"),
     ],
 )
 def test_content_that_is_not_as_documented_is_refused_with_the_reason(

@@ -123,6 +123,8 @@ async def test_an_ended_session_is_remembered_by_its_hash() -> None:
 
     assert answer == ({"logOut": True}, [])
     assert await credentials.session_ended(session_id)
+    again = await run(schema, viewer, "mutation { first: logOut second: logOut }")
+    assert again == ({"first": True, "second": True}, [])
 
 
 async def test_nobody_and_a_site_key_cannot_ask_who_they_are() -> None:
