@@ -92,6 +92,12 @@ class Feed:
                 raise self._failure
             await self._more.wait()
 
+    def end(self, reason: Exception) -> None:
+        """Ask no more; the followers get the reason once they have read what is there."""
+        self._task.cancel()
+        self._failure = reason
+        self._wake()
+
     def close(self) -> None:
         self._task.cancel()
 

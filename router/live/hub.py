@@ -38,20 +38,14 @@ class Hub:
     async def answers(
         self, caller: Caller, subscription: Subscription, variables: Mapping[str, Any]
     ) -> AsyncIterator[AsyncIterator[list[Answer]]]:
-        """The answers to a subscription, from where the caller wants to begin.
-
-        Raises:
-            Refused: too many different ones are asked for in the caller's scope.
-        """
+        """The answers to a subscription, from where the caller wants to begin."""
         after = subscription.begin(variables)
         asked = _asked(subscription, variables)
         # Who may see the same is given the same: a shop's visitors are one, a user's tabs are one.
         key = (caller.scope, msgspec.json.encode(asked))
         feed, now = self._feeds.get(key), _now()
         if feed is None or feed.failed:
-            if sum(scope == caller.scope for scope, _ in self._feeds) >= MAX_FEEDS:
-                message = f"More than {MAX_FEEDS} different subscriptions at once; end some."
-                raise Refused.because(message, "RATE_LIMITED")
+            self._make_room(caller.scope)
             # Never from the future: it would keep from all who share it what comes until then.
             start = min(after or now, now)
             feed = Feed(lambda at: upstream.answers(asked, partial(self._sign, key), at), start)
@@ -67,10 +61,23 @@ class Hub:
         for feed in self._feeds.values():
             feed.close()
 
+    def _make_room(self, scope: Scope) -> None:
+        """End the least followed feed of a scope that is full, of several the newest.
+
+        A shop's scope is all of its visitors: refusing the newcomer instead would let one of them
+        shut out the others.
+        """
+        keys = [key for key in self._feeds if key[0] == scope]
+        if len(keys) < MAX_FEEDS:
+            return
+        least = min(reversed(keys), key=lambda key: len(self._callers.get(key, ())))
+        message = f"More than {MAX_FEEDS} different subscriptions at once; this one had to end."
+        self._feeds.pop(least).end(Refused.because(message, "RATE_LIMITED"))
+
     async def _sign(self, key: _Key) -> str:
         """A fresh signature of any of those who follow: one session that ends is not all."""
         refusal = Refused.because("Nobody asks for this any more.", "UNAUTHENTICATED")
-        for caller in list(self._callers[key]):
+        for caller in list(self._callers.get(key, ())):
             try:
                 return await caller.sign()
             except Refused as refused:
@@ -78,9 +85,13 @@ class Hub:
         raise refusal
 
     def _let_go(self, key: _Key, feed: Feed) -> None:
-        if not self._callers.get(key) and self._feeds.get(key) is feed:
+        if self._callers.get(key):
+            return
+        if self._feeds.get(key) is feed:
             feed.close()
-            del self._feeds[key], self._callers[key]
+            del self._feeds[key]
+        if key not in self._feeds:
+            self._callers.pop(key, None)
 
 
 def _asked(subscription: Subscription, variables: Mapping[str, Any]) -> Asked:

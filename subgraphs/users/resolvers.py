@@ -98,7 +98,11 @@ async def add_member(info: Info, input: AddMemberInput) -> Member:
     may_change(viewer, account_id)
     async with personal_data.transaction(viewer) as session:
         row = await service.add_member(
-            session, account_id=account_id, email=input.email.strip(), role=input.role.value
+            session,
+            account_id=account_id,
+            email=input.email.strip(),
+            role=input.role.value,
+            by=cast(UUID, viewer.id),
         )
         return Member.of(row)
 
@@ -106,9 +110,13 @@ async def add_member(info: Info, input: AddMemberInput) -> Member:
 async def remove_member(info: Info, input: RemoveMemberInput) -> Account:
     viewer = info.context.viewer
     account_id = in_account(viewer, input.account_id)
-    may_change(viewer, account_id)
+    user_id = to_uuid(input.user_id)
+    if user_id != viewer.id:  # whoever wants to leave may
+        may_change(viewer, account_id)
     async with db.transaction(viewer) as session:
-        await service.remove_member(session, account_id=account_id, user_id=to_uuid(input.user_id))
+        await service.remove_member(
+            session, account_id=account_id, user_id=user_id, by=cast(UUID, viewer.id)
+        )
         return Account.of((await service.accounts(session, [account_id]))[account_id])
 
 

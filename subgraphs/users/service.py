@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from subgraphs.kernel.errors import BadUserInput, Conflict, NotFound
+from subgraphs.kernel.errors import BadUserInput, Conflict, Forbidden, NotFound
 from subgraphs.kernel.ids import new_id
 from subgraphs.kernel.text import can_be_stored
 from subgraphs.users.models import Account, Member, User
@@ -155,13 +155,18 @@ async def accounts_of_users(
     return found
 
 
-async def add_member(session: AsyncSession, *, account_id: UUID, email: str, role: str) -> Member:
+async def add_member(
+    session: AsyncSession, *, account_id: UUID, email: str, role: str, by: UUID
+) -> Member:
     """Give a user who has signed up a role in an account.
 
     Raises:
         BadUserInput: nobody has signed up with the address.
         Conflict: they are a member already.
+        Forbidden: somebody else than an owner makes an owner.
     """
+    if role == "OWNER" and by not in await _owners(session, account_id):
+        raise Forbidden("Only an owner makes another owner.")
     login = await find_login(session, email=email)
     if login is None:
         raise BadUserInput("Nobody has signed up with this e-mail address yet.")
@@ -177,20 +182,20 @@ async def add_member(session: AsyncSession, *, account_id: UUID, email: str, rol
     return member
 
 
-async def remove_member(session: AsyncSession, *, account_id: UUID, user_id: UUID) -> None:
+async def remove_member(
+    session: AsyncSession, *, account_id: UUID, user_id: UUID, by: UUID
+) -> None:
     """Take a user's role in an account away.
 
     Raises:
         NotFound: they are not a member.
         Conflict: they are its last owner.
+        Forbidden: somebody else than an owner removes an owner.
     """
-    # Locking the owners makes two removals at once see each other.
-    owners = await session.scalars(
-        select(Member.user_id)
-        .where(Member.account_id == account_id, Member.role == "OWNER")
-        .with_for_update()
-    )
-    if set(owners) == {user_id}:
+    owners = await _owners(session, account_id)
+    if user_id in owners and by not in owners:
+        raise Forbidden("Only an owner removes another owner.")
+    if owners == {user_id}:
         raise Conflict("An account keeps at least one owner.")
     gone = await session.scalar(
         delete(Member)
@@ -199,3 +204,13 @@ async def remove_member(session: AsyncSession, *, account_id: UUID, user_id: UUI
     )
     if gone is None:
         raise NotFound("There is no such member.")
+
+
+async def _owners(session: AsyncSession, account_id: UUID) -> set[UUID]:
+    """The owners of an account, locked: of two changes at once the second sees the first."""
+    statement = (
+        select(Member.user_id)
+        .where(Member.account_id == account_id, Member.role == "OWNER")
+        .with_for_update()
+    )
+    return set(await session.scalars(statement))

@@ -58,6 +58,32 @@ async def test_those_who_ask_the_same_cost_the_owner_one_question(world: World) 
     assert len(owner.asked) == 2  # one for each of the two documents
 
 
+async def test_a_greedy_visitor_shuts_nobody_out(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("router.live.hub.MAX_FEEDS", 3)
+    async with (
+        following(world.url, world.key) as one,
+        following(world.url, world.key) as two,
+        socket(world.url) as greedy,
+    ):
+        await world.followed()
+        await greedy.greet(siteKey=world.key)
+        for name in "abcd":
+            query = f'subscription {{ liveNotifications(siteKey: "{world.key}") {{ {name}: id }} }}'
+            await greedy.say("subscribe", id=name, payload={"query": query})
+        refused = [await greedy.hear() for _ in range(2)]
+        async with following(world.url, world.key) as newcomer:
+            await asyncio.sleep(0.2)
+            await world.publish(1)
+            seen = [await client.claims(1) for client in (one, two, newcomer)]
+
+    assert [numbers(claims) for claims in seen] == [[1]] * 3
+    assert [message["id"] for message in refused] == ["b", "c"]
+    codes = [message["payload"][0]["extensions"]["code"] for message in refused]
+    assert codes == ["RATE_LIMITED"] * 2
+
+
 async def test_a_subscriber_cut_often_gets_every_claim_once_over_restarts_of_the_door(
     world: World, tmp_path: Path
 ) -> None:

@@ -142,6 +142,19 @@ async def test_a_refusal_reaches_every_follower() -> None:
     assert feed.failed
 
 
+async def test_an_ended_feed_tells_its_followers_why() -> None:
+    owner = Owner()
+    feed = Feed(owner.answers, (0, 0))
+    following = asyncio.ensure_future(anext(feed.follow((0, 0), resuming=False)))
+    await settle()
+
+    feed.end(Refused.because("too many", "RATE_LIMITED"))
+
+    with pytest.raises(Refused, match="too many"):
+        await following
+    assert feed.failed
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     before=st.integers(0, 3 * RING),

@@ -187,6 +187,41 @@ async def test_a_member_who_may_only_look_changes_nothing() -> None:
     assert await stored("SELECT count(*) FROM members WHERE account_id = :a", a=account_id) == 1
 
 
+async def test_only_owners_make_and_remove_owners() -> None:
+    anna, bo_email, eve_email = await member(fresh_email()), fresh_email(), fresh_email()
+    bo, _ = await member(bo_email), await member(eve_email)
+    account = str(anna.account_ids[0])
+    as_admin = {"accountId": account, "email": bo_email, "role": "ADMIN"}
+    await run(schema, anna, ADD_MEMBER, input=as_admin)
+    admin = user(bo.id or uuid4(), anna.account_ids[0])
+
+    made = await run(
+        schema, admin, ADD_MEMBER, input={"accountId": account, "email": eve_email, "role": "OWNER"}
+    )
+    removed = await run(
+        schema, admin, REMOVE_MEMBER, input={"accountId": account, "userId": str(anna.id)}
+    )
+
+    assert (made.codes, removed.codes) == (["FORBIDDEN"], ["FORBIDDEN"])
+    assert await stored("SELECT count(*) FROM members WHERE account_id = :a", a=account) == 2
+
+
+async def test_whoever_may_only_look_may_leave() -> None:
+    anna, bo_email = await member(fresh_email()), fresh_email()
+    bo = await member(bo_email)
+    account_id = anna.account_ids[0]
+    invitation = {"accountId": str(account_id), "email": bo_email, "role": "VIEWER"}
+    await run(schema, anna, ADD_MEMBER, input=invitation)
+    looking = user(bo.id or uuid4(), account_id, read_only=(account_id,))
+
+    left = await run(
+        schema, looking, REMOVE_MEMBER, input={"accountId": str(account_id), "userId": str(bo.id)}
+    )
+
+    assert left.codes == []
+    assert await stored("SELECT count(*) FROM members WHERE account_id = :a", a=account_id) == 1
+
+
 async def test_another_merchants_account_is_not_found_and_stays_as_it_is() -> None:
     anna, eve_email = await member(fresh_email()), fresh_email()
     eve = await member(eve_email)
