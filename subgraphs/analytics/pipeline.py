@@ -5,6 +5,7 @@ once: ids decide, in each store by its own means. The steps that need claims are
 the worker that runs the pipeline (`workers/ingest.py`).
 """
 
+import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,6 +27,9 @@ MAX_AGE = timedelta(days=5 * 365)
 MAX_AHEAD = timedelta(hours=1)
 """How far a shop's clock may be before ours."""
 
+# An escaped NUL; behind an odd number of backslashes it is one, behind an even number just text.
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
 
 def decode(batch: Batch) -> None:
     """Read the envelopes."""
@@ -36,7 +40,7 @@ def decode(batch: Batch) -> None:
             item.drop = Drop.UNDECODABLE
             continue
         # PostgreSQL's text cannot hold a NUL, nor can its JSON.
-        if b"\\u0000" in item.entry.body:
+        if _NUL.search(item.entry.body):
             item.drop = Drop.UNDECODABLE
         elif item.event.type.startswith("claim.") and item.event.type not in CLAIM_EVENTS:
             item.drop = Drop.UNKNOWN_TYPE
