@@ -9,6 +9,7 @@ no subscription for those who left.
 
 import asyncio
 from contextlib import aclosing, suppress
+from typing import Any
 from uuid import uuid4
 
 from subgraphs.kernel import live, redis
@@ -33,7 +34,7 @@ async def main() -> None:
     await asyncio.sleep(0.5)
     await live.publish(name, uuid4(), {})
     print("woken" if await staying else "left in silence", flush=True)  # noqa: T201  (its answer)
-    held = [b""]
+    held: list[Any] = [b""]
     while held:
         await asyncio.sleep(0.1)
         held = await redis.client().pubsub_channels("wake:live:*")
