@@ -18,6 +18,9 @@ RING_ANSWERS = 1_000
 
 RING_BYTES = 4 * 1024 * 1024
 
+_REACH_SECONDS = 1.0
+"""How long one with a connection of their own waits to join the others at a claim."""
+
 _AT_ONCE = 100
 """Answers handed over together: enough to be quick, few enough to stay in step with the socket."""
 
@@ -71,6 +74,7 @@ class Feed:
                 async for answer in self._source(after):
                     yield [answer]
                     after = answer.cursor
+                    await self._reach(after)
                     if (place := self._place(after)) is not None:
                         break
                 continue
@@ -100,6 +104,17 @@ class Feed:
 
     def close(self) -> None:
         self._task.cancel()
+
+    async def _reach(self, cursor: Cursor) -> None:
+        """Let the ring come as far, where the owner told one follower a moment earlier."""
+        if cursor <= self._floor:
+            return
+        try:
+            async with asyncio.timeout(_REACH_SECONDS):
+                while not self._failure and (not self._ring or self._ring[-1].cursor < cursor):
+                    await self._more.wait()
+        except TimeoutError:
+            return
 
     def _place(self, after: Cursor) -> int | None:
         """The number of the answer that follows a cursor; None where the ring cannot tell.
