@@ -26,6 +26,9 @@ INIT_SECONDS = 10
 STALL_SECONDS = 15
 """A client whose connection takes nothing for so long does not read."""
 
+CLOSE_SECONDS = 30
+"""How long one who does not read may take to have our close behind what is still on its way."""
+
 MAX_OPERATIONS = 50
 MAX_MESSAGE = 64 * 1024
 
@@ -102,8 +105,9 @@ class _Connection:
             await self._handle(receiving.result())
 
     async def close(self, close: Close) -> None:
+        self.end()
         try:
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(CLOSE_SECONDS):
                 await self._socket.close(close.code, close.reason)
         except (TimeoutError, RuntimeError, OSError):
             pass  # it is gone already, or takes nothing more
