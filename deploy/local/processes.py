@@ -84,7 +84,7 @@ def build_processes(
         *doors,
         worker("stream-worker", ["workers.ingest"], *stored, ready_line="ready"),
         worker("celery", [*_CELERY, *_CELERY_WORKER], *stored, ready_line="ready"),
-        worker("beat", [*_CELERY, *_beat(state)], "valkey", ready_line="ready"),
+        worker("beat", [*_CELERY, *_CELERY_BEAT], "valkey", ready_line="ready"),
     ]
     wanted = _wanted(everything, arrangement.only, stores.replaced)
     if _is_wanted("router", arrangement.only) or _is_wanted("envoy", arrangement.only):
@@ -97,11 +97,8 @@ def build_processes(
 
 
 _CELERY = ["celery", "-A", "workers.app"]
+_CELERY_BEAT = ["beat", "--pidfile=", "-l", "INFO"]
 _CELERY_WORKER = ["worker", "-c", "2", "--without-gossip", "--without-mingle", "-l", "INFO"]
-
-
-def _beat(state: State) -> list[str]:
-    return ["beat", "-s", str(state.folder / "beat"), "--pidfile=", "-l", "INFO"]
 
 
 def _web_process(
