@@ -19,6 +19,10 @@ class Plan(Base):
     monthly_price_minor: Mapped[int]
     currency: Mapped[str]
     monthly_events: Mapped[int]
+    events_per_second: Mapped[int]
+    """What the snippet's door takes from one site, over ten seconds."""
+    retention_days: Mapped[int]
+    """How long raw events are kept at hand; then they are archived."""
 
 
 class SiteSubscription(Base):

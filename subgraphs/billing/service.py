@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.billing.models import Plan, SiteSubscription
 from subgraphs.kernel.errors import BadUserInput
+from subgraphs.kernel.tenants import set_limits
 
 FREE_PLAN = "free"
 """The plan of a site that has chosen none."""
@@ -42,10 +43,17 @@ async def change_plan(
     Raises:
         BadUserInput: there is no such plan.
     """
-    known = await plans(session)
-    if plan_id not in {plan.id for plan in known}:
-        names = ", ".join(f"`{plan.id}`" for plan in known)
+    known = {plan.id: plan for plan in await plans(session)}
+    plan = known.get(plan_id)
+    if plan is None:
+        names = ", ".join(f"`{id_}`" for id_ in known)
         raise BadUserInput(f"There is no such plan; there are {names}.")
+    await set_limits(
+        session,
+        site_id=site_id,
+        events_per_second=plan.events_per_second,
+        retention_days=plan.retention_days,
+    )
     new = insert(SiteSubscription).values(site_id=site_id, account_id=account_id, plan_id=plan_id)
     is_same = SiteSubscription.plan_id == new.excluded.plan_id
     upsert = new.on_conflict_do_update(

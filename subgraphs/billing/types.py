@@ -31,6 +31,8 @@ class Plan:
     name: str
     monthly_price: Money
     monthly_events: int
+    events_per_second: int
+    retention_days: int
 
     @classmethod
     def of(cls, row: models.Plan) -> Self:
@@ -39,6 +41,8 @@ class Plan:
             name=row.name,
             monthly_price=Money(amount_minor=row.monthly_price_minor, currency=row.currency),
             monthly_events=row.monthly_events,
+            events_per_second=row.events_per_second,
+            retention_days=row.retention_days,
         )
 
 

@@ -52,6 +52,7 @@ class SiteAccess(msgspec.Struct, frozen=True):
     site_id: UUID
     account_id: UUID
     domain: str
+    events_per_second: int
 
 
 def new_site_key() -> str:
@@ -116,7 +117,7 @@ class SiteKeys:
 
 async def _find_site(key: str) -> SiteAccess | None:
     statement = (
-        select(Tenant.site_id, Tenant.account_id, Tenant.domain)
+        select(Tenant.site_id, Tenant.account_id, Tenant.domain, Tenant.events_per_second)
         .join(Credential, Credential.site_id == Tenant.site_id)
         .where(Credential.hash == digest(key), Credential.kind == CredentialKind.SITE_KEY)
     )

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import FetchedValue, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -34,6 +34,10 @@ class Tenant(Base):
     site_id: Mapped[UUID] = mapped_column(primary_key=True)
     account_id: Mapped[UUID]
     domain: Mapped[str]
+    events_per_second: Mapped[int] = mapped_column(server_default=FetchedValue())
+    """What the snippet's door takes, by plan; billing writes it, as it does the next."""
+    retention_days: Mapped[int] = mapped_column(server_default=FetchedValue())
+    """How long raw events are kept at hand, by plan."""
 
 
 async def account_of(session: AsyncSession, *, site_id: UUID) -> UUID:
@@ -46,6 +50,16 @@ async def account_of(session: AsyncSession, *, site_id: UUID) -> UUID:
     if account_id is None:
         raise NotFound("There is no such site.")
     return account_id
+
+
+async def set_limits(
+    session: AsyncSession, *, site_id: UUID, events_per_second: int, retention_days: int
+) -> None:
+    """Have a site's plan take effect at the doors and in the retention."""
+    statement = update(Tenant).where(Tenant.site_id == site_id)
+    await session.execute(
+        statement.values(events_per_second=events_per_second, retention_days=retention_days)
+    )
 
 
 async def visible_sites(session: AsyncSession, site_ids: Collection[UUID]) -> set[UUID]:

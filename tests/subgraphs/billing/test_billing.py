@@ -4,17 +4,23 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy import select
 
 from subgraphs.billing import service
 from subgraphs.billing.schema import schema
 from subgraphs.kernel import db
 from subgraphs.kernel.auth import NOBODY, Viewer
+from subgraphs.kernel.tenants import Tenant
 from tests.fixtures.graph import Answer, counted_statements, run
 from tests.fixtures.shop import Shop, more_sites, new_shop
 
 pytestmark = pytest.mark.usefixtures("stores")
 
-PLANS = "{ plans { id name monthlyPrice { amountMinor currency } monthlyEvents } }"
+PLANS = """{
+  plans {
+    id name monthlyPrice { amountMinor currency } monthlyEvents eventsPerSecond retentionDays
+  }
+}"""
 CHANGE = """
 mutation($input: ChangePlanInput!) { changePlan(input: $input) { plan { id name } since } }"""
 OF_SITES = """
@@ -41,6 +47,17 @@ async def subscriptions(viewer: Viewer, *site_ids: UUID) -> list[dict[str, objec
     return [entity["subscription"] for entity in answer.data["_entities"]]
 
 
+async def limits(shop: Shop) -> tuple[int, int]:
+    async with db.service_transaction() as session:
+        found = await session.execute(
+            select(Tenant.events_per_second, Tenant.retention_days).where(
+                Tenant.site_id == shop.site_id
+            )
+        )
+        events_per_second, retention_days = found.one()
+        return events_per_second, retention_days
+
+
 async def test_plans_are_open_to_everybody_the_cheapest_first(shop: Shop) -> None:
     answers = [await run(schema, viewer, PLANS) for viewer in (NOBODY, shop.owner, shop.storefront)]
 
@@ -51,18 +68,24 @@ async def test_plans_are_open_to_everybody_the_cheapest_first(shop: Shop) -> Non
             "name": "Free",
             "monthlyPrice": {"amountMinor": 0, "currency": "USD"},
             "monthlyEvents": 10_000,
+            "eventsPerSecond": 50,
+            "retentionDays": 90,
         },
         {
             "id": "starter",
             "name": "Starter",
             "monthlyPrice": {"amountMinor": 1_900, "currency": "USD"},
             "monthlyEvents": 250_000,
+            "eventsPerSecond": 200,
+            "retentionDays": 90,
         },
         {
             "id": "growth",
             "name": "Growth",
             "monthlyPrice": {"amountMinor": 7_900, "currency": "USD"},
             "monthlyEvents": 2_500_000,
+            "eventsPerSecond": 2_000,
+            "retentionDays": 365,
         },
     ]
 
@@ -98,6 +121,13 @@ async def test_changing_to_the_same_plan_changes_nothing_and_to_another_its_mome
     assert datetime.fromisoformat(back["since"]) > datetime.fromisoformat(first["since"])
 
 
+async def test_the_doors_and_the_retention_follow_the_plan(shop: Shop) -> None:
+    at_first = await limits(shop)
+    await change(shop, "growth")
+
+    assert (at_first, await limits(shop)) == ((50, 90), (2_000, 365))
+
+
 @pytest.mark.parametrize("plan_id", ["", "gold", "FREE", "free\x00"])
 async def test_a_plan_there_is_none_of_is_refused(shop: Shop, plan_id: str) -> None:
     await change(shop, "starter")
@@ -118,6 +148,7 @@ async def test_anothers_site_stays_on_its_plan(shop: Shop) -> None:
     assert await subscriptions(shop.owner, shop.site_id) == [
         {"plan": {"id": "free"}, "since": None}
     ]
+    assert await limits(shop) == (50, 90)
 
 
 async def test_what_another_has_chosen_cannot_be_seen(shop: Shop) -> None:
