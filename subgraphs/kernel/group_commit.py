@@ -30,13 +30,16 @@ class GroupCommit:
         self._waiting: list[_Waiting] = []
         self._running: asyncio.Task[None] | None = None
 
-    async def append_once(self, records: Sequence[Record]) -> list[bool]:
-        """Append with whoever else is here by the loop's next turn; says which were new."""
+    def append_once(self, records: Sequence[Record]) -> asyncio.Future[list[bool]]:
+        """Append with whoever else is here by the loop's next turn; says which were new.
+
+        A future and no coroutine: a task for each caller would cost as much as its record.
+        """
         waiting = _Waiting(records, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         if self._running is None:
             self._running = asyncio.create_task(self._run())
-        return await waiting.answer
+        return waiting.answer
 
     async def _run(self) -> None:
         try:
