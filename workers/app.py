@@ -25,7 +25,7 @@ from celery.signals import (
 )
 from kombu import Exchange, Queue
 
-from subgraphs.kernel import clickhouse, db, redis, telemetry
+from subgraphs.kernel import clickhouse, db, event_streams, redis, telemetry
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.jobs import SEND_OUTBOX
 
@@ -137,5 +137,5 @@ def _stop(**_: Any) -> None:
 
 
 async def _dispose() -> None:
-    for close in (clickhouse.dispose, redis.dispose, db.dispose):
+    for close in (event_streams.dispose, clickhouse.dispose, redis.dispose, db.dispose):
         await close()

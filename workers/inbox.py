@@ -13,11 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.integrations import service
 from subgraphs.integrations.models import InboxItem
-from subgraphs.kernel import db, redis
+from subgraphs.kernel import db, event_streams
 from subgraphs.kernel.errors import ProofgraphError
 from subgraphs.kernel.events import EVENTS_TOPIC, encode
 from subgraphs.kernel.faults import is_store_fault
-from subgraphs.kernel.redis_streams import RedisStreams
 from subgraphs.kernel.streams import Record
 from workers.app import PROCESS_INBOX, SWEEP_INBOX, app, run
 
@@ -73,6 +72,6 @@ async def _process(session: AsyncSession, item: InboxItem) -> None:
         item.status, item.error = "REJECTED", str(error)[:500]
     else:
         records = [Record(str(event.site_id), str(event.id), encode(event)) for event in events]
-        await RedisStreams(redis.client()).append(EVENTS_TOPIC, records)
+        await event_streams.streams().append(EVENTS_TOPIC, records)
         item.status = "PROCESSED" if events else "IGNORED"
     item.processed_at = datetime.now(UTC)

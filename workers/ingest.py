@@ -20,10 +20,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from subgraphs.analytics import pipeline
 from subgraphs.analytics.batch import Batch, Drop
 from subgraphs.analytics.batch import Claim as KnownClaim
-from subgraphs.kernel import clickhouse, db, redis, telemetry
+from subgraphs.kernel import clickhouse, db, event_streams, redis, telemetry
 from subgraphs.kernel.events import EVENTS_TOPIC
 from subgraphs.kernel.faults import patiently
-from subgraphs.kernel.redis_streams import RedisStreams
 from subgraphs.kernel.streams import Consumer, Entry
 from subgraphs.notifications import service as notifications
 from subgraphs.notifications.models import Claim
@@ -157,7 +156,7 @@ async def main() -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    consumer = RedisStreams(redis.client()).consumer(EVENTS_TOPIC, GROUP)
+    consumer = event_streams.streams().consumer(EVENTS_TOPIC, GROUP)
     working = asyncio.create_task(consume(consumer, stopping))
     told = asyncio.create_task(stopping.wait())
     await asyncio.wait({working, told}, return_when=asyncio.FIRST_COMPLETED)
@@ -168,7 +167,7 @@ async def main() -> None:
         log.warning("a store is away: what is in hand is left for the next start")
         working.cancel()
     told.cancel()
-    for close in (clickhouse.dispose, redis.dispose, db.dispose):
+    for close in (event_streams.dispose, clickhouse.dispose, redis.dispose, db.dispose):
         await close()
 
 

@@ -15,14 +15,13 @@ from typing import Any
 import msgspec
 
 from subgraphs.analytics.snippet_events import MAX_EVENTS, Refused, judge, read_request
-from subgraphs.kernel import db, redis, telemetry
+from subgraphs.kernel import db, event_streams, telemetry
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.credentials import SiteAccess, SiteKeys
 from subgraphs.kernel.events import EVENTS_TOPIC, Event, encode
 from subgraphs.kernel.faults import is_store_fault
 from subgraphs.kernel.group_commit import GroupCommit
 from subgraphs.kernel.origins import origin_allowed
-from subgraphs.kernel.redis_streams import RedisStreams
 from subgraphs.kernel.streams import Record
 
 log = logging.getLogger(__name__)
@@ -73,8 +72,8 @@ class Door:
 
     def __init__(self) -> None:
         self._site_keys = SiteKeys()
-        self._redis = redis.connect(settings().redis_url, seconds=STORE_SECONDS)
-        self._commit = GroupCommit(RedisStreams(self._redis), EVENTS_TOPIC)
+        self._streams = event_streams.connect(seconds=STORE_SECONDS)
+        self._commit = GroupCommit(self._streams, EVENTS_TOPIC)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -95,7 +94,7 @@ class Door:
 
     async def close(self) -> None:
         """Let go of the store."""
-        await self._redis.aclose()
+        await self._streams.close()
 
     async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, Headers, bytes]:
         method, path = scope["method"], scope["path"]
@@ -154,7 +153,7 @@ class Door:
 
     async def _readiness(self) -> tuple[int, Headers, bytes]:
         try:
-            await self._redis.ping()
+            await self._streams.ping()
             await db.ping(worker=True)
         except Exception as error:  # whatever a driver raises means "not now"
             return 503, [], repr(error).encode()

@@ -38,7 +38,10 @@ class Settings(BaseSettings):
     """Connections each process may hold open."""
 
     redis_url: str = "redis://127.0.0.1:6379/0"
-    """Streams, counters and the live channel."""
+    """Counters, the live channel, and the event streams unless they are elsewhere."""
+
+    stream_url: str = ""
+    """The event streams: redis://…, or kafka://host:port[,host:port]. Empty: `redis_url`."""
 
     celery_broker_url: str = ""
     """Celery's queues. Empty: database 1 of `redis_url`'s server."""

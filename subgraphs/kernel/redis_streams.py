@@ -73,6 +73,12 @@ class RedisStreams:
         counted = await self._client.hgetall(_drops(topic))
         return {_text(reason): int(count) for reason, count in counted.items()}
 
+    async def ping(self) -> None:
+        await self._client.ping()
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
 
 class RedisConsumer:
     """One member of a group, under a name nobody else has."""

@@ -1,6 +1,6 @@
 """The event stream behind a small interface: append, consume as a group, acknowledge, bury.
 
-    streams = RedisStreams(redis.client())
+    streams = event_streams.streams()
     await streams.append("events", [Record(key=site_id, id=event_id, body=b"…")])
     consumer = streams.consumer("events", group="ledger")
     entries = await consumer.read(limit=500, wait=1.0)
@@ -91,3 +91,9 @@ class Streams(Protocol):
 
     async def drops(self, topic: str) -> dict[str, int]:
         """How many entries had no effect, by reason."""
+
+    async def ping(self) -> None:
+        """Answer if the store does; raises what the driver raises otherwise."""
+
+    async def close(self) -> None:
+        """Let go of the store."""

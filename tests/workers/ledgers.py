@@ -8,10 +8,9 @@ from uuid import UUID, uuid4
 from sqlalchemy import text
 
 from subgraphs.analytics import counters, store
-from subgraphs.kernel import clickhouse, db, live, redis
+from subgraphs.kernel import clickhouse, db, event_streams, live, redis
 from subgraphs.kernel.events import Event, encode
-from subgraphs.kernel.redis_streams import RedisConsumer, RedisStreams
-from subgraphs.kernel.streams import Record
+from subgraphs.kernel.streams import Consumer, Record, Streams
 from tests.fixtures.active_shop import ActiveShop
 from workers.ingest import GROUP, work
 
@@ -92,9 +91,9 @@ def place(cursor: str | None) -> tuple[int, ...]:
 class Stream(NamedTuple):
     """A topic of a test's own, with a consumer."""
 
-    streams: RedisStreams
+    streams: Streams
     topic: str
-    consumer: RedisConsumer
+    consumer: Consumer
 
     async def append(self, *events: Event) -> None:
         records = [Record(str(event.site_id), str(event.id), encode(event)) for event in events]
@@ -107,7 +106,7 @@ class Stream(NamedTuple):
 
 
 async def new_stream() -> Stream:
-    streams = RedisStreams(redis.client())
+    streams = event_streams.streams()
     topic = f"test-{uuid4().hex}"
     consumer = streams.consumer(topic, GROUP)
     await consumer.read(limit=1, wait=0)

@@ -9,10 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from subgraphs.kernel import live, redis
+from subgraphs.kernel import event_streams, live
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.events import EVENTS_TOPIC, Event, encode
-from subgraphs.kernel.redis_streams import RedisStreams
 from subgraphs.kernel.streams import Lag, Record
 from tests.fixtures.active_shop import ActiveShop, open_shop
 from tests.fixtures.deadline import eventually
@@ -45,7 +44,7 @@ async def start() -> AsyncIterator[Start]:
 
 async def append(*events: Event) -> None:
     records = [Record(str(event.site_id), str(event.id), encode(event)) for event in events]
-    await RedisStreams(redis.client()).append(EVENTS_TOPIC, records)
+    await event_streams.streams().append(EVENTS_TOPIC, records)
 
 
 async def published(shop: ActiveShop) -> int:
@@ -54,7 +53,7 @@ async def published(shop: ActiveShop) -> int:
 
 async def all_done(shop: ActiveShop, orders: list[Event]) -> None:
     """Wait until nothing is pending, then compare everything."""
-    streams = RedisStreams(redis.client())
+    streams = event_streams.streams()
     await eventually(lambda: published(shop), lambda count: count == len(orders), seconds=30)
     await eventually(
         lambda: streams.lag(EVENTS_TOPIC, GROUP), lambda lag: lag[:3] == Lag(0, 0, None, 0)[:3]
