@@ -9,6 +9,12 @@ from playwright.async_api import Page, async_playwright
 
 ROOT = Path(__file__).parents[2]
 
+AGENT = (
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 "
+    "Safari/537.36"
+)
+"""What a person's browser says. A headless one says so, and then counts as a machine."""
+
 # --no-sandbox: Chromium's own sandbox needs rights that root in a container has not.
 _FLAGS = [
     "--no-sandbox",
@@ -17,6 +23,7 @@ _FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    f"--user-agent={AGENT}",
 ]
 
 _REPORT = """
