@@ -180,6 +180,7 @@ def _known(row: Claim) -> KnownClaim:
         text=row.text,
         published_at=row.published_at,
         message=notifications.claim_message(row),
+        variant_id=row.variant_id,
     )
 
 

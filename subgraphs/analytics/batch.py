@@ -40,6 +40,7 @@ class Claim(NamedTuple):
     text: str
     published_at: datetime
     message: dict[str, Any]
+    variant_id: UUID | None = None
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from sqlalchemy import Uuid, any_, literal, select, text
+from sqlalchemy import Uuid, and_, any_, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,8 +15,8 @@ from subgraphs.kernel import paging
 from subgraphs.kernel.events import Event
 from subgraphs.kernel.ids import derived_id, moment_of
 from subgraphs.kernel.text import can_be_stored
-from subgraphs.notifications import rendering
-from subgraphs.notifications.models import Claim, Notification, Template
+from subgraphs.notifications import ab_tests, rendering
+from subgraphs.notifications.models import ABTest, ABTestVariant, Claim, Notification, Template
 
 MAX_URL = 2_000
 """Characters; beyond it browsers and proxies begin to refuse."""
@@ -44,12 +44,21 @@ async def claims_by_id(session: AsyncSession, ids: Collection[UUID]) -> dict[UUI
     return {row.id: row for row in rows}
 
 
+class _Wording(NamedTuple):
+    """A notification, how it is worded, and the variants where a test runs."""
+
+    notification: Notification
+    body: str
+    variants: list[ABTestVariant]
+
+
 class _Match(NamedTuple):
     """An event and a notification that tells of such events."""
 
     event: Event
     notification: Notification
     body: str
+    variants: list[ABTestVariant]
 
     @property
     def claim_id(self) -> UUID:
@@ -60,53 +69,58 @@ async def claims_for(session: AsyncSession, events: Sequence[Event]) -> list[Cla
     """What the sites' active notifications say about these events, in the events' order.
 
     Nothing is written. A repeated event makes the same claim again: its id is derived. That holds
-    also where the notification was paused in between and the claim is already stored.
+    also where a claim is already stored and the notification was paused, or worded anew, in
+    between.
     """
     told = [event for event in events if event.type in _MADE_OF.values()]
     matches = await _matches(session, told) if told else []
-    late = [match.claim_id for match in matches if match.notification.status != "ACTIVE"]
-    stored = await claims_by_id(session, late)
-    claims = [
-        _claim(match)
-        for match in matches
-        if match.notification.status == "ACTIVE" or match.claim_id in stored
-    ]
+    drafts = {match.claim_id: _draft(match) for match in matches}
+    stored = await claims_by_id(session, [id_ for id_, draft in drafts.items() if draft is None])
+    claims = [drafts[match.claim_id] or stored.get(match.claim_id) for match in matches]
     return [claim for claim in claims if claim]
 
 
 async def _matches(session: AsyncSession, events: Sequence[Event]) -> list[_Match]:
+    running = and_(ABTest.notification_id == Notification.id, ABTest.status == "RUNNING")
     statement = (
-        select(Notification, Template.body)
+        select(Notification, Template.body, ABTestVariant)
         .join(Template, Template.id == Notification.template_id)
+        .outerjoin(ABTest, running)
+        .outerjoin(ABTestVariant, ABTestVariant.ab_test_id == ABTest.id)
         .where(
             Notification.site_id.in_({event.site_id for event in events}),
             Notification.status != "DRAFT",
         )
-        .order_by(Notification.id)
+        .order_by(Notification.id, ABTestVariant.position)
     )
-    of_site: defaultdict[UUID, list[tuple[Notification, str]]] = defaultdict(list)
-    for notification, body in await session.execute(statement):
-        of_site[notification.site_id].append((notification, body))
+    worded: dict[UUID, _Wording] = {}
+    for notification, body, variant in await session.execute(statement):
+        wording = worded.setdefault(notification.id, _Wording(notification, body, []))
+        if variant:
+            wording.variants.append(variant)
+    of_site: defaultdict[UUID, list[_Wording]] = defaultdict(list)
+    for wording in worded.values():
+        of_site[wording.notification.site_id].append(wording)
     return [
-        _Match(event, notification, body)
+        _Match(event, *wording)
         for event in events
-        for notification, body in of_site[event.site_id]
-        if _MADE_OF[notification.type] == event.type
+        for wording in of_site[event.site_id]
+        if _MADE_OF[wording.notification.type] == event.type
     ]
 
 
 _SAVE = text("""
     INSERT INTO claims (id, account_id, site_id, notification_id, source_event_ids, text, url,
-                        occurred_at, published_at)
+                        occurred_at, published_at, variant_id)
     SELECT id, account_id, site_id, notification_id, CAST(source_event_ids AS uuid[]), text, url,
-           occurred_at, published_at
+           occurred_at, published_at, variant_id
     FROM unnest(
         CAST(:id AS uuid[]), CAST(:account_id AS uuid[]), CAST(:site_id AS uuid[]),
         CAST(:notification_id AS uuid[]), CAST(:source_event_ids AS text[]),
         CAST(:text AS text[]), CAST(:url AS text[]), CAST(:occurred_at AS timestamptz[]),
-        CAST(:published_at AS timestamptz[])
+        CAST(:published_at AS timestamptz[]), CAST(:variant_id AS uuid[])
     ) AS new (id, account_id, site_id, notification_id, source_event_ids, text, url, occurred_at,
-              published_at)
+              published_at, variant_id)
     -- A row that is there stays as it is; DO NOTHING would not return it.
     ON CONFLICT (id) DO UPDATE SET cursor = claims.cursor
     RETURNING *
@@ -130,6 +144,7 @@ async def save_claims(session: AsyncSession, claims: Sequence[Claim]) -> list[Cl
         "url": [row.url for row in rows],
         "occurred_at": [row.occurred_at for row in rows],
         "published_at": [row.published_at for row in rows],
+        "variant_id": [row.variant_id for row in rows],
     }
     stored = await session.scalars(select(Claim).from_statement(_SAVE), values)
     by_id = {row.id: row for row in stored}
@@ -164,13 +179,18 @@ def claim_message(claim: Claim) -> dict[str, Any]:
     }
 
 
-def _claim(match: _Match) -> Claim | None:
-    event, notification, body = match
-    line = rendering.render(body, _facts(event))
+def _draft(match: _Match) -> Claim | None:
+    """What is said of an event now; None where nothing is."""
+    event, notification, body, variants = match
+    if notification.status != "ACTIVE":
+        return None
+    claim_id = match.claim_id
+    variant = ab_tests.chosen(claim_id, variants)
+    line = rendering.render(variant.body if variant else body, _facts(event))
     if line is None:
         return None
     return Claim(
-        id=match.claim_id,
+        id=claim_id,
         account_id=notification.account_id,
         site_id=notification.site_id,
         notification_id=notification.id,
@@ -179,6 +199,7 @@ def _claim(match: _Match) -> Claim | None:
         url=_https(event.payload.get("productUrl")),
         occurred_at=event.occurred_at,
         published_at=datetime.now(UTC),
+        variant_id=variant.id if variant else None,
     )
 
 

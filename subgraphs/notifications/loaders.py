@@ -1,4 +1,4 @@
-"""Loaders of notifications, their templates and their claims."""
+"""Loaders of notifications, their templates, their claims and their A/B tests."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.kernel.loading import ChildKey, Loader, by_window
 from subgraphs.kernel.paging import Page
-from subgraphs.notifications import service
-from subgraphs.notifications.models import Claim, Notification, Template
+from subgraphs.notifications import ab_tests, service
+from subgraphs.notifications.models import ABTest, ABTestVariant, Claim, Notification, Template
 
 
 class NotificationById(Loader[UUID, Notification | None]):
@@ -68,3 +68,38 @@ class ClaimsOfNotification(Loader[ChildKey, Page[Claim]]):
 
     async def load_all(self, session: AsyncSession, keys: Sequence[ChildKey]) -> list[Page[Claim]]:
         return await by_window(keys, partial(service.claims_of, session))
+
+
+class ABTestById(Loader[UUID, ABTest | None]):
+    """A/B tests by id; None where there is none for the viewer."""
+
+    async def load_all(self, session: AsyncSession, keys: Sequence[UUID]) -> list[ABTest | None]:
+        found = await ab_tests.get_many(session, keys)
+        return [found.get(key) for key in keys]
+
+
+class ABTestsOfNotification(Loader[ChildKey, Page[ABTest]]):
+    """Windows of notifications' A/B tests."""
+
+    async def load_all(self, session: AsyncSession, keys: Sequence[ChildKey]) -> list[Page[ABTest]]:
+        return await by_window(keys, partial(ab_tests.of_notifications, session))
+
+
+class VariantsOfABTest(Loader[UUID, list[ABTestVariant]]):
+    """A/B tests' variants; whoever sees a test sees them all."""
+
+    async def load_all(
+        self, session: AsyncSession, keys: Sequence[UUID]
+    ) -> list[list[ABTestVariant]]:
+        found = await ab_tests.variants_of(session, keys)
+        return [found.get(key, []) for key in keys]
+
+
+class VariantById(Loader[UUID, ABTestVariant | None]):
+    """Variants by id; None where there is none for the viewer."""
+
+    async def load_all(
+        self, session: AsyncSession, keys: Sequence[UUID]
+    ) -> list[ABTestVariant | None]:
+        found = await ab_tests.variants(session, keys)
+        return [found.get(key) for key in keys]

@@ -1,4 +1,4 @@
-"""The tables of notifications: what the merchant configures, its wording, and the claims made."""
+"""The tables of notifications: what the merchant configures and tries, and the claims made."""
 
 from datetime import datetime
 from uuid import UUID
@@ -40,6 +40,37 @@ class Notification(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
+class ABTest(Base):
+    """Wordings of one notification that are tried against each other."""
+
+    __tablename__ = "ab_tests"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID]
+    site_id: Mapped[UUID]
+    notification_id: Mapped[UUID] = mapped_column(ForeignKey("notifications.id"))
+    name: Mapped[str]
+    status: Mapped[str]
+    started_at: Mapped[datetime | None]
+    stopped_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class ABTestVariant(Base):
+    """One of the wordings; its weight is its share of the sum."""
+
+    __tablename__ = "ab_test_variants"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID]
+    site_id: Mapped[UUID]
+    ab_test_id: Mapped[UUID] = mapped_column(ForeignKey("ab_tests.id"))
+    name: Mapped[str]
+    body: Mapped[str]
+    weight: Mapped[int]
+    position: Mapped[int]
+
+
 class Claim(Base):
     """One rendered message, with the source events behind it."""
 
@@ -56,3 +87,5 @@ class Claim(Base):
     published_at: Mapped[datetime]
     cursor: Mapped[str | None]
     """Its place in the live channel; None until it has been published there."""
+    variant_id: Mapped[UUID | None]
+    """The variant it was worded by, where an A/B test ran."""

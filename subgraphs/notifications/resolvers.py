@@ -1,9 +1,10 @@
 """Query, Mutation and Subscription of notifications: permission, service, type."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 
 import strawberry
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.kernel import db, live
 from subgraphs.kernel.context import Info
@@ -12,8 +13,15 @@ from subgraphs.kernel.errors import NotFound
 from subgraphs.kernel.graph import to_uuid
 from subgraphs.kernel.permissions import may_change
 from subgraphs.kernel.tenants import account_of
-from subgraphs.notifications import models, service
-from subgraphs.notifications.types import Claim, CreateNotificationInput, Notification
+from subgraphs.notifications import ab_tests, models, service
+from subgraphs.notifications.ab_tests import NewVariant
+from subgraphs.notifications.types import (
+    ABTest,
+    Claim,
+    CreateABTestInput,
+    CreateNotificationInput,
+    Notification,
+)
 
 
 async def notification(info: Info, id: strawberry.ID) -> Notification | None:
@@ -47,6 +55,33 @@ async def pause_notification(info: Info, id: strawberry.ID) -> Notification:
     return await _changed(info, id, service.pause)
 
 
+async def ab_test(info: Info, id: strawberry.ID) -> ABTest | None:
+    async with db.reading(info.context.viewer) as session:
+        return ABTest.of(await ab_tests.get(session, test_id=to_uuid(id)))
+
+
+async def create_ab_test(info: Info, input: CreateABTestInput) -> ABTest:
+    viewer = info.context.viewer
+    async with db.transaction(viewer) as session:
+        tested = await service.get(session, notification_id=to_uuid(input.notification_id))
+        may_change(viewer, tested.account_id)
+        row = await ab_tests.create(
+            session,
+            notification=tested,
+            name=input.name,
+            variants=[NewVariant(it.name, it.body, it.weight) for it in input.variants],
+        )
+        return ABTest.of(row)
+
+
+async def start_ab_test(info: Info, id: strawberry.ID) -> ABTest:
+    return await _changed_test(info, id, ab_tests.start)
+
+
+async def stop_ab_test(info: Info, id: strawberry.ID) -> ABTest:
+    return await _changed_test(info, id, ab_tests.stop)
+
+
 async def live_notifications(
     info: Info, site_key: str, after: str | None = None
 ) -> AsyncIterator[Claim]:
@@ -68,3 +103,16 @@ async def _changed(
         may_change(viewer, row.account_id)
         change(row)
         return Notification.of(row)
+
+
+async def _changed_test(
+    info: Info,
+    id: strawberry.ID,
+    change: Callable[[AsyncSession, models.ABTest], Awaitable[None]],
+) -> ABTest:
+    viewer = info.context.viewer
+    async with db.transaction(viewer) as session:
+        row = await ab_tests.get(session, test_id=to_uuid(id), lock=True)
+        may_change(viewer, row.account_id)
+        await change(session, row)
+        return ABTest.of(row)

@@ -14,6 +14,11 @@ class Query:
         permission_classes=[IsUser],
         description="One notification of the viewer's.",
     )
+    ab_test = strawberry.field(
+        resolver=resolvers.ab_test,
+        permission_classes=[IsUser],
+        description="One A/B test of the viewer's.",
+    )
 
 
 @strawberry.type
@@ -32,6 +37,24 @@ class Mutation:
         resolver=resolvers.pause_notification,
         permission_classes=[IsUser],
         description="Make no claims of it until it is activated again.",
+    )
+    create_ab_test = strawberry.mutation(
+        name="createABTest",
+        resolver=resolvers.create_ab_test,
+        permission_classes=[IsUser],
+        description="Draft an A/B test of a notification's wording.",
+    )
+    start_ab_test = strawberry.mutation(
+        name="startABTest",
+        resolver=resolvers.start_ab_test,
+        permission_classes=[IsUser],
+        description="Word each new claim by one of its variants, from now on.",
+    )
+    stop_ab_test = strawberry.mutation(
+        name="stopABTest",
+        resolver=resolvers.stop_ab_test,
+        permission_classes=[IsUser],
+        description="Word new claims by the notification's template again; this is for good.",
     )
 
 

@@ -7,10 +7,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.kernel import paging
-from subgraphs.kernel.errors import BadUserInput, Conflict, NotFound
+from subgraphs.kernel.errors import Conflict, NotFound
 from subgraphs.kernel.ids import new_id
-from subgraphs.kernel.text import can_be_stored
-from subgraphs.notifications import rendering
+from subgraphs.notifications import wording
 from subgraphs.notifications.claims import (
     claim_message,
     claims_by_id,
@@ -37,10 +36,6 @@ __all__ = [
     "templates",
 ]
 
-MAX_NAME = 200
-MAX_CSS = 10_000
-"""Characters; a toast's whole look takes a tenth."""
-
 CHANNELS = ["STOREFRONT"]
 """Where notifications are shown; there is one place so far."""
 
@@ -64,9 +59,9 @@ async def create(
         id=new_id(),
         account_id=account_id,
         site_id=site_id,
-        name=_checked_name(name),
-        body=_checked_body(body),
-        css_content=_checked_css(css),
+        name=wording.checked_name(name),
+        body=wording.checked_body(body),
+        css_content=wording.checked_css(css),
     )
     session.add(template)
     await session.flush()
@@ -140,25 +135,3 @@ async def templates(session: AsyncSession, ids: Collection[UUID]) -> Mapping[UUI
     """Those of the templates that the viewer may see, in one statement."""
     rows = await session.scalars(select(Template).where(Template.id.in_(ids)))
     return {row.id: row for row in rows}
-
-
-def _checked_name(name: str) -> str:
-    name = name.strip()
-    if not 1 <= len(name) <= MAX_NAME or not can_be_stored(name):
-        raise BadUserInput(f"`name` must have 1 to {MAX_NAME} characters.")
-    return name
-
-
-def _checked_body(body: str | None) -> str:
-    if body is None:
-        return rendering.DEFAULT_BODY
-    if not can_be_stored(body):
-        raise BadUserInput("The template's `body` has characters that cannot be stored.")
-    rendering.check(body)
-    return body
-
-
-def _checked_css(css: str | None) -> str | None:
-    if css is not None and (len(css) > MAX_CSS or not can_be_stored(css)):
-        raise BadUserInput(f"The template's `css` has more than {MAX_CSS} characters.")
-    return css

@@ -16,12 +16,16 @@ from subgraphs.kernel.paging import Connection, connection, window
 from subgraphs.kernel.permissions import IsUser
 from subgraphs.notifications import models
 from subgraphs.notifications.loaders import (
+    ABTestById,
+    ABTestsOfNotification,
     ClaimById,
     ClaimsOfNotification,
     NotificationById,
     NotificationsOfSite,
     SiteKey,
     TemplateById,
+    VariantById,
+    VariantsOfABTest,
 )
 
 
@@ -41,6 +45,13 @@ class NotificationStatus(Enum):
 @strawberry.enum(description="Where a notification is shown.")
 class NotificationChannel(Enum):
     STOREFRONT = "STOREFRONT"
+
+
+@strawberry.enum(description="Whether claims are worded by a test: only while it is running.")
+class ABTestStatus(Enum):
+    DRAFT = "DRAFT"
+    RUNNING = "RUNNING"
+    STOPPED = "STOPPED"
 
 
 @strawberry.type
@@ -85,6 +96,13 @@ class Notification:
         key = ChildKey(to_uuid(self.id), window(first, after))
         return connection(await info.context.loader(ClaimsOfNotification).load(key), Claim.of)
 
+    @strawberry.field(description="Its A/B tests, newest first.")
+    async def ab_tests(
+        self, info: Info, first: int = 20, after: str | None = None
+    ) -> Connection[ABTest]:
+        key = ChildKey(to_uuid(self.id), window(first, after))
+        return connection(await info.context.loader(ABTestsOfNotification).load(key), ABTest.of)
+
     @classmethod
     async def resolve_reference(cls, info: Info, id: strawberry.ID) -> Self | None:
         row = await info.context.loader(NotificationById).load(to_uuid(id))
@@ -105,6 +123,73 @@ class Notification:
 
 
 @strawberry.federation.type(keys=["id"])
+class ABTest:
+    """Wordings of one notification, shared out among its claims to be compared."""
+
+    id: strawberry.ID
+    name: str
+    status: ABTestStatus
+    created_at: datetime
+    started_at: datetime | None
+    stopped_at: datetime | None
+    site_id: strawberry.Private[UUID]
+    notification_id: strawberry.Private[UUID]
+
+    @strawberry.field
+    def site(self) -> Site:
+        return Site(id=to_id(self.site_id))
+
+    @strawberry.field(permission_classes=[IsUser])
+    async def notification(self, info: Info) -> Notification | None:
+        row = await info.context.loader(NotificationById).load(self.notification_id)
+        return Notification.of(row) if row else None
+
+    @strawberry.field(permission_classes=[IsUser])
+    async def variants(self, info: Info) -> list[ABTestVariant]:
+        rows = await info.context.loader(VariantsOfABTest).load(to_uuid(self.id))
+        return [ABTestVariant.of(row) for row in rows]
+
+    @classmethod
+    async def resolve_reference(cls, info: Info, id: strawberry.ID) -> Self | None:
+        row = await info.context.loader(ABTestById).load(to_uuid(id))
+        return cls.of(row) if row else None
+
+    @classmethod
+    def of(cls, row: models.ABTest) -> Self:
+        return cls(
+            id=to_id(row.id),
+            name=row.name,
+            status=ABTestStatus(row.status),
+            created_at=row.created_at,
+            started_at=row.started_at,
+            stopped_at=row.stopped_at,
+            site_id=row.site_id,
+            notification_id=row.notification_id,
+        )
+
+
+@strawberry.federation.type(keys=["id"])
+class ABTestVariant:
+    """One wording (Liquid) of an A/B test."""
+
+    id: strawberry.ID
+    name: str
+    body: str
+    weight: int = strawberry.field(
+        description="Its share of the claims, out of the sum of the test's weights."
+    )
+
+    @classmethod
+    async def resolve_reference(cls, info: Info, id: strawberry.ID) -> Self | None:
+        row = await info.context.loader(VariantById).load(to_uuid(id))
+        return cls.of(row) if row else None
+
+    @classmethod
+    def of(cls, row: models.ABTestVariant) -> Self:
+        return cls(id=to_id(row.id), name=row.name, body=row.body, weight=row.weight)
+
+
+@strawberry.federation.type(keys=["id"])
 class Claim:
     """One message that visitors see, published, with the source events behind it."""
 
@@ -119,10 +204,20 @@ class Claim:
     source_event_ids: list[strawberry.ID]
     site_id: strawberry.Private[UUID]
     notification_id: strawberry.Private[UUID]
+    variant_id: strawberry.Private[UUID | None] = None
 
     @strawberry.field
     def site(self) -> Site:
         return Site(id=to_id(self.site_id))
+
+    @strawberry.field(
+        permission_classes=[IsUser], description="What it was worded by, if an A/B test ran."
+    )
+    async def variant(self, info: Info) -> ABTestVariant | None:
+        if self.variant_id is None:
+            return None
+        row = await info.context.loader(VariantById).load(self.variant_id)
+        return ABTestVariant.of(row) if row else None
 
     @strawberry.field(permission_classes=[IsUser], description="For users; not for storefronts.")
     async def notification(self, info: Info) -> Notification | None:
@@ -146,6 +241,7 @@ class Claim:
             source_event_ids=[to_id(id_) for id_ in row.source_event_ids],
             site_id=row.site_id,
             notification_id=row.notification_id,
+            variant_id=row.variant_id,
         )
 
     @classmethod
@@ -202,3 +298,19 @@ class CreateNotificationInput:
     name: str
     type: NotificationType
     template: TemplateInput | None = None
+
+
+@strawberry.input
+class ABTestVariantInput:
+    name: str
+    body: str | None = strawberry.field(
+        default=None, description="Liquid; without one, the notification's own wording."
+    )
+    weight: int = 1
+
+
+@strawberry.input
+class CreateABTestInput:
+    notification_id: strawberry.ID
+    name: str
+    variants: list[ABTestVariantInput] = strawberry.field(description="Two to ten.")

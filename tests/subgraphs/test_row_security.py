@@ -14,6 +14,9 @@ from subgraphs.kernel import db
 from subgraphs.kernel.auth import NOBODY, Viewer
 from subgraphs.kernel.events import encode
 from subgraphs.kernel.streams import Entry
+from subgraphs.notifications import ab_tests
+from subgraphs.notifications import service as notifications
+from subgraphs.notifications.ab_tests import NewVariant
 from tests.fixtures.active_shop import ActiveShop, new_owner, open_shop
 from workers.ingest import record
 
@@ -34,6 +37,9 @@ async def shop() -> ActiveShop:
         integration, _ = await integrations.connect_shopify(
             session, account_id=shop.account_id, site_id=shop.site_id
         )
+        notification = await notifications.get(session, notification_id=shop.notification_id)
+        variants = [NewVariant("own", None, 1), NewVariant("other", "{{ product }}!", 1)]
+        await ab_tests.create(session, notification=notification, name="t", variants=variants)
         await billing.change_plan(
             session, site_id=shop.site_id, account_id=shop.account_id, plan_id="growth"
         )
