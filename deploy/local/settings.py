@@ -116,7 +116,7 @@ NEEDED: dict[str, set[str]] = {
     **{name: _OF_EVERY_SUBGRAPH | _OF_ONE_SUBGRAPH[name] for name in SUBGRAPHS},
     "router": _URLS_OF_SUBGRAPHS,
     "gateway": _URLS_OF_SUBGRAPHS,
-    "live": {"AUTHZ_URL", "ROUTER_URL", "VIEWER_VERIFY_KEY"} | _URLS_OF_SUBGRAPHS,
+    "live": {"AUTHZ_URL", "REDIS_URL", "ROUTER_URL", "VIEWER_VERIFY_KEY"} | _URLS_OF_SUBGRAPHS,
     "inbox": {"WORKER_DATABASE_URL", "REDIS_URL", "SECRETS_KEY", "PUBLIC_URL"},
     "ingest": {"WORKER_DATABASE_URL", "REDIS_URL", "ALLOW_LOOPBACK_ORIGINS"},
     "pages": {"PUBLIC_URL"},

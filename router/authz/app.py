@@ -7,9 +7,7 @@ from subgraphs.kernel.auth import ViewerSigner
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.sessions import session_verifier
 
-app = create_app(
-    Check(
-        Viewers(session_verifier(), allow_loopback=settings().allow_loopback_origins),
-        Signatures(ViewerSigner(settings().viewer_signing_key.get_secret_value())),
-    )
-)
+_viewers = Viewers(session_verifier(), allow_loopback=settings().allow_loopback_origins)
+_signatures = Signatures(ViewerSigner(settings().viewer_signing_key.get_secret_value()))
+
+app = create_app(Check(_viewers, _signatures), forget=_viewers.forget)

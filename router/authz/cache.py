@@ -26,13 +26,20 @@ class Cache(Generic[K, V]):
         self._entries = entries
         self._held: dict[K, tuple[float, asyncio.Task[V]]] = {}
 
-    async def get(self, key: K) -> V:
+    async def get(self, key: K, *, fresh: bool = False) -> V:
+        """The answer; a `fresh` one was looked up after this call."""
         now = monotonic()
         until, task = self._held.get(key, (0.0, None))
-        if task is None or until <= now:
+        if task is None or until <= now or fresh:
             task = self._begin(key, now)
         # Shielded: one client that goes away must not take the answer from the others.
         return await asyncio.shield(task)
+
+    def forget(self, concerns: Callable[[V], bool]) -> None:
+        """Look up anew what concerns a change; a look-up under way may have missed it."""
+        for key, (_, task) in list(self._held.items()):
+            if not task.done() or task.cancelled() or task.exception() or concerns(task.result()):
+                del self._held[key]
 
     def _begin(self, key: K, now: float) -> asyncio.Task[V]:
         self._held.pop(key, None)

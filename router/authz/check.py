@@ -17,11 +17,12 @@ from starlette.types import Receive, Scope, Send
 
 from router.authz.signatures import Signatures
 from router.authz.viewers import Viewers
-from subgraphs.kernel import db, telemetry
+from subgraphs.kernel import db, invalidation, telemetry
 from subgraphs.kernel.app import add_health, answer_error
 from subgraphs.kernel.auth import NOBODY, VIEWER_HEADER, Viewer
 from subgraphs.kernel.errors import ProofgraphError
 from subgraphs.kernel.faults import is_store_fault
+from subgraphs.kernel.invalidation import Forget
 
 log = logging.getLogger(__name__)
 
@@ -61,9 +62,21 @@ class Check:
             raise Unavailable("Try again in a moment.") from error
 
 
-def create_app(check: Check) -> FastAPI:
-    """The service around a check: its paths, its health, its errors."""
-    app = FastAPI(title="Proofgraph edge authz", docs_url=None, redoc_url=None, lifespan=_lifespan)
+def create_app(check: Check, *, forget: Forget) -> FastAPI:
+    """The service around a check: its paths, its health, its errors.
+
+    Args:
+        forget: is told of what changes, see `kernel/invalidation.py`.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        telemetry.configure()
+        async with invalidation.listening(forget):
+            yield
+        await db.dispose()
+
+    app = FastAPI(title="Proofgraph edge authz", docs_url=None, redoc_url=None, lifespan=lifespan)
     app.router.routes += [Route("/check", check), Route("/check/{path:path}", check)]
     add_health(app, [_ready])
     app.add_exception_handler(ProofgraphError, answer_error)
@@ -72,10 +85,3 @@ def create_app(check: Check) -> FastAPI:
 
 async def _ready() -> None:
     await db.ping(worker=True)
-
-
-@asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    telemetry.configure()
-    yield
-    await db.dispose()

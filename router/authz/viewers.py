@@ -1,7 +1,7 @@
 """From a request's credentials to its viewer.
 
 Two statements at most for a user who was not here lately, one for a site key, none for anyone who
-was: what is looked up is good for `CACHE_SECONDS`.
+was: what is looked up is good for `CACHE_SECONDS`, or until a change is announced.
 """
 
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from subgraphs.kernel import db
 from subgraphs.kernel.auth import NOBODY, Viewer, ViewerKind
 from subgraphs.kernel.credentials import CACHE_SECONDS, SiteKeys, session_ended
 from subgraphs.kernel.errors import BadUserInput, Forbidden, Unauthenticated
+from subgraphs.kernel.invalidation import Changed
 from subgraphs.kernel.origins import origin_allowed
 from subgraphs.kernel.sessions import SessionClaims, SessionVerifier
 from subgraphs.kernel.tenants import memberships_of
@@ -48,6 +49,9 @@ class Viewers:
     async def identify(self, headers: Headers) -> Viewer:
         """Who sends these headers; nobody, if they show no credential.
 
+        With `cache-control: no-cache` nothing remembered is used: the live door asks so when it has
+        heard of a change before we have. Envoy does not pass that header on.
+
         Raises:
             BadUserInput: more than one credential, so that it is not clear who is asking.
             Unauthenticated: a credential that is not valid, or no longer.
@@ -64,21 +68,29 @@ class Viewers:
         if len(shown) > 1:
             raise BadUserInput("Send one credential: a session token or a site key.")
         (name, value), *_ = shown
+        fresh = headers.get("cache-control") == "no-cache"
         if name == SITE_KEY_HEADER:
-            return await self._site(value, headers.get("origin", ""))
-        return await self._user(value)
+            return await self._site(value, headers.get("origin", ""), fresh=fresh)
+        return await self._user(value, fresh=fresh)
 
-    async def _user(self, authorization: str) -> Viewer:
+    def forget(self, change: Changed | None) -> None:
+        """Look up anew whom a change concerns."""
+        self._site_keys.forget(change)
+        self._users.forget(
+            lambda known: change is None or bool(known.viewer and change.is_of(known.viewer))
+        )
+
+    async def _user(self, authorization: str, *, fresh: bool) -> Viewer:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
             raise Unauthenticated("Send the session token as `Authorization: Bearer <token>`.")
-        known = await self._users.get(token.strip())
+        known = await self._users.get(token.strip(), fresh=fresh)
         if known.viewer is None or known.expires_at <= datetime.now(UTC):
             raise Unauthenticated("This session has ended; log in again.")
         return known.viewer
 
-    async def _site(self, key: str, origin: str) -> Viewer:
-        site = await self._site_keys.find(key)
+    async def _site(self, key: str, origin: str, *, fresh: bool) -> Viewer:
+        site = await self._site_keys.find(key, fresh=fresh)
         if site is None:
             raise Unauthenticated("This site key is not known.")
         if not origin_allowed(origin, site.domain, allow_loopback=self._allow_loopback):

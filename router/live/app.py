@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from router.live import sse, ws
 from router.live.service import Service
-from subgraphs.kernel import telemetry
+from subgraphs.kernel import invalidation, redis, telemetry
 from subgraphs.kernel.app import add_health
 from subgraphs.kernel.config import settings
 
@@ -51,8 +51,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with httpx.AsyncClient(timeout=_TIMEOUT) as client:
         app.state.client = client
         app.state.service = Service(client)
-        yield
+        async with invalidation.listening(app.state.service.authz.forget):
+            yield
         app.state.service.hub.close()
+    await redis.dispose()
 
 
 app = create_app()

@@ -12,6 +12,7 @@ import httpx
 from router.live.documents import Refused
 from subgraphs.kernel.auth import VIEWER_HEADER, Viewer, ViewerKind, ViewerVerifier
 from subgraphs.kernel.config import settings
+from subgraphs.kernel.invalidation import Changed
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class Caller:
     def __init__(self, authz: "Authz", headers: Mapping[str, str]) -> None:
         self._authz = authz
         self._headers = headers
+        self._may_have_changed = asyncio.Event()
         self.viewer: Viewer
 
     @property
@@ -43,28 +45,49 @@ class Caller:
         """Callers of one scope see the same."""
         return self.viewer.kind, self.viewer.id, self.viewer.account_ids
 
-    async def sign(self) -> str:
+    async def sign(self, *, anew: bool = False) -> str:
         """A fresh signed viewer.
+
+        Args:
+            anew: have the authz use nothing that it remembers.
 
         Raises:
             Refused: the credential is not valid, or no longer.
         """
-        signed = await self._authz.ask(self._headers)
+        caching = {"cache-control": "no-cache"} if anew else {}
+        signed = await self._authz.ask({**self._headers, **caching})
         self.viewer = self._authz.verifier.verify({VIEWER_HEADER: signed})
         return signed
 
     async def until_revoked(self, every: float = VOUCH_SECONDS) -> Refused:
         """Wait until the credential is no longer good, or opens something else; answers why."""
         before = self.viewer
-        while self.viewer == before:
-            await asyncio.sleep(every)
-            try:
-                await self.sign()
-            except Refused as refused:
-                return refused
-            except Unavailable as error:  # it vouched a moment ago
-                log.warning("could not check a credential again: %r", error)
+        self._authz.vouched.add(self)
+        try:
+            while self.viewer == before:
+                changed = await self._changed(within=every)
+                try:
+                    await self.sign(anew=changed)
+                except Refused as refused:
+                    return refused
+                except Unavailable as error:  # it vouched a moment ago
+                    log.warning("could not check a credential again: %r", error)
+        finally:
+            self._authz.vouched.discard(self)
         return Refused.because("What you may see has changed; connect again.", "FORBIDDEN")
+
+    def check_again(self) -> None:
+        """Do not wait for the next turn."""
+        self._may_have_changed.set()
+
+    async def _changed(self, *, within: float) -> bool:
+        """Whether a change was announced before the time was over."""
+        try:
+            await asyncio.wait_for(self._may_have_changed.wait(), within)
+        except TimeoutError:
+            return False
+        self._may_have_changed.clear()
+        return True
 
 
 class Authz:
@@ -72,7 +95,16 @@ class Authz:
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
+        self.vouched: set[Caller] = set()
+        """Those whose connections are open as long as their credential is good."""
         self.verifier = ViewerVerifier(settings().viewer_verify_key)
+
+    def forget(self, change: Changed | None) -> None:
+        """Check those again whom a change concerns; after a gap the next turn must do."""
+        if change is not None:
+            for caller in self.vouched:
+                if change.is_of(caller.viewer):
+                    caller.check_again()
 
     async def caller(self, headers: Mapping[str, str], init: Mapping[str, Any]) -> Caller:
         """Who sends these headers and this `connection_init` payload.

@@ -5,6 +5,7 @@ from subgraphs.billing.types import ChangePlanInput, Plan, SiteSubscription
 from subgraphs.kernel import db
 from subgraphs.kernel.context import Info
 from subgraphs.kernel.graph import to_uuid
+from subgraphs.kernel.invalidation import Changed, announce
 from subgraphs.kernel.permissions import may_change
 from subgraphs.kernel.tenants import account_of
 
@@ -23,4 +24,5 @@ async def change_plan(info: Info, input: ChangePlanInput) -> SiteSubscription:
         row = await service.change_plan(
             session, site_id=site_id, account_id=account_id, plan_id=input.plan_id
         )
-        return SiteSubscription.of(row)
+    await announce(Changed("site", site_id))
+    return SiteSubscription.of(row)

@@ -1,7 +1,7 @@
 """Site keys and ended sessions: one table, looked up by hash at the edge.
 
 The domain that makes or revokes a credential writes it in its own transaction. Look-ups are cached
-for `CACHE_SECONDS`, so that is how long a revoked one may still pass.
+for `CACHE_SECONDS`, and dropped at once when a change is announced.
 """
 
 import hashlib
@@ -18,10 +18,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from subgraphs.kernel import db
+from subgraphs.kernel.invalidation import Changed
 from subgraphs.kernel.tenants import Tenant
 
 CACHE_SECONDS = 5.0
-"""How long a revoked credential may still pass; a look-up a request would cost ten times more."""
+"""How long a revoked credential may still pass where the announcement was lost; a look-up a request
+would cost ten times more."""
 
 _CACHE_ENTRIES = 50_000
 
@@ -99,20 +101,29 @@ class SiteKeys:
 
     def __init__(self) -> None:
         self._cache: dict[str, tuple[float, SiteAccess | None]] = {}
+        self._changes = 0
 
-    async def find(self, key: str) -> SiteAccess | None:
-        """The site a key belongs to, or None."""
+    async def find(self, key: str, *, fresh: bool = False) -> SiteAccess | None:
+        """The site a key belongs to, or None; a `fresh` answer was looked up after this call."""
         if len(key) > _LONGEST_KEY:
             return None
         now = time.monotonic()
         cached = self._cache.get(key)
-        if cached and cached[0] > now:
+        if cached and cached[0] > now and not fresh:
             return cached[1]
+        changes = self._changes
         access = await _find_site(key)
         if len(self._cache) >= _CACHE_ENTRIES:
             self._cache.clear()
-        self._cache[key] = (now + CACHE_SECONDS, access)
+        if changes == self._changes:  # else this may be what was true before
+            self._cache[key] = (now + CACHE_SECONDS, access)
         return access
+
+    def forget(self, change: Changed | None) -> None:
+        """Look up anew what a change may concern."""
+        if change is None or change.kind == "site":
+            self._changes += 1
+            self._cache.clear()
 
 
 async def _find_site(key: str) -> SiteAccess | None:

@@ -12,6 +12,7 @@ from subgraphs.kernel.context import Info
 from subgraphs.kernel.errors import NotFound, Unauthenticated
 from subgraphs.kernel.graph import to_uuid
 from subgraphs.kernel.ids import new_id
+from subgraphs.kernel.invalidation import Changed, announce
 from subgraphs.kernel.permissions import in_account, may_change
 from subgraphs.kernel.sessions import SESSION_LIFETIME, session_signer
 from subgraphs.users import passwords, personal_data, service
@@ -89,6 +90,7 @@ async def log_out(info: Info) -> bool:
             session_id=cast(UUID, viewer.session_id),
             expires_at=datetime.now(UTC) + SESSION_LIFETIME,
         )
+    await announce(Changed("session", cast(UUID, viewer.session_id)))
     return True
 
 
@@ -104,7 +106,8 @@ async def add_member(info: Info, input: AddMemberInput) -> Member:
             role=input.role.value,
             by=cast(UUID, viewer.id),
         )
-        return Member.of(row)
+    await announce(Changed("user", row.user_id))
+    return Member.of(row)
 
 
 async def remove_member(info: Info, input: RemoveMemberInput) -> Account:
@@ -117,7 +120,9 @@ async def remove_member(info: Info, input: RemoveMemberInput) -> Account:
         await service.remove_member(
             session, account_id=account_id, user_id=user_id, by=cast(UUID, viewer.id)
         )
-        return Account.of((await service.accounts(session, [account_id]))[account_id])
+        left = Account.of((await service.accounts(session, [account_id]))[account_id])
+    await announce(Changed("user", user_id))
+    return left
 
 
 async def _open_session(info: Info, viewer: Viewer) -> Session:

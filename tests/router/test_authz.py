@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import text
 
 from router.authz.signatures import REUSED_FOR, Signatures
-from subgraphs.kernel import credentials, db
+from subgraphs.kernel import credentials, db, invalidation
 from subgraphs.kernel.auth import (
     NOBODY,
     VIEWER_HEADER,
@@ -27,7 +27,9 @@ from subgraphs.kernel.auth import (
 )
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.ids import new_id
+from subgraphs.kernel.invalidation import Changed
 from subgraphs.kernel.sessions import SessionSigner
+from tests.fixtures.deadline import eventually
 from tests.fixtures.graph import counted_statements
 from tests.fixtures.keys import PRIVATE, PUBLIC, key_pair
 from tests.fixtures.ports import free_port
@@ -205,12 +207,15 @@ async def test_an_unknown_site_key_is_refused(service: httpx.AsyncClient) -> Non
     assert refusal(answer) == (401, "UNAUTHENTICATED")
 
 
-async def test_an_ended_session_is_refused(service: httpx.AsyncClient, shop: Shop) -> None:
-    ended = new_id()
+async def end(shop: Shop, session_id: UUID) -> None:
     async with db.transaction(shop.owner) as session:
         await credentials.remember_ended_session(
-            session, session_id=ended, expires_at=datetime.now(UTC) + timedelta(hours=1)
+            session, session_id=session_id, expires_at=datetime.now(UTC) + timedelta(hours=1)
         )
+
+
+async def test_an_ended_session_is_refused(service: httpx.AsyncClient, shop: Shop) -> None:
+    await end(shop, ended := new_id())
 
     assert refusal(await service.get("/check", headers=bearer(shop.owner.id, ended))) == (
         401,
@@ -227,14 +232,42 @@ async def test_a_session_that_ends_is_refused_once_the_cache_has_aged(
     monkeypatch.setattr("router.authz.cache.monotonic", clock)
     shown = bearer(shop.owner.id, ended := new_id())
     viewer_of(await service.get("/check", headers=shown))
-    async with db.transaction(shop.owner) as session:
-        await credentials.remember_ended_session(
-            session, session_id=ended, expires_at=datetime.now(UTC) + timedelta(hours=1)
-        )
+    await end(shop, ended)
 
     clock.now += credentials.CACHE_SECONDS - 0.1
     assert viewer_of(await service.get("/check", headers=shown)).id == shop.owner.id
     clock.now += 0.2
+    assert refusal(await service.get("/check", headers=shown)) == (401, "UNAUTHENTICATED")
+
+
+async def test_what_is_announced_is_looked_up_anew(shop: Shop) -> None:
+    app = authz()
+    shown, ended = bearer(shop.owner.id, session := new_id()), new_id()
+    transport = httpx.ASGITransport(app)
+    async with (
+        httpx.AsyncClient(transport=transport, base_url="http://authz") as service,
+        app.router.lifespan_context(app),
+    ):
+        viewer_of(await service.get("/check", headers=shown))
+        await end(shop, session)
+
+        async def answer() -> int:
+            await invalidation.announce(Changed("session", session), Changed("session", ended))
+            return (await service.get("/check", headers=shown)).status_code
+
+        await eventually(answer, lambda status: status == 401, seconds=2)
+
+
+async def test_who_asks_for_it_gets_an_answer_looked_up_anew(
+    service: httpx.AsyncClient, shop: Shop
+) -> None:
+    shown = bearer(shop.owner.id, session := new_id())
+    viewer_of(await service.get("/check", headers=shown))
+    await end(shop, session)
+
+    fresh = await service.get("/check", headers={**shown, "cache-control": "no-cache"})
+
+    assert refusal(fresh) == (401, "UNAUTHENTICATED")
     assert refusal(await service.get("/check", headers=shown)) == (401, "UNAUTHENTICATED")
 
 

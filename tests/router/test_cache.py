@@ -67,6 +67,20 @@ async def test_who_goes_away_takes_nothing_from_the_others(look_up: LookUp) -> N
     assert look_up.asked == ["a"]
 
 
+async def test_what_a_change_concerns_is_asked_again(look_up: LookUp) -> None:
+    cache = Cache(look_up, seconds=5, entries=10)
+    await cache.get("a")
+    await cache.get("b")
+    under_way = asyncio.create_task(cache.get("c"))
+    await asyncio.sleep(0)
+
+    cache.forget(lambda value: value == "A")
+
+    assert [await cache.get(key) for key in ("a", "b", "c")] == ["A", "B", "C"]
+    assert await under_way == "C"
+    assert look_up.asked == ["a", "b", "c", "a", "c"]
+
+
 async def test_the_oldest_make_room(look_up: LookUp) -> None:
     cache = Cache(look_up, seconds=5, entries=2)
 

@@ -8,7 +8,9 @@ import httpx
 import pytest
 
 from router.live import sse, ws
+from subgraphs.kernel import invalidation
 from subgraphs.kernel.auth import Viewer, ViewerKind
+from subgraphs.kernel.invalidation import Changed
 from tests.router.live.clients import events, following, live, socket
 from tests.router.live.world import World, numbers
 
@@ -105,6 +107,19 @@ async def test_a_stream_ends_when_its_credential_is_taken_away(
         world.people.refused.add(world.key)
         assert (await stream.next())["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
         assert await stream.next() is None
+
+
+async def test_who_logs_out_is_let_go_at_once(world: World) -> None:
+    async with (
+        following(world.url, world.key) as client,
+        events(world.url, live(world.key), key=world.key) as stream,
+    ):
+        await world.followed()
+        world.people.refused.add(world.key)
+        await invalidation.announce(Changed("site", world.site))
+
+        assert (await client.closed())[0] == 4403
+        assert (await stream.next())["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
 
 
 async def test_who_is_in_other_accounts_than_before_is_let_go(
