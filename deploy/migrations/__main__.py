@@ -15,6 +15,7 @@ import clickhouse_connect
 from alembic import command
 from alembic.config import Config
 
+from deploy.migrations import clickhouse
 from subgraphs.kernel.config import settings
 
 HERE = Path(__file__).parent
@@ -62,12 +63,12 @@ async def _create_roles() -> None:
 
 def _upgrade_clickhouse() -> None:
     client = clickhouse_connect.get_client(dsn=settings().clickhouse_url)
-    database = settings().clickhouse_database
-    client.command("CREATE DATABASE IF NOT EXISTS {database:Identifier}", {"database": database})
-    client.database = database
-    for statement in (HERE / "clickhouse.sql").read_text().split(";\n"):
-        if statement.strip():
-            client.command(statement)
+    clickhouse.upgrade(
+        client,
+        database=settings().clickhouse_database,
+        cluster=settings().clickhouse_cluster,
+        raw_retention_days=settings().raw_retention_days,
+    )
     client.close()
 
 

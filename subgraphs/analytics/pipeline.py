@@ -73,24 +73,8 @@ async def write_happenings(session: AsyncSession, batch: Batch) -> None:
 async def write_raw_events(batch: Batch) -> None:
     """All that counts, into ClickHouse."""
     orders = (event for event in batch.source_events if event.type == ORDER_CREATED)
-    rows = [
-        store.RawEvent(
-            order.site_id, "orders", order.occurred_at, order.id, None, None, order.captured_at
-        )
-        for order in orders
-    ]
-    rows += [
-        store.RawEvent(
-            it.site_id,
-            it.event_type,
-            it.created_at,
-            it.id,
-            it.notification_id,
-            it.claim_id,
-            it.captured_at,
-        )
-        for it in batch.happenings
-    ]
+    rows = [_counted_order(order) for order in orders]
+    rows += [_counted(happening) for happening in batch.happenings]
     await store.add(rows)
 
 
@@ -137,6 +121,31 @@ def _happened(event: Event, claim: Claim) -> Happening:
         captured_at=event.captured_at,
         visitor_id=event.visitor_id,
         page=page if isinstance(page, str) else None,
+    )
+
+
+def _counted_order(order: Event) -> store.RawEvent:
+    return store.RawEvent(
+        site_id=order.site_id,
+        metric="orders",
+        occurred_at=order.occurred_at,
+        id=order.id,
+        notification_id=None,
+        claim_id=None,
+        captured_at=order.captured_at,
+    )
+
+
+def _counted(happening: Happening) -> store.RawEvent:
+    return store.RawEvent(
+        site_id=happening.site_id,
+        metric=happening.event_type,
+        occurred_at=happening.created_at,
+        id=happening.id,
+        notification_id=happening.notification_id,
+        claim_id=happening.claim_id,
+        captured_at=happening.captured_at,
+        page=happening.page or "",
     )
 
 

@@ -20,7 +20,9 @@ class Granularity(Enum):
 
 
 _STEP = {Granularity.HOUR: timedelta(hours=1), Granularity.DAY: timedelta(days=1)}
-_STATEMENT = {Granularity.HOUR: store.BY_HOUR, Granularity.DAY: store.BY_DAY}
+_STORE_STEP = {Granularity.HOUR: store.Step.HOUR, Granularity.DAY: store.Step.DAY}
+
+METRICS = ("orders", "published", "shown", "clicked", "dismissed")
 
 MAX_DAYS = {Granularity.HOUR: 92, Granularity.DAY: 800}
 """A quarter by the hour, two years by the day: some two thousand points at most."""
@@ -68,8 +70,8 @@ async def series(site_ids: Collection[UUID], asked: Period) -> Mapping[UUID, Ser
     """The series of many sites in one query."""
     buckets = asked.buckets()
     found = {site_id: Series({bucket: {} for bucket in buckets}, {}) for site_id in site_ids}
-    statement = _STATEMENT[asked.granularity]
-    for count in await store.counts(statement, site_ids, asked.start, asked.end):
+    step = _STORE_STEP[asked.granularity]
+    for count in await store.counts(site_ids, asked.start, asked.end, step=step, metrics=METRICS):
         points, totals = found[count.site_id]
         points[count.start][count.metric] = count.value
         totals[count.metric] = totals.get(count.metric, 0) + count.value

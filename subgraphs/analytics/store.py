@@ -1,21 +1,26 @@
-"""The statements of analytics in ClickHouse.
+"""Analytics in ClickHouse: what is written there, and how it is counted.
 
-A count is read from `hourly` where the hour is closed and from the raw events everywhere else. Raw
-rows open their hour, a rollup closes it; the newer word counts, and both take their time from
-ClickHouse's clock: the rollup before it reads, the opener after its rows are in.
+A count is read from the rollups where they stand and from the raw events everywhere else. Raw rows
+open their hour, a rollup closes it (`store_rollups`); the newer word counts, and both take their
+time from ClickHouse's clock: the rollup before it reads, the opener after its rows are in.
 """
 
+import logging
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
+from subgraphs.analytics import store_statements as statements
+from subgraphs.analytics.store_statements import Dimension, Step
 from subgraphs.kernel import clickhouse
+from subgraphs.kernel.config import settings
+
+__all__ = ["HOUR", "Count", "Dimension", "RawEvent", "Step", "Total", "add", "counts", "totals"]
+
+log = logging.getLogger(__name__)
 
 HOUR = timedelta(hours=1)
-
-GRACE = timedelta(seconds=60)
-"""How long after its end an hour is closed: what was under way at its end has opened it by then."""
 
 
 class RawEvent(NamedTuple):
@@ -28,14 +33,35 @@ class RawEvent(NamedTuple):
     notification_id: UUID | None
     claim_id: UUID | None
     captured_at: datetime
+    variant_id: UUID | None = None
+    page: str = ""
+    device: str = ""
+    country: str = ""
+    currency: str = ""
+    amount_minor: int = 0
+    """What a conversion brought, in the currency's smallest unit."""
 
 
 class Count(NamedTuple):
-    """How often something happened at a site within the bucket that starts at `start`."""
+    """How often something happened at a site within the bucket that starts at `start`.
+
+    The metric `revenue:<currency>` counts the smallest units of that currency.
+    """
 
     site_id: UUID
     start: datetime
     metric: str
+    key: str
+    """The dimension's value; empty for the whole site."""
+    value: int
+
+
+class Total(NamedTuple):
+    """How often something happened at a site within a range."""
+
+    site_id: UUID
+    metric: str
+    key: str
     value: int
 
 
@@ -48,69 +74,45 @@ _RAW_TYPES = (
     "Nullable(UUID)",
     "Nullable(UUID)",
     "DateTime64(3, 'UTC')",
+    "Nullable(UUID)",
+    "String",
+    "LowCardinality(String)",
+    "LowCardinality(String)",
+    "LowCardinality(String)",
+    "Int64",
 )
 
 _opened: set[datetime] = set()
 
-_NOW = "toUnixTimestamp64Micro(now64(6))"
-
-_OPEN = (
-    f"INSERT INTO rolled_hours SELECT arrayJoin({{hours:Array(DateTime('UTC'))}}), false, {_NOW}"
-)
-
-_TO_ROLL = """
-    SELECT timestamp FROM rolled_hours FINAL
-    WHERE NOT closed AND timestamp + INTERVAL 1 HOUR + INTERVAL {grace:UInt32} SECOND <= now()
-    ORDER BY timestamp
-"""
-
-_ROLL = """
-    INSERT INTO hourly
-    SELECT site_id, toStartOfHour(occurred_at, 'UTC'), metric, count(), {version:UInt64}
-    FROM raw_events FINAL
-    WHERE occurred_at >= {hour:DateTime('UTC')}
-      AND occurred_at < {hour:DateTime('UTC')} + INTERVAL 1 HOUR
-    GROUP BY ALL
-"""
-
-_CLOSE = "INSERT INTO rolled_hours VALUES ({hour:DateTime('UTC')}, true, {version:UInt64})"
-
-_COUNTS = """
-    WITH closed AS (
-        SELECT timestamp FROM rolled_hours FINAL
-        WHERE closed AND timestamp >= {start:DateTime('UTC')} AND timestamp < {end:DateTime('UTC')}
-    )
-    SELECT site_id, {bucket} AS bucket, metric, sum(value)
-    FROM (
-        SELECT site_id, timestamp, metric, value FROM hourly FINAL
-        WHERE site_id IN {sites:Array(UUID)} AND timestamp IN closed
-        UNION ALL
-        SELECT site_id, toStartOfHour(occurred_at, 'UTC') AS timestamp, metric, count() AS value
-        FROM raw_events FINAL
-        WHERE site_id IN {sites:Array(UUID)}
-          AND occurred_at >= {start:DateTime('UTC')} AND occurred_at < {end:DateTime('UTC')}
-          AND toStartOfHour(occurred_at, 'UTC') NOT IN closed
-        GROUP BY ALL
-    )
-    GROUP BY ALL
-"""
-
-BY_HOUR = _COUNTS.replace("{bucket}", "toStartOfHour(timestamp, 'UTC')")
-BY_DAY = _COUNTS.replace("{bucket}", "toStartOfDay(timestamp, 'UTC')")
-
 
 async def add(rows: Sequence[RawEvent]) -> None:
-    """Write raw events and open their hours; repeated rows collapse."""
-    if not rows:
+    """Write raw events and open their hours; repeated rows collapse.
+
+    An event older than raw events are kept is left out: its hour cannot be counted anew.
+    """
+    first = first_countable_hour()
+    young = [row for row in rows if row.occurred_at >= first]
+    if len(young) < len(rows):
+        log.warning("%d events are too old to be counted", len(rows) - len(young))
+    if not young:
         return
     client = await clickhouse.client()
     await client.insert(
-        "raw_events", rows, column_names=RawEvent._fields, column_type_names=_RAW_TYPES
+        "raw_events",
+        young,
+        column_names=RawEvent._fields,
+        column_type_names=_RAW_TYPES,
+        settings=statements.WRITING,
     )
-    hours = {start_of_hour(row.occurred_at) for row in rows} - _still_open()
+    hours = {start_of_hour(row.occurred_at) for row in young} - _still_open()
     if hours:
-        await client.command(_OPEN, {"hours": sorted(hours)})
+        await client.command(statements.OPEN, {"hours": sorted(hours)})
         _opened.update(hours)
+
+
+def first_countable_hour() -> datetime:
+    """Where the events begin that are kept one by one."""
+    return start_of_hour(datetime.now(UTC)) - timedelta(days=settings().raw_retention_days)
 
 
 def _still_open() -> set[datetime]:
@@ -119,35 +121,68 @@ def _still_open() -> set[datetime]:
     return _opened
 
 
-async def hours_to_roll() -> list[datetime]:
-    """The hours that are over and not closed, oldest first."""
-    client = await clickhouse.client()
-    result = await client.query(_TO_ROLL, {"grace": int(GRACE.total_seconds())}, tz_mode="aware")
-    return [hour for (hour,) in result.result_rows]
-
-
-async def roll(hour: datetime) -> None:
-    """Count an hour anew and close it; twice leaves the same numbers."""
-    client = await clickhouse.client()
-    version = (await client.query(f"SELECT {_NOW}")).result_rows[0][0]
-    await client.command(_ROLL, {"hour": hour, "version": version})
-    await client.command(_CLOSE, {"hour": hour, "version": version})
-
-
 async def counts(
-    statement: str, site_ids: Collection[UUID], start: datetime, end: datetime
+    site_ids: Collection[UUID],
+    start: datetime,
+    end: datetime,
+    *,
+    step: Step,
+    dimension: Dimension = Dimension.TOTAL,
+    metrics: Collection[str] = (),
+    keys: Collection[str] = (),
 ) -> list[Count]:
-    """Counts of many sites in one query.
+    """Counts of many sites in one query, one for each bucket in which something happened.
 
     Args:
-        statement: `BY_HOUR` or `BY_DAY`.
         start: at the start of a bucket, as is `end`, which is not counted.
+        metrics: these alone; empty for all. `revenue` means that of every currency.
+        keys: these values of the dimension alone; empty for all.
     """
+    statement = statements.counts(step, dimension, metrics, keys)
+    parameters = _parameters(site_ids, start, end, metrics, keys)
     client = await clickhouse.client()
-    parameters = {"sites": list(site_ids), "start": start, "end": end}
     result = await client.query(statement, parameters, tz_mode="aware")
     return [Count(*row) for row in result.result_rows]
 
 
+async def totals(
+    site_ids: Collection[UUID],
+    start: datetime,
+    end: datetime,
+    *,
+    dimension: Dimension = Dimension.TOTAL,
+    metrics: Collection[str] = (),
+    keys: Collection[str] = (),
+    most: int | None = None,
+) -> list[Total]:
+    """Sums of many sites over whole hours, in one query.
+
+    Args:
+        most: of each site only so many keys, those whose metrics add up to the most; they come
+            first.
+    """
+    statement = statements.totals(dimension, metrics, keys, most)
+    parameters = _parameters(site_ids, start, end, metrics, keys) | {"most": most or 0}
+    client = await clickhouse.client()
+    result = await client.query(statement, parameters)
+    return [Total(*row) for row in result.result_rows]
+
+
 def start_of_hour(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def _parameters(
+    site_ids: Collection[UUID],
+    start: datetime,
+    end: datetime,
+    metrics: Collection[str],
+    keys: Collection[str],
+) -> dict[str, object]:
+    return {
+        "sites": list(site_ids),
+        "start": start,
+        "end": end,
+        "metrics": list(metrics),
+        "keys": list(keys),
+    }

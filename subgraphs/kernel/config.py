@@ -51,6 +51,13 @@ class Settings(BaseSettings):
 
     clickhouse_database: str = "proofgraph"
 
+    clickhouse_cluster: str = ""
+    """The cluster's name in ClickHouse's own configuration. Empty: a single node."""
+
+    raw_retention_days: int = 365
+    """How long ClickHouse keeps single events, and so how late one may come and still be counted
+    there: the longest that a plan keeps events. Read by the migrations and the workers."""
+
     viewer_signing_key: SecretStr = SecretStr("")
     """Ed25519 private key (PEM in base64) of `x-proofgraph-viewer`; for the edge authz alone."""
 

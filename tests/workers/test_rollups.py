@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from subgraphs.analytics import store
+from subgraphs.analytics import store, store_rollups
 from subgraphs.analytics.store import RawEvent
 from subgraphs.kernel import clickhouse
 from subgraphs.kernel.ids import new_id
@@ -27,15 +27,18 @@ def happened(site_id: UUID, metric: str, minutes: float) -> RawEvent:
 async def read(site_id: UUID) -> dict[tuple[int, str], int]:
     """Counts by hours after HOUR and metric."""
     found = await store.counts(
-        store.BY_HOUR, [site_id], HOUR - store.HOUR, HOUR + timedelta(hours=12)
+        [site_id], HOUR - store.HOUR, HOUR + timedelta(hours=12), step=store.Step.HOUR
     )
     return {(int((row.start - HOUR) / store.HOUR), row.metric): row.value for row in found}
 
 
 async def rolled(site_id: UUID) -> list[tuple[str, int]]:
-    """What stands in `hourly`."""
+    """What stands in `hourly_counts`."""
     client = await clickhouse.client()
-    statement = "SELECT metric, value FROM hourly FINAL WHERE site_id = {site:UUID} ORDER BY ALL"
+    statement = """
+        SELECT metric, value FROM hourly_counts FINAL
+        WHERE site_id = {site:UUID} AND dimension = '' ORDER BY ALL
+    """
     result = await client.query(statement, {"site": site_id})
     return [(str(metric), int(value)) for metric, value in result.result_rows]
 
@@ -65,8 +68,8 @@ async def test_rolling_twice_leaves_the_same_numbers() -> None:
     await roll_up_all()
     once = await rolled(site_id)
 
-    await store.roll(HOUR)
-    await store.roll(HOUR)
+    await store_rollups.roll([HOUR])
+    await store_rollups.roll([HOUR])
     assert await roll_up_all() == 0
 
     assert once == await rolled(site_id) == [("shown", 10)]

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from subgraphs.analytics import store
+from subgraphs.analytics import store, store_rollups
 from subgraphs.analytics.schema import schema
 from subgraphs.analytics.store import RawEvent
 from subgraphs.kernel.auth import NOBODY
@@ -117,8 +117,7 @@ async def test_rolled_hours_read_as_before_and_late_events_are_in() -> None:
     shop = await new_shop()
     await count(shop.site_id, "shown", 1, 2, 2.5)
     raw = numbers(await ask(shop))
-    for hour in 1, 2:
-        await store.roll(START + timedelta(hours=hour))
+    await store_rollups.roll([START + timedelta(hours=hour) for hour in (1, 2)])
     rolled = numbers(await ask(shop))
 
     await count(shop.site_id, "shown", 2.75)
