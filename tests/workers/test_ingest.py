@@ -75,7 +75,8 @@ async def test_the_same_batch_twice_has_the_effect_of_once() -> None:
     await work(stream.consumer, entries)
 
     assert await state_of(shop) == once == expected(shop, orders, {}, once)
-    assert (rows_once, await raw_rows(shop)) == (6, 12)  # written again, counted once
+    assert rows_once == 6
+    assert await raw_rows(shop) in (12, 6)  # written again, and maybe merged since
 
 
 @pytest.mark.parametrize("done", range(len(STEPS) + 1))
