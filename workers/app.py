@@ -34,6 +34,7 @@ T = TypeVar("T")
 PROCESS_INBOX = "integrations.process_inbox"
 SWEEP_INBOX = "integrations.sweep_inbox"
 ROLL_UP = "analytics.roll_up"
+MAKE_PARTITIONS = "analytics.make_partitions"
 
 TASK_SECONDS = 120
 """No task takes longer: they work in batches and leave the rest to the next run."""
@@ -81,6 +82,7 @@ def _configuration() -> dict[str, Any]:
             "inbox": _every(SWEEP_EVERY, SWEEP_INBOX),
             # Two minutes past the hour, and again for hours that late events have opened since.
             "rollups": {"task": ROLL_UP, "schedule": crontab(minute="2-59/10")},
+            "partitions": {"task": MAKE_PARTITIONS, "schedule": crontab(hour="3", minute="17")},
         },
     }
 
@@ -90,7 +92,10 @@ def _every(seconds: float, task: str) -> dict[str, Any]:
     return {"task": task, "schedule": seconds, "options": {"expires": seconds}}
 
 
-app = Celery("proofgraph", include=["workers.outbox", "workers.inbox", "workers.rollups"])
+app = Celery(
+    "proofgraph",
+    include=["workers.outbox", "workers.inbox", "workers.rollups", "workers.partitions"],
+)
 app.add_defaults(_configuration)  # read when first needed, as all settings are
 
 _runner: asyncio.Runner | None = None

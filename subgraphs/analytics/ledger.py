@@ -1,16 +1,17 @@
-"""The ledger's statements in PostgreSQL: one insert a table and batch, and ids that decide.
+"""The ledger's statements in PostgreSQL: rows are copied in, and keys decide which are new.
 
-Columns travel as arrays, so that a statement is the same text for any number of rows. Rows are
-sorted by id: two writers that meet in the same rows wait for each other and never deadlock.
+COPY brings a batch into a staging table of the connection's own; a trigger there makes the months'
+partitions that are missing. One statement then moves the rows over in the order of their key: two
+writers that meet in the same rows wait for each other and never deadlock.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select, text
+from sqlalchemy import TextClause, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.analytics.models import Counter
@@ -20,8 +21,8 @@ from subgraphs.kernel.events import Event
 class Happening(NamedTuple):
     """Something that happened to a claim; a row of `notification_events`."""
 
-    id: UUID
     created_at: datetime
+    id: UUID
     account_id: UUID
     site_id: UUID
     notification_id: UUID
@@ -30,68 +31,145 @@ class Happening(NamedTuple):
     captured_at: datetime
     visitor_id: str | None = None
     page: str | None = None
+    variant_id: UUID | None = None
+    device: str | None = None
+    country: str | None = None
+    arm: str | None = None
+    revenue_minor: int | None = None
+    currency: str | None = None
+    source_event_id: UUID | None = None
 
 
-_EVENTS = text("""
-    INSERT INTO events (id, time, account_id, site_id, event_type, captured_at, source, visitor_id,
-                        payload)
-    SELECT * FROM unnest(
-        CAST(:id AS uuid[]), CAST(:time AS timestamptz[]), CAST(:account_id AS uuid[]),
-        CAST(:site_id AS uuid[]), CAST(:event_type AS text[]), CAST(:captured_at AS timestamptz[]),
-        CAST(:source AS text[]), CAST(:visitor_id AS text[]),
-        CAST(CAST(:payload AS text[]) AS jsonb[]))
-    ON CONFLICT DO NOTHING
+class _Source(NamedTuple):
+    """A row of `events`."""
+
+    time: datetime
+    id: UUID
+    account_id: UUID
+    site_id: UUID
+    event_type: str
+    captured_at: datetime
+    source: str
+    visitor_id: str | None
+    payload: str
+
+
+_STAGING = text("""
+    DO $$ BEGIN
+        IF to_regclass('pg_temp.staged_happenings') IS NULL THEN
+            CREATE TEMP TABLE staged_events (LIKE events) ON COMMIT DELETE ROWS;
+            CREATE TRIGGER partitions AFTER INSERT ON staged_events REFERENCING NEW TABLE AS staged
+                FOR EACH STATEMENT EXECUTE FUNCTION partition_staged('time');
+            CREATE TEMP TABLE staged_happenings (LIKE notification_events) ON COMMIT DELETE ROWS;
+            CREATE TRIGGER partitions AFTER INSERT ON staged_happenings
+                REFERENCING NEW TABLE AS staged
+                FOR EACH STATEMENT EXECUTE FUNCTION partition_staged('created_at');
+        END IF;
+    END $$
 """)
 
-_HAPPENINGS = text("""
-    WITH added AS (
-        INSERT INTO notification_events (id, created_at, account_id, site_id, notification_id,
-                                         claim_id, event_type, captured_at, visitor_id, page)
-        SELECT * FROM unnest(
-            CAST(:id AS uuid[]), CAST(:created_at AS timestamptz[]), CAST(:account_id AS uuid[]),
-            CAST(:site_id AS uuid[]), CAST(:notification_id AS uuid[]), CAST(:claim_id AS uuid[]),
-            CAST(:event_type AS text[]), CAST(:captured_at AS timestamptz[]),
-            CAST(:visitor_id AS text[]), CAST(:page AS text[]))
-        ON CONFLICT DO NOTHING
-        RETURNING site_id, account_id, event_type
-    )
-    INSERT INTO counters (site_id, account_id, metric, value)
-    SELECT site_id, account_id, event_type, count(*) FROM added
-    GROUP BY site_id, account_id, event_type ORDER BY site_id, event_type
-    ON CONFLICT (site_id, metric) DO UPDATE SET value = counters.value + excluded.value
-""")
+
+def _moving(table: str, staged: str, fields: Sequence[str], counting: str = "") -> TextClause:
+    """Moves what is staged and answers which rows were new: null for all of them."""
+    columns = ", ".join(fields)
+    return text(f"""
+        WITH added AS (
+            INSERT INTO {table} ({columns})
+            SELECT {columns} FROM {staged} ORDER BY site_id, {fields[0]}, id, event_type
+            ON CONFLICT DO NOTHING
+            RETURNING site_id, account_id, id, event_type
+        ){counting}
+        SELECT array_agg(id), array_agg(event_type) FROM added
+        HAVING count(*) < (SELECT count(*) FROM {staged})
+    """)  # noqa: S608 - of our own names
 
 
-async def add_events(session: AsyncSession, events: Sequence[Event]) -> None:
-    """Write down source events; those already there stay as they are."""
-    rows = sorted(events, key=lambda event: event.id)
-    if not rows:
-        return
-    await session.execute(
-        _EVENTS,
-        {
-            "id": [event.id for event in rows],
-            "time": [event.occurred_at for event in rows],
-            "account_id": [event.account_id for event in rows],
-            "site_id": [event.site_id for event in rows],
-            "event_type": [event.type for event in rows],
-            "captured_at": [event.captured_at for event in rows],
-            "source": [event.source for event in rows],
-            "visitor_id": [event.visitor_id for event in rows],
-            "payload": [msgspec.json.encode(event.payload).decode() for event in rows],
-        },
-    )
+_MOVE_EVENTS = _moving("events", "staged_events", _Source._fields)
+
+_MOVE_HAPPENINGS = _moving(
+    "notification_events",
+    "staged_happenings",
+    Happening._fields,
+    counting=""", counted AS (
+            INSERT INTO counters (site_id, account_id, metric, value)
+            SELECT site_id, account_id, event_type, count(*) FROM added
+            GROUP BY site_id, account_id, event_type ORDER BY site_id, event_type
+            ON CONFLICT (site_id, metric) DO UPDATE SET value = counters.value + excluded.value
+        )""",
+)
 
 
-async def add_happenings(session: AsyncSession, happenings: Sequence[Happening]) -> None:
-    """Write down what happened to claims and count what is new, in one statement."""
-    rows = sorted(happenings, key=lambda happening: happening.id)
-    if not rows:
-        return
-    columns = zip(*rows, strict=True)
-    await session.execute(
-        _HAPPENINGS, dict(zip(Happening._fields, map(list, columns), strict=True))
-    )
+async def add_events(session: AsyncSession, events: Sequence[Event]) -> list[Event]:
+    """Write down source events; those already there stay as they are.
+
+    Returns:
+        Those that were not there.
+    """
+    if not events:
+        return []
+    rows = [
+        _Source(
+            event.occurred_at,
+            event.id,
+            event.account_id,
+            event.site_id,
+            event.type,
+            event.captured_at,
+            event.source,
+            event.visitor_id,
+            msgspec.json.encode(event.payload).decode(),
+        )
+        for event in events
+    ]
+    await _stage(session, "staged_events", _Source._fields, rows)
+    new = _Fresh.of((await session.execute(_MOVE_EVENTS)).one_or_none())
+    return [event for event in events if new.takes(event.id, event.type)]
+
+
+async def add_happenings(session: AsyncSession, happenings: Sequence[Happening]) -> list[Happening]:
+    """Write down what happened to claims and count what is new, in one statement.
+
+    Returns:
+        Those that were not there.
+    """
+    if not happenings:
+        return []
+    await _stage(session, "staged_happenings", Happening._fields, happenings)
+    new = _Fresh.of((await session.execute(_MOVE_HAPPENINGS)).one_or_none())
+    return [row for row in happenings if new.takes(row.id, row.event_type)]
+
+
+class _Fresh:
+    """Which of the staged rows were new."""
+
+    def __init__(self, keys: set[tuple[UUID, str]] | None) -> None:
+        self._keys = keys
+
+    @classmethod
+    def of(cls, answer: Any) -> "_Fresh":
+        if answer is None:
+            return cls(None)
+        return cls(set(zip(answer[0] or (), answer[1] or (), strict=True)))
+
+    def takes(self, id_: UUID, type_: str) -> bool:
+        """Whether this was new; a row that was staged twice is new once."""
+        if self._keys is None:
+            return True
+        try:
+            self._keys.remove((id_, type_))
+        except KeyError:
+            return False
+        return True
+
+
+async def _stage(
+    session: AsyncSession, table: str, fields: Sequence[str], rows: Iterable[tuple[Any, ...]]
+) -> None:
+    # Also what begins the transaction: the driver by itself would copy outside of it.
+    await session.execute(_STAGING)
+    raw = await (await session.connection()).get_raw_connection()
+    driver: Any = raw.driver_connection
+    await driver.copy_records_to_table(table, records=rows, columns=fields)
 
 
 async def counters(session: AsyncSession, site_ids: Collection[UUID]) -> Sequence[Counter]:

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import BigInteger
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -11,9 +12,12 @@ from subgraphs.kernel.db import Base
 
 
 class SourceEvent(Base):
-    """A fact from outside; `time` is when it happened in the world."""
+    """A fact from outside; `time` is when it happened in the world.
 
-    __tablename__ = "events"
+    Mapped to the view through which a viewer sees the `events` of the own accounts.
+    """
+
+    __tablename__ = "source_events"
 
     time: Mapped[datetime] = mapped_column(primary_key=True)
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -27,7 +31,8 @@ class SourceEvent(Base):
 
 
 class NotificationEvent(Base):
-    """What happened to a claim: `published`, `shown`, `clicked` or `dismissed`."""
+    """What happened to a claim: `published`, `shown`, `clicked`, `dismissed`, `withheld`,
+    `converted` or `retracted`."""
 
     __tablename__ = "notification_events"
 
@@ -42,6 +47,16 @@ class NotificationEvent(Base):
     captured_at: Mapped[datetime]
     visitor_id: Mapped[str | None]
     page: Mapped[str | None]
+    variant_id: Mapped[UUID | None]
+    device: Mapped[str | None]
+    country: Mapped[str | None]
+    """Two letters."""
+    arm: Mapped[str | None]
+    """Of a `converted` one: `clicked`, `shown` or `held_out`."""
+    revenue_minor: Mapped[int | None] = mapped_column(BigInteger)
+    currency: Mapped[str | None]
+    source_event_id: Mapped[UUID | None]
+    """The order behind a conversion."""
 
 
 class Counter(Base):

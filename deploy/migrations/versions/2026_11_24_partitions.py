@@ -1,0 +1,10 @@
+"""The ledger by months: TimescaleDB where it can be had, native partitions elsewhere."""
+
+from deploy.migrations import scripts
+
+revision = "2026_11_24_partitions"
+down_revision = "2026_11_24_ab_tests"
+
+
+def upgrade() -> None:
+    scripts.run("partitions.sql")
