@@ -25,11 +25,11 @@ _CHANNEL = "changed"
 _POLL_SECONDS = 5.0
 _PAUSE_SECONDS = 0.2
 
-Kind = Literal["session", "user", "site", "notifications"]
+Kind = Literal["session", "user", "site"]
 
 
 class Changed(NamedTuple):
-    """A session ended, or a user's memberships, a site's limits or its notifications changed."""
+    """A session that ended, or a user's memberships or a site's limits that changed."""
 
     kind: Kind
     id: UUID

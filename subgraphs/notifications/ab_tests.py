@@ -20,6 +20,7 @@ from subgraphs.kernel.errors import BadUserInput, Conflict, NotFound
 from subgraphs.kernel.ids import new_id
 from subgraphs.notifications import wording
 from subgraphs.notifications.models import ABTest, ABTestVariant, Notification, Template
+from subgraphs.notifications.wordings import Variant
 
 MIN_VARIANTS = 2
 MAX_VARIANTS = 10
@@ -146,7 +147,7 @@ async def variants_of(
     return found
 
 
-def chosen(claim_id: UUID, variants: Sequence[ABTestVariant]) -> ABTestVariant | None:
+def chosen(claim_id: UUID, variants: Sequence[Variant]) -> Variant | None:
     """The variant of a claim: always the same one, each as often as its weight says.
 
     Args:

@@ -1,13 +1,12 @@
 """The claims: what the stream worker makes of events, and what of them the graph shows."""
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from sqlalchemy import Uuid, and_, any_, literal, select, text
+from sqlalchemy import Uuid, any_, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,8 +14,9 @@ from subgraphs.kernel import paging
 from subgraphs.kernel.events import Event
 from subgraphs.kernel.ids import derived_id, moment_of
 from subgraphs.kernel.text import can_be_stored
-from subgraphs.notifications import ab_tests, rendering
-from subgraphs.notifications.models import ABTest, ABTestVariant, Claim, Notification, Template
+from subgraphs.notifications import ab_tests, rendering, wordings
+from subgraphs.notifications.models import Claim
+from subgraphs.notifications.wordings import Wording
 
 MAX_URL = 2_000
 """Characters; beyond it browsers and proxies begin to refuse."""
@@ -44,25 +44,15 @@ async def claims_by_id(session: AsyncSession, ids: Collection[UUID]) -> dict[UUI
     return {row.id: row for row in rows}
 
 
-class _Wording(NamedTuple):
-    """A notification, how it is worded, and the variants where a test runs."""
-
-    notification: Notification
-    body: str
-    variants: list[ABTestVariant]
-
-
 class _Match(NamedTuple):
     """An event and a notification that tells of such events."""
 
     event: Event
-    notification: Notification
-    body: str
-    variants: list[ABTestVariant]
+    wording: Wording
 
     @property
     def claim_id(self) -> UUID:
-        return derived_id(moment_of(self.event.id), self.notification.id, self.event.id)
+        return derived_id(moment_of(self.event.id), self.wording.notification_id, self.event.id)
 
 
 async def claims_for(session: AsyncSession, events: Sequence[Event]) -> list[Claim]:
@@ -81,31 +71,12 @@ async def claims_for(session: AsyncSession, events: Sequence[Event]) -> list[Cla
 
 
 async def _matches(session: AsyncSession, events: Sequence[Event]) -> list[_Match]:
-    running = and_(ABTest.notification_id == Notification.id, ABTest.status == "RUNNING")
-    statement = (
-        select(Notification, Template.body, ABTestVariant)
-        .join(Template, Template.id == Notification.template_id)
-        .outerjoin(ABTest, running)
-        .outerjoin(ABTestVariant, ABTestVariant.ab_test_id == ABTest.id)
-        .where(
-            Notification.site_id.in_({event.site_id for event in events}),
-            Notification.status != "DRAFT",
-        )
-        .order_by(Notification.id, ABTestVariant.position)
-    )
-    worded: dict[UUID, _Wording] = {}
-    for notification, body, variant in await session.execute(statement):
-        wording = worded.setdefault(notification.id, _Wording(notification, body, []))
-        if variant:
-            wording.variants.append(variant)
-    of_site: defaultdict[UUID, list[_Wording]] = defaultdict(list)
-    for wording in worded.values():
-        of_site[wording.notification.site_id].append(wording)
+    of_site = await wordings.of_sites(session, {event.site_id for event in events})
     return [
-        _Match(event, *wording)
+        _Match(event, wording)
         for event in events
         for wording in of_site[event.site_id]
-        if _MADE_OF[wording.notification.type] == event.type
+        if _MADE_OF[wording.type] == event.type
     ]
 
 
@@ -181,19 +152,19 @@ def claim_message(claim: Claim) -> dict[str, Any]:
 
 def _draft(match: _Match) -> Claim | None:
     """What is said of an event now; None where nothing is."""
-    event, notification, body, variants = match
-    if notification.status != "ACTIVE":
+    event, wording = match
+    if wording.status != "ACTIVE":
         return None
     claim_id = match.claim_id
-    variant = ab_tests.chosen(claim_id, variants)
-    line = rendering.render(variant.body if variant else body, _facts(event))
+    variant = ab_tests.chosen(claim_id, wording.variants)
+    line = rendering.render(variant.body if variant else wording.body, _facts(event))
     if line is None:
         return None
     return Claim(
         id=claim_id,
-        account_id=notification.account_id,
-        site_id=notification.site_id,
-        notification_id=notification.id,
+        account_id=wording.account_id,
+        site_id=wording.site_id,
+        notification_id=wording.notification_id,
         source_event_ids=[event.id],
         text=line,
         url=_https(event.payload.get("productUrl")),

@@ -13,7 +13,7 @@ from subgraphs.kernel.errors import NotFound
 from subgraphs.kernel.graph import to_uuid
 from subgraphs.kernel.permissions import may_change
 from subgraphs.kernel.tenants import account_of
-from subgraphs.notifications import ab_tests, models, service
+from subgraphs.notifications import ab_tests, models, service, wordings
 from subgraphs.notifications.ab_tests import NewVariant
 from subgraphs.notifications.types import (
     ABTest,
@@ -102,7 +102,8 @@ async def _changed(
         row = await service.get(session, notification_id=to_uuid(id), lock=True)
         may_change(viewer, row.account_id)
         change(row)
-        return Notification.of(row)
+    await wordings.outdate(row.site_id)
+    return Notification.of(row)
 
 
 async def _changed_test(
@@ -115,4 +116,5 @@ async def _changed_test(
         row = await ab_tests.get(session, test_id=to_uuid(id), lock=True)
         may_change(viewer, row.account_id)
         await change(session, row)
-        return ABTest.of(row)
+    await wordings.outdate(row.site_id)
+    return ABTest.of(row)

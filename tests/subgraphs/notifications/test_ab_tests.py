@@ -16,6 +16,7 @@ from subgraphs.notifications.ab_tests import NewVariant
 from subgraphs.notifications.models import ABTest, ABTestVariant, Claim, Notification
 from subgraphs.notifications.rendering import DEFAULT_BODY
 from subgraphs.notifications.schema import schema
+from subgraphs.notifications.wordings import Variant
 from tests.fixtures.active_shop import ActiveShop, open_shop, pause
 from tests.fixtures.graph import Answer, counted_statements, run
 
@@ -314,17 +315,17 @@ async def test_the_graph_tells_by_which_variant_a_claim_is_worded(shop: ActiveSh
     assert nodes[1]["variant"] in ({"name": "a", "weight": 2}, {"name": "b", "weight": 2})
 
 
+SHARES = (("a", 1), ("b", 2), ("c", 97))
+
+
 def test_each_weight_gets_its_share_and_every_claim_always_the_same() -> None:
     test_id = new_id()
-    variants = [
-        ABTestVariant(id=new_id(), ab_test_id=test_id, name=name, body="", weight=weight)
-        for name, weight in (("a", 1), ("b", 2), ("c", 97))
-    ]
+    variants = [Variant(new_id(), test_id, name, weight) for name, weight in SHARES]
     ids = [derived_id(NOON, number) for number in range(20_000)]
 
     drawn = [ab_tests.chosen(id_, variants) for id_ in ids]
 
-    counts = Counter(it.name for it in drawn if it)
+    counts = Counter(it.body for it in drawn if it)
     assert drawn == [ab_tests.chosen(id_, variants) for id_ in ids]
     assert counts.total() == 20_000
     assert 140 <= counts["a"] <= 260
