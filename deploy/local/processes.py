@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from deploy.local import readiness
 from deploy.local.arrangement import Arrangement, Gateway
@@ -58,7 +59,7 @@ def build_processes(
         return Process(
             name=name,
             command=[sys.executable, "-m", *command],
-            environment=environment_of(name, settings),
+            environment=environment_of(name.partition(".")[0], settings),
             needs=needs,
             ready_line=ready_line,
         )
@@ -82,9 +83,16 @@ def build_processes(
         _clickhouse_process(state, ports["clickhouse"]),
         _migrate_process(environment_of("migrate", settings)),
         *doors,
-        worker("stream-worker", ["workers.ingest"], *stored, ready_line="ready"),
+        *(
+            worker(name, ["workers.ingest"], *stored, ready_line="ready")
+            for name in _stream_workers(arrangement.workers)
+        ),
         worker("celery", [*_CELERY, *_CELERY_WORKER], *stored, ready_line="ready"),
         worker("beat", [*_CELERY, *_CELERY_BEAT], "valkey", ready_line="ready"),
+    ]
+    everything = [
+        replace(process, command=arrangement.instead(process.name, process.command))
+        for process in everything
     ]
     wanted = _wanted(everything, arrangement.only, stores.replaced)
     if _is_wanted("router", arrangement.only) or _is_wanted("envoy", arrangement.only):
@@ -94,6 +102,11 @@ def build_processes(
         behind = tuple(process.name for process in wanted)
         wanted.append(envoy_process(state, arrangement.port, ports, needs=behind))
     return wanted
+
+
+def _stream_workers(count: int) -> list[str]:
+    """The first has the plain name, so that who looks for the only one finds it."""
+    return ["stream-worker", *(f"stream-worker.{number}" for number in range(2, count + 1))]
 
 
 _CELERY = ["celery", "-A", "workers.app"]

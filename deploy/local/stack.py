@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any, Self
@@ -36,6 +36,8 @@ class Stack:
         gateway: `router` or `embedded`; PROOFGRAPH_GATEWAY, or what there is, if not given.
         split: one process for each subgraph; SPLIT=1 if not given.
         only: these processes alone, and what they need.
+        workers: how many stream workers; WORKERS or 1 if not given.
+        commands: other commands for some processes, by name; see `Arrangement.instead`.
         progress: is told of each process that is ready.
     """
 
@@ -47,6 +49,8 @@ class Stack:
         gateway: Gateway | None = None,
         split: bool | None = None,
         only: Sequence[str] = (),
+        workers: int | None = None,
+        commands: Mapping[str, Sequence[str]] | None = None,
         progress: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._state = State(state or default_state())
@@ -54,6 +58,8 @@ class Stack:
         self._gateway = gateway or _default_gateway()
         self._split = os.environ.get("SPLIT") == "1" if split is None else split
         self._only = tuple(only)
+        self._workers = workers or _default_workers()
+        self._commands = commands or {}
         self._progress = progress
         self._supervisor: subprocess.Popen[str] | None = None
 
@@ -190,6 +196,8 @@ class Stack:
         command += ["--gateway", self._gateway] if self._gateway else []
         command += ["--split"] if self._split else []
         command += ["--only", ",".join(self._only)] if self._only else []
+        command += ["--workers", str(self._workers)]
+        command += ["--commands", json.dumps(self._commands)] if self._commands else []
         return command if stay else [*command, "--while-stdin"]
 
     def _follow(self, output: IO[str] | None) -> None:
@@ -213,6 +221,13 @@ def _default_port() -> int:
     given = os.environ.get("PROOFGRAPH_PORT") or "8080"
     if not given.isdigit() or not 0 < int(given) < 65536:
         raise Problem(f"PROOFGRAPH_PORT is {given}: it must be a number from 1 to 65535.")
+    return int(given)
+
+
+def _default_workers() -> int:
+    given = os.environ.get("WORKERS") or "1"
+    if not given.isdigit() or not 0 < int(given) < 100:
+        raise Problem(f"WORKERS is {given}: it must be a number from 1 to 99.")
     return int(given)
 
 

@@ -30,12 +30,16 @@ def main() -> int:
     parser.add_argument("--gateway", choices=["router", "embedded"])
     parser.add_argument("--split", action="store_true")
     parser.add_argument("--only", default="", help="names, separated by commas")
+    parser.add_argument("--workers", type=int, default=1, help="how many stream workers")
+    parser.add_argument("--commands", type=json.loads, default={}, help="JSON; see Arrangement")
     parser.add_argument("--while-stdin", action="store_true", help="stop when the input ends")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     only = tuple(name for name in options.only.split(",") if name)
-    arrangement = Arrangement(options.port, options.gateway, options.split, only)
+    arrangement = Arrangement(
+        options.port, options.gateway, options.split, only, options.workers, options.commands
+    )
     try:
         asyncio.run(_run(State(options.state), arrangement, while_stdin=options.while_stdin))
     except Problem as problem:
