@@ -27,6 +27,10 @@ demo: setup ## Start all, send a morning of orders, stay until Ctrl-C; ONCE=1: s
 test: setup ## Run all tests, on the real parts; ARGS="-k word" for some
 	@$(VENV)/pytest $(ARGS)
 
+.PHONY: chaos
+chaos: setup ## Kill random processes under load and look for what is lost; KILLS=20 SEED=7
+	@$(VENV)/python -m tests.chaos --kills $(or $(KILLS),20) --seed $(or $(SEED),7) $(ARGS)
+
 .PHONY: up
 up: setup ## Start the stack and leave it running; SPLIT=1: a process for each subgraph
 	@$(VENV)/python -m deploy.local up

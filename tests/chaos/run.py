@@ -93,7 +93,7 @@ async def run(plan: Plan, tell: Callable[[Felt], None]) -> Outcome:
     started = time.monotonic()
     outcome = Outcome(plan, Traces())
     power = Power(plan.state / "power") if Power.can_be_cut() else None
-    dice = random.Random(plan.seed)
+    dice = random.Random(f"{plan.seed} for the load")  # so that no load moves a fault
     async with _stack(plan, power) as stack, AsyncExitStack() as running:
         client = await running.enter_async_context(
             httpx.AsyncClient(base_url=stack.url, timeout=20)
@@ -112,9 +112,8 @@ async def run(plan: Plan, tell: Callable[[Felt], None]) -> Outcome:
         await running.enter_async_context(_background(stack, tenants, watch, dice))
         loading = asyncio.gather(*(load.run() for load in loads))
         await asyncio.sleep(_WARM_UP_SECONDS)
-        await _faults(
-            outcome, Hand(stack, power), Recovery(outcome.traces, tenants, watch), stack, dice, tell
-        )
+        hand, recovery = Hand(stack, power), Recovery(outcome.traces, tenants, watch)
+        await _faults(outcome, hand, recovery, stack, tell)
         for load in loads:
             load.stop()
         await _drain(outcome, loading)
@@ -130,10 +129,10 @@ async def _faults(
     hand: Hand,
     recovery: Recovery,
     stack: Stack,
-    dice: random.Random,
     tell: Callable[[Felt], None],
 ) -> None:
     plan = outcome.plan
+    dice = random.Random(plan.seed)
     victims = plan.only or tuple(sorted(stack.pids.keys() - _UNTOUCHED))
     for fault in islice(draw(victims, dice, kinds=plan.kinds), plan.kills):
         over = await hand.do(fault)
