@@ -61,6 +61,7 @@ async def find_claims(session: AsyncSession, batch: Batch) -> None:
 
 
 RECORD: tuple[Callable[[AsyncSession, Batch], Awaitable[None]], ...] = (
+    pipeline.recall,
     pipeline.write_events,
     make_claims,
     find_claims,
@@ -98,7 +99,7 @@ async def work(consumer: Consumer, entries: Sequence[Entry], steps: Sequence[Ste
     """Take entries through all steps, then acknowledge."""
     batch = Batch.of(entries)
     try:
-        pipeline.decode(batch)
+        pipeline.read(batch)
         for step in steps:
             await patiently(step.__name__, partial(step, batch))
     except Exception as error:  # not a store's fault: an entry of these cannot be worked with

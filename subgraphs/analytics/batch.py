@@ -13,12 +13,30 @@ from subgraphs.kernel.events import Event
 from subgraphs.kernel.streams import Entry
 
 ORDER_CREATED = "order.created"
+PAGE_VIEWED = "page.viewed"
+GOAL_REACHED = "goal.reached"
 
 CLAIM_EVENTS = {
     "claim.shown": "shown",
     "claim.clicked": "clicked",
     "claim.dismissed": "dismissed",
+    "claim.withheld": "withheld",
 }
+
+SOURCE_EVENTS = frozenset(
+    {
+        ORDER_CREATED,
+        "order.refunded",
+        "signup.created",
+        "review.created",
+        "stock.changed",
+        PAGE_VIEWED,
+        GOAL_REACHED,
+    }
+)
+
+SNIPPET = "snippet"
+"""The source of what a visitor's page says of itself, as against what a shop says."""
 
 
 class Drop(StrEnum):
@@ -27,6 +45,11 @@ class Drop(StrEnum):
     UNDECODABLE = "undecodable"
     UNKNOWN_TYPE = "unknown_type"
     IMPLAUSIBLE_TIME = "implausible_time"
+    BOT_NO_AGENT = "bot_no_agent"
+    BOT_NOT_A_BROWSER = "bot_not_a_browser"
+    BOT_CRAWLER = "bot_crawler"
+    BOT_TOO_FAST = "bot_too_fast"
+    DUPLICATE = "duplicate"
     UNKNOWN_CLAIM = "unknown_claim"
 
 
@@ -50,6 +73,11 @@ class Item:
     entry: Entry
     event: Event | None = None
     drop: Drop | None = None
+
+    @property
+    def live(self) -> Event | None:
+        """The event, unless it was dropped."""
+        return None if self.drop else self.event
 
 
 @dataclass

@@ -6,8 +6,8 @@ the worker that runs the pipeline (`workers/ingest.py`).
 """
 
 import re
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,17 +15,22 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.analytics import counters, ledger, store
-from subgraphs.analytics.batch import CLAIM_EVENTS, ORDER_CREATED, Batch, Claim, Drop, claim_id_of
+from subgraphs.analytics.batch import (
+    CLAIM_EVENTS,
+    ORDER_CREATED,
+    SOURCE_EVENTS,
+    Batch,
+    Claim,
+    Drop,
+    claim_id_of,
+)
+from subgraphs.analytics.clock import clock
+from subgraphs.analytics.deduplicate import deduplicate
 from subgraphs.analytics.ledger import Happening
+from subgraphs.analytics.pace import drop_bots, recall
 from subgraphs.kernel import events, live, redis
 from subgraphs.kernel.events import Event
 from subgraphs.kernel.ids import derived_id, moment_of
-
-MAX_AGE = timedelta(days=5 * 365)
-"""Older facts are mistakes; a batch of them would also meet ClickHouse's 100 partitions."""
-
-MAX_AHEAD = timedelta(hours=1)
-"""How far a shop's clock may be before ours."""
 
 # An escaped NUL; behind an odd number of backslashes it is one, behind an even number just text.
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -42,10 +47,20 @@ def decode(batch: Batch) -> None:
         # PostgreSQL's text cannot hold a NUL, nor can its JSON.
         if _NUL.search(item.entry.body):
             item.drop = Drop.UNDECODABLE
-        elif item.event.type.startswith("claim.") and item.event.type not in CLAIM_EVENTS:
+        elif item.event.type not in CLAIM_EVENTS and item.event.type not in SOURCE_EVENTS:
             item.drop = Drop.UNKNOWN_TYPE
-        elif not -MAX_AHEAD < item.event.captured_at - item.event.occurred_at < MAX_AGE:
-            item.drop = Drop.IMPLAUSIBLE_TIME
+
+
+READ: tuple[Callable[[Batch], None], ...] = (decode, clock, drop_bots, deduplicate)
+
+
+def read(batch: Batch) -> None:
+    """The steps that need no store: what the batch says, and what of it counts."""
+    for step in READ:
+        step(batch)
+
+
+__all__ = ["recall"]
 
 
 async def write_events(session: AsyncSession, batch: Batch) -> None:

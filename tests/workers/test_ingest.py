@@ -85,7 +85,7 @@ async def test_a_death_after_any_step_is_made_good(done: int) -> None:
     orders = orders_of(shop, 3)
     await stream.append(*orders)
     batch = Batch.of(await stream.consumer.read(limit=500, wait=0))
-    pipeline.decode(batch)
+    pipeline.read(batch)
     for step in STEPS[:done]:
         await step(batch)
 
@@ -103,7 +103,7 @@ async def test_a_notification_paused_between_two_tries_keeps_the_claims_it_made(
     orders = orders_of(shop, 2)
     await stream.append(*orders)
     batch = Batch.of(await stream.consumer.read(limit=500, wait=0))
-    pipeline.decode(batch)
+    pipeline.read(batch)
     for step in STEPS[:done]:
         await step(batch)
     await pause(shop)
@@ -224,13 +224,13 @@ async def test_any_cuts_repeats_and_deaths_leave_the_same_state(data: st.DataObj
         counted[kind] = counted.get(kind, 0) + 1
     found = await state_of(shop)
     assert found == expected(shop, orders, counted, found)
-    assert await stream.streams.drops(stream.topic) == {}
+    assert (await stream.streams.drops(stream.topic)).keys() <= {"duplicate"}
     assert await stream.streams.lag(stream.topic, GROUP) == Lag(0, 0, None, 0)
 
 
 async def die_after(done: int, entries: list[Entry]) -> None:
     batch = Batch.of(entries)
-    pipeline.decode(batch)
+    pipeline.read(batch)
     for step in STEPS[:done]:
         await step(batch)
 

@@ -1,0 +1,91 @@
+"""What is dropped changes nothing in any store, and is counted by its reason."""
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from subgraphs.analytics import pipeline
+from subgraphs.analytics.batch import Batch
+from subgraphs.analytics.pace import PER_MINUTE
+from subgraphs.kernel.events import Event
+from subgraphs.kernel.ids import new_id
+from tests.fixtures.active_shop import ActiveShop, open_shop
+from tests.workers.ledgers import Stream, claim_ids, new_stream, state_of
+from workers.ingest import STEPS, record
+
+pytestmark = pytest.mark.usefixtures("stores")
+
+
+async def with_a_claim() -> tuple[ActiveShop, Stream, Event]:
+    """A shop with one claim published, and a click on it."""
+    shop, stream = await open_shop(), await new_stream()
+    order = shop.order(placed=datetime.now(UTC) - timedelta(minutes=1))
+    await stream.append(order)
+    await stream.drain()
+    (claim_id,) = claim_ids(shop, [order])
+    return shop, stream, shop.seen("clicked", claim_id)
+
+
+async def test_a_dropped_event_changes_nothing() -> None:
+    shop, stream, click = await with_a_claim()
+    before = await state_of(shop)
+    payload = {**click.payload, "bot": "crawler"}
+    viewed = msgspec.structs.replace(click, id=new_id(), type="page.viewed", payload=payload)
+    reached = msgspec.structs.replace(viewed, id=new_id(), type="goal.reached")
+    crawled = msgspec.structs.replace(click, id=new_id(), payload=payload)
+    agentless = msgspec.structs.replace(
+        crawled, id=new_id(), payload={**payload, "bot": "no_agent"}
+    )
+    stale = msgspec.structs.replace(
+        click, id=new_id(), occurred_at=datetime(2026, 1, 1, tzinfo=UTC)
+    )
+    unknown = msgspec.structs.replace(click, id=new_id(), type="claim.retracted")
+
+    await stream.append(viewed, reached, crawled, agentless, stale, unknown)
+    await stream.drain()
+
+    assert await state_of(shop) == before
+    assert await stream.streams.drops(stream.topic) == {
+        "bot_crawler": 3,
+        "bot_no_agent": 1,
+        "implausible_time": 1,
+        "unknown_type": 1,
+    }
+
+
+async def test_a_visitor_who_is_too_fast_counts_as_often_as_a_person_can() -> None:
+    shop, stream, click = await with_a_claim()
+    clicks = [msgspec.structs.replace(click, id=new_id()) for _ in range(PER_MINUTE + 30)]
+
+    await stream.append(*clicks)
+    await stream.drain(limit=50)
+
+    found = await state_of(shop)
+    assert found.happenings == found.counters == {"published": 1, "clicked": PER_MINUTE}
+    assert await stream.streams.drops(stream.topic) == {"bot_too_fast": 30}
+
+
+async def test_what_was_counted_once_stays_so_though_it_now_seems_too_fast() -> None:
+    """A worker died after PostgreSQL's part; the next one has seen the visitor elsewhere since."""
+    shop, stream, click = await with_a_claim()
+    page = msgspec.structs.replace(click, id=new_id(), type="page.viewed")
+    await stream.append(click, page)
+    first = Batch.of(await stream.consumer.read(limit=500, wait=0))
+    pipeline.read(first)
+    await record(first)
+    late = [msgspec.structs.replace(click, id=new_id()) for _ in range(PER_MINUTE)]
+    meanwhile = await new_stream()
+    await meanwhile.append(*late)
+    await meanwhile.drain()
+
+    again = Batch.of([item.entry for item in first.items])
+    pipeline.read(again)
+    judged = [item.drop for item in again.items]
+    for step in STEPS:
+        await step(again)
+
+    assert judged == ["bot_too_fast", "bot_too_fast"]
+    assert [item.drop for item in again.items] == [None, None]
+    found = await state_of(shop)
+    assert found.numbers["clicked"] == found.happenings["clicked"] == PER_MINUTE - 2 + 1
