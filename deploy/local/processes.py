@@ -73,7 +73,7 @@ def build_processes(
         web("authz", "router.authz.app:app", *stored),
         *subgraphs,
         web("inbox", "subgraphs.integrations.inbox:app", *stored),
-        web("ingest", "subgraphs.analytics.ingest:app", *stored),
+        _ingest_process(ports["ingest"], environment_of("ingest", settings), stored),
         web("live", "router.live.app:app", "valkey"),
         web("pages", "router.pages:app"),
     ]
@@ -128,6 +128,19 @@ def _web_process(
     return Process(
         name=name,
         command=[*command, *arguments, "--no-access-log"],
+        environment=environment,
+        ready=readiness.http(f"http://127.0.0.1:{port}/readyz"),
+        needs=needs,
+    )
+
+
+def _ingest_process(
+    port: int, environment: Mapping[str, str], needs: tuple[str, ...]
+) -> Process:
+    module = "subgraphs.analytics.ingest"
+    return Process(
+        name="ingest",
+        command=[sys.executable, "-m", module, "--host", "127.0.0.1", "--port", str(port)],
         environment=environment,
         ready=readiness.http(f"http://127.0.0.1:{port}/readyz"),
         needs=needs,

@@ -9,6 +9,7 @@ import secrets
 import time
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -57,6 +58,13 @@ class SiteAccess(msgspec.Struct, frozen=True):
     events_per_second: int
 
 
+class Found(NamedTuple):
+    """The outcome of a look-up."""
+
+    access: SiteAccess | None
+    """None: nobody's key."""
+
+
 def new_site_key() -> str:
     """A public site key: it identifies a shop, it is not a secret."""
     return "pk_" + secrets.token_urlsafe(18)
@@ -103,14 +111,18 @@ class SiteKeys:
         self._cache: dict[str, tuple[float, SiteAccess | None]] = {}
         self._changes = 0
 
+    def peek(self, key: str) -> Found | None:
+        """What is known without a look-up, if anything."""
+        cached = self._cache.get(key)
+        return Found(cached[1]) if cached and cached[0] > time.monotonic() else None
+
     async def find(self, key: str, *, fresh: bool = False) -> SiteAccess | None:
         """The site a key belongs to, or None; a `fresh` answer was looked up after this call."""
         if len(key) > _LONGEST_KEY:
             return None
+        if not fresh and (found := self.peek(key)) is not None:
+            return found.access
         now = time.monotonic()
-        cached = self._cache.get(key)
-        if cached and cached[0] > now and not fresh:
-            return cached[1]
         changes = self._changes
         access = await _find_site(key)
         if len(self._cache) >= _CACHE_ENTRIES:

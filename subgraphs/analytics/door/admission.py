@@ -1,0 +1,119 @@
+"""Who may send: the site key, the page's origin, and how much a site sends."""
+
+import asyncio
+from collections.abc import Callable
+from functools import lru_cache
+
+from subgraphs.analytics.door.answers import Refusal
+from subgraphs.analytics.door.backlog import Backlog
+from subgraphs.analytics.door.buckets import Bucket, Buckets, Excess
+from subgraphs.kernel.config import settings
+from subgraphs.kernel.credentials import SiteAccess, SiteKeys
+from subgraphs.kernel.origins import origin_allowed
+
+MAX_LOOK_UPS = 200
+"""Keys looked up in PostgreSQL at a time; who invents keys beyond that is asked to wait."""
+
+FULL_SECONDS = 2
+"""How long whoever fills the stream is asked to wait; the backlog is judged every second."""
+
+_MOST_GUESTS = 50_000
+
+
+class Guest:
+    """A site at the door."""
+
+    __slots__ = ("access", "bucket", "key")
+
+    def __init__(self, access: SiteAccess, bucket: Bucket) -> None:
+        self.access = access
+        self.bucket = bucket
+        self.key = str(access.site_id)
+
+
+class Admission:
+    """Lets requests in or raises the refusal."""
+
+    def __init__(self, backlog: Backlog, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._backlog = backlog
+        self.site_keys = SiteKeys()
+        self._buckets = Buckets()
+        self._guests: dict[str, Guest] = {}
+        self._look_ups: dict[str, asyncio.Task[SiteAccess | None]] = {}
+        self._allow_loopback = settings().allow_loopback_origins
+
+    def known(self, site_key: str) -> Guest | None:
+        """The site of this key if that is known without a look-up.
+
+        Raises:
+            Refusal: it is known to be nobody's.
+        """
+        found = self.site_keys.peek(site_key)
+        return self._guest(site_key, found.access) if found else None
+
+    async def find(self, site_key: str) -> Guest:
+        """The site of this key; those who ask for the same one share the look-up.
+
+        Raises:
+            Refusal: it is nobody's, or too many keys are being looked up.
+        """
+        look_up = self._look_ups.get(site_key)
+        if look_up is None:
+            if len(self._look_ups) >= MAX_LOOK_UPS:
+                message = "Too many site keys are being looked up; send the same events again."
+                raise Refusal(503, "UNAVAILABLE", message, {"retry-after": str(FULL_SECONDS)})
+            look_up = asyncio.create_task(self.site_keys.find(site_key))
+            self._look_ups[site_key] = look_up
+            look_up.add_done_callback(lambda _: self._look_ups.pop(site_key))
+        return self._guest(site_key, await look_up)
+
+    def admit(self, guest: Guest, origin: bytes | None, events: int) -> None:
+        """Let this many events of a page of this origin in, and count them.
+
+        Raises:
+            Refusal: the page is another's, or there are too many.
+        """
+        if origin is not None and not _allowed(origin, guest.access.domain, self._allow_loopback):
+            raise Refusal(403, "FORBIDDEN", "This site key belongs to another origin.")
+        excess = guest.bucket.take(events, self._clock())
+        if excess is not None:
+            raise _too_many(excess)
+        if self._backlog.refuses(guest.key, events):
+            guest.bucket.give_back(events)
+            raise _stream_full(guest.access.events_per_second)
+
+    def _guest(self, site_key: str, access: SiteAccess | None) -> Guest:
+        if access is None:
+            raise Refusal(401, "UNAUTHENTICATED", "This site key is not known.")
+        guest = self._guests.get(site_key)
+        if guest is None or guest.access is not access:
+            if len(self._guests) >= _MOST_GUESTS:
+                self._guests.clear()
+            bucket = self._buckets.of(access.site_id, access.events_per_second, self._clock())
+            guest = self._guests[site_key] = Guest(access, bucket)
+        return guest
+
+
+@lru_cache(maxsize=10_000)
+def _allowed(origin: bytes, domain: str, allow_loopback: bool) -> bool:
+    return origin_allowed(origin.decode("latin-1"), domain, allow_loopback=allow_loopback)
+
+
+def _too_many(excess: Excess) -> Refusal:
+    message = f"This site may send {excess.limit} events a second; nothing was taken."
+    return Refusal(429, "RATE_LIMITED", message, _wait(excess.limit, excess.remaining, excess.wait))
+
+
+def _stream_full(limit: int) -> Refusal:
+    message = "This site sends more than is being worked off; nothing was taken."
+    return Refusal(429, "RATE_LIMITED", message, _wait(limit, 0, FULL_SECONDS))
+
+
+def _wait(limit: int, remaining: int, seconds: int) -> dict[str, str]:
+    return {
+        "retry-after": str(seconds),
+        "ratelimit-limit": str(limit),
+        "ratelimit-remaining": str(remaining),
+        "ratelimit-reset": str(seconds),
+    }

@@ -1,0 +1,201 @@
+"""The way of one request through the door.
+
+What needs no waiting (everything but a new site key and the append itself) happens at once, in the
+call that brought the request's last byte.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Iterable, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+from typing import Any
+
+import httptools
+import msgspec
+
+from subgraphs.analytics import bots
+from subgraphs.analytics.door import answers
+from subgraphs.analytics.door.admission import Admission, Guest
+from subgraphs.analytics.door.answers import Refusal, Result
+from subgraphs.analytics.door.backlog import Backlog
+from subgraphs.analytics.door.protocol import Request
+from subgraphs.analytics.snippet_events import (
+    MAX_EVENTS,
+    Refused,
+    Sender,
+    judge,
+    read_request,
+)
+from subgraphs.analytics.snippet_events import Request as Sent
+from subgraphs.kernel import db, event_streams
+from subgraphs.kernel.events import EVENTS_TOPIC, Event, encode
+from subgraphs.kernel.faults import is_store_fault
+from subgraphs.kernel.group_commit import GroupCommit
+from subgraphs.kernel.invalidation import Changed
+from subgraphs.kernel.streams import Record
+
+log = logging.getLogger(__name__)
+
+STORE_SECONDS = 2.0
+"""How long the store may take to answer: a visitor's page can send again, it need not wait."""
+
+RETRY_SECONDS = 2
+"""How long a client is asked to wait while a store is away."""
+
+_PATH = b"/v1/events"
+
+_text_of = msgspec.to_builtins
+
+
+class Door:
+    """Answers requests; to be made within the loop that serves them."""
+
+    def __init__(self) -> None:
+        self._streams = event_streams.connect(seconds=STORE_SECONDS)
+        self._commit = GroupCommit(self._streams, EVENTS_TOPIC)
+        self._backlog = Backlog(lambda key: 0)
+        self._admission = Admission(self._backlog, asyncio.get_running_loop().time)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def forget(self, change: Changed | None) -> None:
+        """Look a site up anew whose key or limits have changed."""
+        self._admission.site_keys.forget(change)
+
+    async def close(self) -> None:
+        """Let go of the stores."""
+        for task in self._tasks:
+            task.cancel()
+        await self._streams.close()
+        await db.dispose()
+
+    def handle(self, request: Request) -> None:
+        """Answer a request, now or later."""
+        try:
+            if request.target == _PATH and request.method == b"POST":
+                self._take(request)
+            else:
+                self._answer_other(request)
+        except Exception as error:
+            self._refuse(request, error)
+
+    def _take(self, request: Request) -> None:
+        sent = _read(request.body)
+        guest = self._admission.known(sent.site_key)
+        if guest is not None:
+            self._append(request, sent, guest)
+        else:
+            self._start(self._take_later(request, sent))
+
+    async def _take_later(self, request: Request, sent: Sent) -> None:
+        try:
+            self._append(request, sent, await self._admission.find(sent.site_key))
+        except Exception as error:
+            self._refuse(request, error)
+
+    def _append(self, request: Request, sent: Sent, guest: Guest) -> None:
+        self._admission.admit(guest, request.origin, len(sent.events))
+        sender, now = _sender(request), datetime.now(UTC)
+        judged = [judge(it, site=guest.access, sender=sender, now=now) for it in sent.events]
+        records = [
+            Record(guest.key, _text_of(event.id), encode(event))
+            for event in judged
+            if isinstance(event, Event)
+        ]
+        if records:
+            appended = self._commit.append_once(records)
+            appended.add_done_callback(partial(self._appended, request, judged, guest))
+        else:
+            request.answer(answers.accepted(_results(judged, ()), request.origin))
+
+    def _appended(
+        self,
+        request: Request,
+        judged: Sequence[Event | Refused],
+        guest: Guest,
+        appended: asyncio.Future[list[bool]],
+    ) -> None:
+        try:
+            results = _results(judged, appended.result())
+        except Exception as error:
+            guest.bucket.give_back(len(judged))
+            self._refuse(request, error)
+        else:
+            request.answer(answers.accepted(results, request.origin))
+
+    def _refuse(self, request: Request, error: Exception) -> None:
+        if isinstance(error, Refusal):
+            refusal = error
+        elif is_store_fault(error):
+            log.warning("a store is away, nothing was taken: %r", error)
+            message = "Nothing was taken; send the same events again."
+            headers = {"retry-after": str(RETRY_SECONDS)}
+            refusal = Refusal(503, "UNAVAILABLE", message, headers)
+        else:
+            log.error("a request could not be answered", exc_info=error)
+            refusal = Refusal(500, "INTERNAL_SERVER_ERROR", "Something broke; we were told.")
+        answer = refusal.encode(request.origin)
+        request.answer(answers.without_body(answer) if request.method == b"HEAD" else answer)
+
+    def _answer_other(self, request: Request) -> None:
+        path = httptools.parse_url(request.target).path
+        if path == b"/healthz":
+            request.answer(answers.encode(200, b"ok"))
+        elif path == b"/readyz":
+            self._start(self._answer_readiness(request))
+        elif path != _PATH:
+            raise Refusal(404, "NOT_FOUND", "There is nothing here; post to /v1/events.")
+        elif request.method == b"OPTIONS":
+            request.answer(answers.preflight(request.origin))
+        elif request.method == b"POST":  # the address was written another way
+            self._take(request)
+        else:
+            raise Refusal(405, "BAD_USER_INPUT", "Only POST is understood here.")
+
+    async def _answer_readiness(self, request: Request) -> None:
+        try:
+            await self._streams.ping()
+            await db.ping(worker=True)
+        except Exception as error:  # whatever a driver raises means "not now"
+            request.answer(answers.encode(503, repr(error).encode()))
+        else:
+            request.answer(answers.encode(200, b"ok"))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _read(body: bytes | bytearray) -> Sent:
+    try:
+        return read_request(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        message = f"The body must be JSON with siteKey and at most {MAX_EVENTS} events: {error}"
+        raise Refusal(400, "BAD_USER_INPUT", message) from error
+
+
+def _results(judged: Sequence[Event | Refused], appended: Iterable[bool]) -> list[Result]:
+    new = iter(appended)
+    return [
+        Result(item.id, "refused", item.reason)
+        if isinstance(item, Refused)
+        else Result(_text_of(item.id), "accepted" if next(new) else "duplicate")
+        for item in judged
+    ]
+
+
+def _sender(request: Request) -> Sender:
+    headers = request.headers
+    return _sender_of(headers.get(b"user-agent", b""), headers.get(b"cf-ipcountry", b""))
+
+
+@lru_cache(maxsize=10_000)
+def _sender_of(user_agent: bytes, country: bytes) -> Sender:
+    agent = user_agent.decode("latin-1")
+    is_country = len(country) == 2 and country.isalpha()
+    return Sender(
+        device=bots.device_of(agent),
+        bot=bots.rule_of(agent),
+        country=country.decode("latin-1").upper() if is_country else None,
+    )
