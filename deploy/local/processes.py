@@ -134,9 +134,7 @@ def _web_process(
     )
 
 
-def _ingest_process(
-    port: int, environment: Mapping[str, str], needs: tuple[str, ...]
-) -> Process:
+def _ingest_process(port: int, environment: Mapping[str, str], needs: tuple[str, ...]) -> Process:
     module = "subgraphs.analytics.ingest"
     return Process(
         name="ingest",

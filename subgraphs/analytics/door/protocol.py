@@ -81,6 +81,13 @@ class Connections:
     handle: Callable[[Request], None]
     now: float = 0.0
     open: set["Connection"] = field(default_factory=set)
+    none_left: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def lose(self, connection: "Connection") -> None:
+        """It has ended."""
+        self.open.discard(connection)
+        if not self.open:
+            self.none_left.set()
 
     def look(self, now: float) -> None:
         """End the connections that take too long."""
@@ -112,13 +119,14 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._connections.open.add(self)
+        self._connections.none_left.clear()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
         self._has_ended = True
         self._request = None
         self._queue.clear()
-        self._connections.open.discard(self)
+        self._connections.lose(self)
 
     def data_received(self, data: bytes) -> None:
         if len(data) <= MAX_HEAD:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from subgraphs.analytics.door.door import Door
 from subgraphs.analytics.door.protocol import Connection, Connections
@@ -38,9 +38,7 @@ async def serving(host: str, port: int) -> AsyncIterator[Door]:
     loop = asyncio.get_running_loop()
     door = Door()
     connections = Connections(door.handle, now=loop.time())
-    server = await loop.create_server(
-        lambda: Connection(connections), host, port, backlog=_BACKLOG
-    )
+    server = await loop.create_server(lambda: Connection(connections), host, port, backlog=_BACKLOG)
     watch = asyncio.create_task(_look(connections))
     try:
         async with invalidation.listening(door.forget):
@@ -62,9 +60,8 @@ async def _drain(connections: Connections) -> None:
     """Let the clients have their answers, and say goodbye."""
     for connection in tuple(connections.open):
         connection.finish()
-    deadline = asyncio.get_running_loop().time() + SHUTDOWN_SECONDS
-    while connections.open and asyncio.get_running_loop().time() < deadline:
-        await asyncio.sleep(0.01)
+    if connections.open:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(connections.none_left.wait(), SHUTDOWN_SECONDS)
     for connection in tuple(connections.open):
         connection.abort()
-    await asyncio.sleep(0)
