@@ -8,12 +8,14 @@ from typing import Any, Self
 
 import strawberry
 
-from subgraphs.analytics import service
-from subgraphs.analytics.loaders import SeriesKey, SeriesOfSite
+from subgraphs.analytics import history, service
+from subgraphs.analytics.loaders import HistoryKey, HistoryOfSite, SeriesKey, SeriesOfSite
+from subgraphs.analytics.types_events import SiteEvent, SiteEventFilter, connection
 from subgraphs.kernel.context import Info
 from subgraphs.kernel.errors import NotFound
 from subgraphs.kernel.graph import to_uuid
 from subgraphs.kernel.live import Entry
+from subgraphs.kernel.paging import Connection
 from subgraphs.kernel.permissions import IsUser
 
 Granularity = strawberry.enum(
@@ -80,6 +82,23 @@ class Site:
         if series is None:
             raise NotFound("There is no such site.")
         return SiteAnalytics.of(series)
+
+    @strawberry.field(
+        permission_classes=[IsUser],
+        description="What happened, newest first: facts from outside and what became of claims.",
+    )
+    async def events(
+        self,
+        info: Info,
+        first: int = 20,
+        after: str | None = None,
+        filter: SiteEventFilter | None = None,
+    ) -> Connection[SiteEvent]:
+        asked = history.asked(first, after, filter.checked() if filter else history.Filter())
+        page = await info.context.loader(HistoryOfSite).load(HistoryKey(to_uuid(self.id), asked))
+        if page is None:
+            raise NotFound("There is no such site.")
+        return connection(page, asked)
 
     @classmethod
     def resolve_reference(cls, id: strawberry.ID) -> Self:

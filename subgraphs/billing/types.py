@@ -11,16 +11,8 @@ from subgraphs.billing import models
 from subgraphs.billing.loaders import PlanById, SubscriptionOfSite
 from subgraphs.billing.service import FREE_PLAN
 from subgraphs.kernel.context import Info
-from subgraphs.kernel.graph import to_uuid
+from subgraphs.kernel.graph import BigInt, Money, to_uuid
 from subgraphs.kernel.permissions import IsUser
-
-
-@strawberry.type
-class Money:
-    """An amount in the smallest units of its currency (ISO 4217)."""
-
-    amount_minor: int
-    currency: str
 
 
 @strawberry.type
@@ -39,7 +31,9 @@ class Plan:
         return cls(
             id=strawberry.ID(row.id),
             name=row.name,
-            monthly_price=Money(amount_minor=row.monthly_price_minor, currency=row.currency),
+            monthly_price=Money(
+                amount_minor=BigInt(row.monthly_price_minor), currency=row.currency
+            ),
             monthly_events=row.monthly_events,
             events_per_second=row.events_per_second,
             retention_days=row.retention_days,

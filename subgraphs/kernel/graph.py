@@ -1,10 +1,34 @@
 """Small things every subgraph's types need."""
 
+from collections.abc import Mapping
+from typing import NewType
 from uuid import UUID
 
 import strawberry
+from strawberry.types.scalar import ScalarDefinition
 
 from subgraphs.kernel.errors import NotFound
+
+BigInt = NewType("BigInt", int)
+"""A whole number of JSON, exact up to 2^53: GraphQL's Int ends at two thousand million, which some
+currencies' smallest units pass within a day."""
+
+SCALARS: Mapping[object, ScalarDefinition] = {
+    BigInt: strawberry.scalar(
+        name="BigInt",
+        description="A whole number, up to 2^53 either way.",
+        serialize=int,
+        parse_value=int,
+    )
+}
+
+
+@strawberry.federation.type(shareable=True)
+class Money:
+    """An amount in the smallest units of its currency (ISO 4217)."""
+
+    amount_minor: BigInt
+    currency: str
 
 
 def to_uuid(id_: strawberry.ID) -> UUID:

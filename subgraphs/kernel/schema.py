@@ -12,9 +12,11 @@ from strawberry.extensions import (
     ValidationCache,
 )
 from strawberry.federation import Schema
+from strawberry.schema.config import StrawberryConfig
 from strawberry.types.execution import ExecutionContext
 
 from subgraphs.kernel.errors import to_graphql_error
+from subgraphs.kernel.graph import SCALARS
 
 MAX_DEPTH = 12
 """The deepest useful path (connections inside connections) is 9."""
@@ -53,6 +55,7 @@ def build_schema(
     return SubgraphSchema(
         **options,
         types=types,
+        config=StrawberryConfig(scalar_map=SCALARS),
         extensions=[
             lambda: ParserCache(maxsize=_CACHED_DOCUMENTS),
             lambda: ValidationCache(maxsize=_CACHED_DOCUMENTS),

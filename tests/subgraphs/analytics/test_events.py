@@ -1,0 +1,326 @@
+"""What happened at a site, page by page through the schema, on the real stores."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+
+from subgraphs.analytics import history
+from subgraphs.analytics.schema import schema
+from subgraphs.kernel.auth import NOBODY
+from subgraphs.kernel.errors import BadUserInput
+from subgraphs.kernel.events import Event
+from subgraphs.kernel.ids import new_id
+from tests.fixtures.active_shop import ActiveShop, open_shop
+from tests.fixtures.graph import Answer, counted_statements, run, user
+from tests.fixtures.shop import more_sites
+from tests.workers.ledgers import new_stream
+
+pytestmark = pytest.mark.usefixtures("stores")
+
+EVENTS = """
+query($sites: [_Any!]!, $first: Int!, $after: String, $filter: SiteEventFilter) {
+  _entities(representations: $sites) {
+    ... on Site {
+      events(first: $first, after: $after, filter: $filter) {
+        edges { cursor node { id type occurredAt } }
+        pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+      }
+    }
+  }
+}"""
+DETAILS = """
+query($sites: [_Any!]!, $filter: SiteEventFilter) {
+  _entities(representations: $sites) {
+    ... on Site {
+      events(filter: $filter) {
+        edges {
+          node {
+            type source visitorId page goal claim { id } value { amountMinor currency }
+            order { orderName product quantity total { amountMinor currency } }
+          }
+        }
+      }
+    }
+  }
+}"""
+NOON = (datetime.now(UTC) - timedelta(hours=2)).replace(microsecond=0)
+
+
+def minutes(count: float) -> datetime:
+    return NOON + timedelta(minutes=count)
+
+
+async def ask(shop: ActiveShop, *site_ids: UUID, **arguments: Any) -> Answer:
+    sites = [{"__typename": "Site", "id": str(id_)} for id_ in site_ids or (shop.site_id,)]
+    return await run(schema, shop.owner, EVENTS, sites=sites, **{"first": 100, **arguments})
+
+
+async def page(shop: ActiveShop, **arguments: Any) -> Any:
+    answer = await ask(shop, **arguments)
+    assert answer.codes == []
+    return answer.data["_entities"][0]["events"]
+
+
+async def types(shop: ActiveShop, **filter_: Any) -> list[str]:
+    found = await page(shop, filter=filter_)
+    return [edge["node"]["type"] for edge in found["edges"]]
+
+
+async def happen(*events: Event) -> None:
+    stream = await new_stream()
+    await stream.append(*events)
+    await stream.drain()
+
+
+def viewed(shop: ActiveShop, number: float, **fields: Any) -> Event:
+    event = shop.seen("shown", uuid4(), at=minutes(number))
+    return msgspec.structs.replace(
+        event, **{"type": "page.viewed", "payload": {"page": "/shoes"}, **fields}
+    )
+
+
+class Morning:
+    """An order, what became of its claim, and a page that was looked at."""
+
+    def __init__(self, shop: ActiveShop) -> None:
+        self.order = shop.order(1, placed=minutes(0))
+        self.claim_id = shop.claim_id(self.order)
+        self.shown = shop.seen("shown", self.claim_id, at=minutes(10))
+        self.clicked = shop.seen("clicked", self.claim_id, at=minutes(20))
+        self.viewed = viewed(shop, 15, visitor_id="another")
+
+
+@pytest.fixture
+async def shop() -> ActiveShop:
+    return await open_shop()
+
+
+@pytest.fixture
+async def morning(shop: ActiveShop) -> Morning:
+    morning = Morning(shop)
+    await happen(morning.order)
+    await happen(morning.shown, morning.clicked, morning.viewed)
+    return morning
+
+
+async def test_facts_and_claims_come_merged_newest_first(
+    shop: ActiveShop, morning: Morning
+) -> None:
+    found = await page(shop)
+
+    published, *rest = [edge["node"] for edge in found["edges"]]
+    assert published["type"] == "claim.published"
+    assert rest == [
+        {"id": str(event.id), "type": event.type, "occurredAt": event.occurred_at.isoformat()}
+        for event in (morning.clicked, morning.viewed, morning.shown, morning.order)
+    ]
+    assert found["pageInfo"] == {
+        "hasNextPage": False,
+        "hasPreviousPage": False,
+        "startCursor": found["edges"][0]["cursor"],
+        "endCursor": found["edges"][-1]["cursor"],
+    }
+
+
+async def test_pages_of_any_size_tell_everything_once_and_in_order(shop: ActiveShop) -> None:
+    orders = [shop.order(number, placed=minutes(number // 3)) for number in range(9)]
+    await happen(*orders, *(viewed(shop, number // 2) for number in range(8)))
+    everything = (await page(shop))["edges"]
+
+    for first in (1, 4, 7):
+        seen: list[Any] = []
+        after, more = None, True
+        while more:
+            found = await page(shop, first=first, after=after)
+            seen += found["edges"]
+            after, more = found["pageInfo"]["endCursor"], found["pageInfo"]["hasNextPage"]
+        assert seen == everything
+
+    assert len(everything) == 9 + 9 + 8  # orders, their claims published, views
+
+
+async def test_one_id_with_two_types_at_one_moment_is_two_events(shop: ActiveShop) -> None:
+    (order,) = orders = [shop.order(1, placed=minutes(0))]
+    await happen(*orders)
+    shown = shop.seen("shown", shop.claim_id(order), at=minutes(1))
+    twin = msgspec.structs.replace(shown, type="page.viewed")
+    await happen(shown, twin)
+
+    first = await page(shop, first=1, filter={"since": NOON.isoformat(), "until": hour_later()})
+    second = await page(
+        shop,
+        first=1,
+        after=first["pageInfo"]["endCursor"],
+        filter={"until": hour_later()},
+    )
+
+    assert [it["edges"][0]["node"]["type"] for it in (first, second)] == [
+        "claim.shown",
+        "page.viewed",
+    ]
+
+
+def hour_later() -> str:
+    return minutes(60).isoformat()
+
+
+async def test_filters_narrow_and_can_be_joined(shop: ActiveShop, morning: Morning) -> None:
+    claim, notification = str(morning.claim_id), str(shop.notification_id)
+    of_claim = ["claim.published", "claim.clicked", "claim.shown"]
+
+    assert await types(shop, types=["order.created", "page.viewed"]) == [
+        "page.viewed",
+        "order.created",
+    ]
+    assert await types(shop, types=["claim.shown", "order.created", "no.such"]) == [
+        "claim.shown",
+        "order.created",
+    ]
+    assert await types(shop, types=["shown"]) == []
+    assert await types(shop, claimId=claim) == of_claim
+    assert await types(shop, notificationId=notification) == of_claim
+    assert await types(shop, claimId=claim, types=["order.created"]) == []
+    assert await types(shop, claimId=str(uuid4())) == []
+    assert await types(shop, visitorId="visitor") == ["claim.clicked", "claim.shown"]
+    assert await types(shop, visitorId="another") == ["page.viewed"]
+    assert await types(shop, visitorId="visitor", types=["claim.shown"]) == ["claim.shown"]
+    since, until = minutes(10).isoformat(), minutes(20).isoformat()
+    assert await types(shop, since=since, until=until) == ["page.viewed", "claim.shown"]
+    assert await types(shop, until=since) == ["order.created"]
+
+
+async def test_of_a_payload_only_what_is_nobodys_secret_is_shown(shop: ActiveShop) -> None:
+    payload = {
+        "orderId": "17",
+        "orderName": "#1001",
+        "firstName": "Anna",
+        "city": "Oslo",
+        "product": "Blue Shoes",
+        "quantity": 2,
+        "total": {"amountMinor": 9_000_000_000, "currency": "VND"},
+    }
+    order = msgspec.structs.replace(shop.order(1, placed=minutes(0)), payload=payload)
+    strange = msgspec.structs.replace(
+        shop.order(2, placed=minutes(-1)),
+        payload={"product": {"a": 1}, "quantity": "two", "total": {"amountMinor": "x"}},
+    )
+    goal = {"goal": "newsletter", "value": {"amountMinor": 250, "currency": "EUR"}}
+    events = [
+        order,
+        strange,
+        viewed(shop, 2, payload={"page": "/thanks?email=anna@example.com#top"}),
+        viewed(shop, 1, type="goal.reached", payload=goal),
+    ]
+    await happen(*events)
+
+    sites = [{"__typename": "Site", "id": str(shop.site_id)}]
+    asked = {"types": ["order.created", "page.viewed", "goal.reached"]}
+    answer = await run(schema, shop.owner, DETAILS, sites=sites, filter=asked)
+
+    nothing = dict.fromkeys(("visitorId", "page", "goal", "claim", "value", "order"))
+    assert [it["node"] for it in answer.data["_entities"][0]["events"]["edges"]] == [
+        {
+            **nothing,
+            "type": "page.viewed",
+            "source": "snippet",
+            "visitorId": "visitor",
+            "page": "/thanks",
+        },
+        {
+            **nothing,
+            "type": "goal.reached",
+            "source": "snippet",
+            "visitorId": "visitor",
+            "goal": "newsletter",
+            "value": {"amountMinor": 250, "currency": "EUR"},
+        },
+        {
+            **nothing,
+            "type": "order.created",
+            "source": "shopify",
+            "order": {
+                "orderName": "#1001",
+                "product": "Blue Shoes",
+                "quantity": 2,
+                "total": {"amountMinor": 9_000_000_000, "currency": "VND"},
+            },
+        },
+        {
+            **nothing,
+            "type": "order.created",
+            "source": "shopify",
+            "order": dict.fromkeys(("orderName", "product", "quantity", "total")),
+        },
+    ]
+
+
+async def test_fifty_sites_cost_as_many_statements_as_one(
+    shop: ActiveShop, morning: Morning
+) -> None:
+    others = await more_sites(shop.shop, 49)
+
+    with counted_statements() as few:
+        await ask(shop)
+    with counted_statements() as many:
+        answer = await ask(shop, shop.site_id, *others)
+
+    assert [len(it["events"]["edges"]) for it in answer.data["_entities"]] == [5] + [0] * 49
+    assert len(few) == len(many) == 3  # who is asking, which sites they may see, what happened
+
+
+async def test_nothing_is_told_of_a_site_of_others_or_of_none(
+    shop: ActiveShop, morning: Morning
+) -> None:
+    eve = await open_shop()
+
+    for site_id in (shop.site_id, uuid4()):
+        assert (await ask(eve, eve.site_id, site_id)).codes == ["NOT_FOUND"]
+    theirs = {"claimId": str(morning.claim_id)}
+    assert (await page(eve, filter=theirs))["edges"] == []
+    assert (await page(eve, filter={"notificationId": str(shop.notification_id)}))["edges"] == []
+    for viewer, codes in (
+        (NOBODY, ["UNAUTHENTICATED"]),
+        (shop.shop.storefront, ["FORBIDDEN"]),
+        (user(uuid4(), uuid4()), ["NOT_FOUND"]),
+        (shop.shop.looker, []),
+    ):
+        asked = shop._replace(shop=shop.shop._replace(owner=viewer))
+        assert (await ask(asked)).codes == codes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ({"first": 0}, "BAD_USER_INPUT"),
+        ({"first": 101}, "BAD_USER_INPUT"),
+        ({"after": "nonsense"}, "BAD_USER_INPUT"),
+        ({"after": ""}, "BAD_USER_INPUT"),
+        ({"filter": {"types": []}}, "BAD_USER_INPUT"),
+        ({"filter": {"types": [str(number) for number in range(21)]}}, "BAD_USER_INPUT"),
+        ({"filter": {"types": ["nul\x00"]}}, "BAD_USER_INPUT"),
+        ({"filter": {"visitorId": "x" * 101}}, "BAD_USER_INPUT"),
+        ({"filter": {"since": "2026-01-01T00:00:00"}}, "BAD_USER_INPUT"),
+        (
+            {"filter": {"since": "2026-01-01T00:00:00Z", "until": "2026-01-01T00:00:00Z"}},
+            "BAD_USER_INPUT",
+        ),
+        ({"filter": {"claimId": "x"}}, "NOT_FOUND"),
+    ],
+)
+async def test_what_cannot_be_asked_is_the_callers_error(
+    shop: ActiveShop, arguments: dict[str, Any], code: str
+) -> None:
+    assert (await ask(shop, **arguments)).codes == [code]
+
+
+def test_a_cursor_is_read_as_it_was_written_and_nothing_else_is() -> None:
+    place = history.Place(NOON + timedelta(microseconds=1), new_id(), "order.created")
+    cursor = history.to_cursor(place)
+
+    assert history.from_cursor(cursor) == place
+    for broken in (cursor[:-20], cursor[:10], cursor + "ß", "-" * 60, "A" * 40):
+        with pytest.raises(BadUserInput):
+            history.from_cursor(broken)
