@@ -5,6 +5,7 @@ names are Distributed tables over them, so statements read and write the same na
 states of hours and days are small and asked for by every shard: each node has them whole.
 """
 
+import re
 from pathlib import Path
 from string import Template
 
@@ -52,6 +53,7 @@ def statements(*, cluster: str, raw_retention_days: int) -> list[str]:
         else "ReplacingMergeTree(version)",
         raw_days=raw_retention_days + SLACK_DAYS,
     )
+    text = re.sub(r"^--.*\n", "", text, flags=re.MULTILINE)
     found = [part.strip() for part in text.split(";\n") if part.strip()]
     if cluster:
         found += [_DISTRIBUTED.format(table=it, cluster=_quoted(cluster)) for it in SHARDED]

@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from subgraphs.analytics import counters, ledger, store
+from subgraphs.analytics import counted, counters, ledger, store
 from subgraphs.analytics.batch import (
     CLAIM_EVENTS,
     ORDER_CREATED,
@@ -87,10 +87,7 @@ async def write_happenings(session: AsyncSession, batch: Batch) -> None:
 
 async def write_raw_events(batch: Batch) -> None:
     """All that counts, into ClickHouse."""
-    orders = (event for event in batch.source_events if event.type == ORDER_CREATED)
-    rows = [_counted_order(order) for order in orders]
-    rows += [_counted(happening) for happening in batch.happenings]
-    await store.add(rows)
+    await store.add(counted.rows_of(batch))
 
 
 async def show_counters(batch: Batch) -> None:
@@ -136,31 +133,6 @@ def _happened(event: Event, claim: Claim) -> Happening:
         captured_at=event.captured_at,
         visitor_id=event.visitor_id,
         page=page if isinstance(page, str) else None,
-    )
-
-
-def _counted_order(order: Event) -> store.RawEvent:
-    return store.RawEvent(
-        site_id=order.site_id,
-        metric="orders",
-        occurred_at=order.occurred_at,
-        id=order.id,
-        notification_id=None,
-        claim_id=None,
-        captured_at=order.captured_at,
-    )
-
-
-def _counted(happening: Happening) -> store.RawEvent:
-    return store.RawEvent(
-        site_id=happening.site_id,
-        metric=happening.event_type,
-        occurred_at=happening.created_at,
-        id=happening.id,
-        notification_id=happening.notification_id,
-        claim_id=happening.claim_id,
-        captured_at=happening.captured_at,
-        page=happening.page or "",
     )
 
 

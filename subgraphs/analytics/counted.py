@@ -1,0 +1,55 @@
+"""What counts of a batch, as rows for ClickHouse: orders, views, and what happened to claims."""
+
+from subgraphs.analytics.batch import ORDER_CREATED, PAGE_VIEWED, Batch
+from subgraphs.analytics.ledger import Happening
+from subgraphs.analytics.store import RawEvent
+from subgraphs.kernel.events import Event
+
+_METRICS = {ORDER_CREATED: "orders", PAGE_VIEWED: "page_views"}
+
+_METRIC_OF_ARM = {"shown": "converted_shown", "held_out": "converted_held_out"}
+"""Conversions count as the claim's where it was clicked; the other arms are there to compare."""
+
+
+def rows_of(batch: Batch) -> list[RawEvent]:
+    """One row for each thing that counts."""
+    rows = [_source_event(event) for event in batch.source_events if event.type in _METRICS]
+    return rows + [_happening(happening) for happening in batch.happenings]
+
+
+def _source_event(event: Event) -> RawEvent:
+    return RawEvent(
+        site_id=event.site_id,
+        metric=_METRICS[event.type],
+        occurred_at=event.occurred_at,
+        id=event.id,
+        notification_id=None,
+        claim_id=None,
+        captured_at=event.captured_at,
+        page=_text(event, "page"),
+        device=_text(event, "device"),
+        country=_text(event, "country"),
+    )
+
+
+def _text(event: Event, name: str) -> str:
+    value = event.payload.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _happening(happening: Happening) -> RawEvent:
+    return RawEvent(
+        site_id=happening.site_id,
+        metric=_METRIC_OF_ARM.get(happening.arm or "", happening.event_type),
+        occurred_at=happening.created_at,
+        id=happening.id,
+        notification_id=happening.notification_id,
+        claim_id=happening.claim_id,
+        captured_at=happening.captured_at,
+        variant_id=happening.variant_id,
+        page=happening.page or "",
+        device=happening.device or "",
+        country=happening.country or "",
+        currency=happening.currency or "",
+        amount_minor=happening.revenue_minor or 0,
+    )

@@ -1,0 +1,148 @@
+"""ClickHouse's tables: a single node has them; a cluster would, the engine says of the text."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import clickhouse_connect
+import pytest
+from clickhouse_connect.driver import Client
+
+from deploy.migrations import clickhouse
+from subgraphs.kernel.config import settings
+
+pytestmark = pytest.mark.usefixtures("stores")
+
+TABLES = ["daily_counts", "hourly_counts", "raw_events", "rolled_days", "rolled_hours"]
+
+FIRST_TABLES = """
+CREATE TABLE raw_events (
+    site_id UUID, metric LowCardinality(String), occurred_at DateTime64(3, 'UTC'), id UUID,
+    notification_id Nullable(UUID), claim_id Nullable(UUID), captured_at DateTime64(3, 'UTC')
+) ENGINE = ReplacingMergeTree PARTITION BY toYYYYMM(occurred_at)
+ORDER BY (site_id, metric, occurred_at, id);
+CREATE TABLE hourly (
+    site_id UUID, timestamp DateTime('UTC'), metric LowCardinality(String), value UInt64,
+    version UInt64
+) ENGINE = ReplacingMergeTree(version) PARTITION BY toYYYYMM(timestamp)
+ORDER BY (site_id, metric, timestamp);
+CREATE TABLE rolled_hours (timestamp DateTime('UTC'), closed Bool, version UInt64)
+ENGINE = ReplacingMergeTree(version) ORDER BY timestamp
+"""
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    """In an empty database of its own."""
+    client = clickhouse_connect.get_client(dsn=settings().clickhouse_url)
+    database = f"ddl_{uuid4().hex}"
+    client.command(f"CREATE DATABASE {database}")
+    client.database = database
+    yield client
+    client.command(f"DROP DATABASE {database}")
+    client.close()
+
+
+def upgrade(client: Client, raw_retention_days: int = 365) -> None:
+    clickhouse.upgrade(
+        client,
+        database=str(client.database),
+        cluster="",
+        raw_retention_days=raw_retention_days,
+    )
+
+
+def shapes(client: Client) -> dict[str, str]:
+    """How the engine would make each table again."""
+    result = client.query(
+        "SELECT name, create_table_query FROM system.tables"
+        " WHERE database = currentDatabase() ORDER BY name"
+    )
+    return {name: query.replace(str(client.database), "db") for name, query in result.result_rows}
+
+
+def cluster_statements() -> list[str]:
+    return clickhouse.statements(cluster="shop's", raw_retention_days=365)
+
+
+def test_a_second_upgrade_changes_nothing(client: Client) -> None:
+    upgrade(client)
+    once = shapes(client)
+
+    upgrade(client)
+
+    assert list(once) == TABLES
+    assert shapes(client) == once
+
+
+def test_how_long_raw_events_stay_may_change(client: Client) -> None:
+    upgrade(client)
+    upgrade(client, raw_retention_days=100)
+
+    assert "TTL toDateTime(occurred_at, 'UTC') + toIntervalDay(107)" in shapes(client)["raw_events"]
+
+
+def test_the_first_tables_become_the_newest_and_their_hours_are_counted_anew(
+    client: Client,
+) -> None:
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0, tzinfo=None)
+    earlier = hour - timedelta(hours=1)
+    for statement in FIRST_TABLES.split(";"):
+        client.command(statement)
+    row = [uuid4(), "shown", earlier, uuid4(), uuid4(), None, earlier]
+    client.insert("raw_events", [row])
+    client.insert("rolled_hours", [[earlier, True, 7], [hour, False, 8]])
+
+    upgrade(client)
+
+    assert list(shapes(client)) == TABLES
+    kept = client.query("SELECT site_id, page, amount_minor, variant_id FROM raw_events")
+    assert kept.result_rows == [(row[0], "", 0, None)]
+    states = "SELECT timestamp, closed FROM rolled_hours FINAL ORDER BY timestamp"
+    assert client.query(states).result_rows == [(earlier, False), (hour, False)]
+    client.command(
+        "INSERT INTO rolled_hours SELECT timestamp, true, version + 1 FROM rolled_hours FINAL"
+    )
+    upgrade(client)  # the old rollups are gone: nothing is opened again
+    assert client.query(states).result_rows == [(earlier, True), (hour, True)]
+
+
+def test_upgraded_tables_have_the_shape_of_new_ones(client: Client) -> None:
+    upgrade(client)
+    new = shapes(client)
+    for table in ("raw_events", "rolled_hours"):
+        client.command(f"DROP TABLE {table}")
+    for statement in FIRST_TABLES.split(";"):
+        client.command(statement)
+
+    upgrade(client)
+
+    assert shapes(client) == new
+
+
+@pytest.mark.parametrize("statement", cluster_statements())
+def test_the_engine_reads_what_a_cluster_gets(client: Client, statement: str) -> None:
+    assert client.command(f"EXPLAIN AST {statement}")
+
+
+def test_a_cluster_keeps_a_site_on_one_shard_and_states_everywhere() -> None:
+    text = [" ".join(statement.split()) for statement in cluster_statements()]
+
+    def engine(table: str) -> str:
+        (made,) = (it for it in text if f"CREATE TABLE IF NOT EXISTS {table} ON CLUSTER" in it)
+        return made.split(" ENGINE = ")[1].split(" PARTITION BY")[0].split(" ORDER BY")[0]
+
+    sharded = "ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}'"
+    everywhere = "ReplicatedReplacingMergeTree('/clickhouse/tables/all/{database}/{table}'"
+    assert engine("raw_events_local") == f"{sharded}, '{{replica}}')"
+    assert engine("hourly_counts_local") == f"{sharded}, '{{replica}}', version)"
+    assert engine("daily_counts_local") == f"{sharded}, '{{replica}}', version)"
+    assert engine("rolled_hours") == f"{everywhere}, '{{shard}}-{{replica}}', version)"
+    assert engine("rolled_days") == f"{everywhere}, '{{shard}}-{{replica}}', version)"
+    for table in ("raw_events", "hourly_counts", "daily_counts"):
+        assert engine(table) == (
+            f"Distributed(`shop's`, currentDatabase(), {table}_local, cityHash64(site_id))"
+        )
+    assert [it for it in text if it.startswith(("CREATE", "ALTER", "DROP"))] == [
+        it for it in text if "ON CLUSTER `shop's`" in it
+    ]
