@@ -66,6 +66,9 @@ RECORD: tuple[Callable[[AsyncSession, Batch], Awaitable[None]], ...] = (
     make_claims,
     find_claims,
     pipeline.write_happenings,
+    pipeline.attribute,
+    pipeline.sessionise,
+    pipeline.count,
 )
 
 

@@ -89,7 +89,12 @@ class Batch:
     """The claims these events made, in the events' order."""
     mentioned: dict[UUID, Claim] = field(default_factory=dict)
     """The claims that claim events speak of."""
+    new_events: list[Event] = field(default_factory=list)
+    """Source events that the ledger did not have before."""
     happenings: list[Happening] = field(default_factory=list)
+    """What happened to claims, as the ledger has it."""
+    new_happenings: list[Happening] = field(default_factory=list)
+    """Those of them that it did not have before."""
     counters: Sequence[Counter] = ()
     """Of the sites where something happened, as the ledger has them now."""
     cursors: dict[UUID, str] = field(default_factory=dict)

@@ -7,9 +7,6 @@ from subgraphs.kernel.events import Event
 
 _METRICS = {ORDER_CREATED: "orders", PAGE_VIEWED: "page_views"}
 
-_METRIC_OF_ARM = {"shown": "converted_shown", "held_out": "converted_held_out"}
-"""Conversions count as the claim's where it was clicked; the other arms are there to compare."""
-
 
 def rows_of(batch: Batch) -> list[RawEvent]:
     """One row for each thing that counts."""
@@ -40,7 +37,7 @@ def _text(event: Event, name: str) -> str:
 def _happening(happening: Happening) -> RawEvent:
     return RawEvent(
         site_id=happening.site_id,
-        metric=_METRIC_OF_ARM.get(happening.arm or "", happening.event_type),
+        metric=happening.metric,
         occurred_at=happening.created_at,
         id=happening.id,
         notification_id=happening.notification_id,

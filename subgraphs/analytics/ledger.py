@@ -39,6 +39,11 @@ class Happening(NamedTuple):
     currency: str | None = None
     source_event_id: UUID | None = None
 
+    @property
+    def metric(self) -> str:
+        """The name it is counted by: a conversion's tells what it is owed to."""
+        return self.event_type if self.arm in (None, "clicked") else f"converted_{self.arm}"
+
 
 class _Source(NamedTuple):
     """A row of `events`."""
@@ -69,7 +74,19 @@ _STAGING = text("""
 """)
 
 
-def _moving(table: str, staged: str, fields: Sequence[str], counting: str = "") -> TextClause:
+# Those of an earlier call in the same transaction have been moved.
+_CLEAR = text("""
+    DO $$ BEGIN
+        IF to_regclass('pg_temp.staged_happenings') IS NOT NULL THEN
+            TRUNCATE staged_happenings;
+        END IF;
+    END $$
+""")
+
+
+def _moving(
+    table: str, staged: str, fields: Sequence[str], *, arm: str = "NULL", counting: str = ""
+) -> TextClause:
     """Moves what is staged and answers which rows were new: null for all of them."""
     columns = ", ".join(fields)
     return text(f"""
@@ -77,7 +94,7 @@ def _moving(table: str, staged: str, fields: Sequence[str], counting: str = "") 
             INSERT INTO {table} ({columns})
             SELECT {columns} FROM {staged} ORDER BY site_id, {fields[0]}, id, event_type
             ON CONFLICT DO NOTHING
-            RETURNING site_id, account_id, id, event_type
+            RETURNING site_id, account_id, id, event_type, {arm} AS arm
         ){counting}
         SELECT array_agg(id), array_agg(event_type) FROM added
         HAVING count(*) < (SELECT count(*) FROM {staged})
@@ -90,10 +107,13 @@ _MOVE_HAPPENINGS = _moving(
     "notification_events",
     "staged_happenings",
     Happening._fields,
+    arm="arm",
     counting=""", counted AS (
             INSERT INTO counters (site_id, account_id, metric, value)
-            SELECT site_id, account_id, event_type, count(*) FROM added
-            GROUP BY site_id, account_id, event_type ORDER BY site_id, event_type
+            SELECT site_id, account_id, metric, count(*)
+            FROM (SELECT site_id, account_id, CASE WHEN coalesce(arm, 'clicked') = 'clicked'
+                         THEN event_type ELSE 'converted_' || arm END AS metric FROM added) AS named
+            GROUP BY site_id, account_id, metric ORDER BY site_id, metric
             ON CONFLICT (site_id, metric) DO UPDATE SET value = counters.value + excluded.value
         )""",
 )
@@ -126,14 +146,21 @@ async def add_events(session: AsyncSession, events: Sequence[Event]) -> list[Eve
     return [event for event in events if new.takes(event.id, event.type)]
 
 
-async def add_happenings(session: AsyncSession, happenings: Sequence[Happening]) -> list[Happening]:
+async def add_happenings(
+    session: AsyncSession, happenings: Sequence[Happening], *, more: bool = False
+) -> list[Happening]:
     """Write down what happened to claims and count what is new, in one statement.
+
+    Args:
+        more: these are not the first of the transaction.
 
     Returns:
         Those that were not there.
     """
     if not happenings:
         return []
+    if more:
+        await session.execute(_CLEAR)
     await _stage(session, "staged_happenings", Happening._fields, happenings)
     new = _Fresh.of((await session.execute(_MOVE_HAPPENINGS)).one_or_none())
     return [row for row in happenings if new.takes(row.id, row.event_type)]

@@ -15,6 +15,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.analytics import counted, counters, ledger, store
+from subgraphs.analytics.attribution import attribute
 from subgraphs.analytics.batch import (
     CLAIM_EVENTS,
     ORDER_CREATED,
@@ -28,6 +29,7 @@ from subgraphs.analytics.clock import clock
 from subgraphs.analytics.deduplicate import deduplicate
 from subgraphs.analytics.ledger import Happening
 from subgraphs.analytics.pace import drop_bots, recall
+from subgraphs.analytics.sessions import sessionise
 from subgraphs.kernel import events, live, redis
 from subgraphs.kernel.events import Event
 from subgraphs.kernel.ids import derived_id, moment_of
@@ -60,12 +62,12 @@ def read(batch: Batch) -> None:
         step(batch)
 
 
-__all__ = ["recall"]
+__all__ = ["attribute", "recall", "sessionise"]
 
 
 async def write_events(session: AsyncSession, batch: Batch) -> None:
     """The facts from outside, into the ledger."""
-    await ledger.add_events(session, batch.source_events)
+    batch.new_events = await ledger.add_events(session, batch.source_events)
 
 
 async def write_happenings(session: AsyncSession, batch: Batch) -> None:
@@ -80,7 +82,11 @@ async def write_happenings(session: AsyncSession, batch: Batch) -> None:
             item.drop = Drop.UNKNOWN_CLAIM
         else:
             batch.happenings.append(_happened(item.event, claim))
-    await ledger.add_happenings(session, batch.happenings)
+    batch.new_happenings = await ledger.add_happenings(session, batch.happenings)
+
+
+async def count(session: AsyncSession, batch: Batch) -> None:
+    """The ledger's counters of the sites where something happened."""
     site_ids = {happening.site_id for happening in batch.happenings}
     batch.counters = await ledger.counters(session, site_ids)
 
@@ -117,11 +123,11 @@ def _published(claim: Claim) -> Happening:
         claim_id=claim.id,
         event_type="published",
         captured_at=claim.published_at,
+        variant_id=claim.variant_id,
     )
 
 
 def _happened(event: Event, claim: Claim) -> Happening:
-    page = event.payload.get("page")
     return Happening(
         id=event.id,
         created_at=event.occurred_at,
@@ -132,8 +138,16 @@ def _happened(event: Event, claim: Claim) -> Happening:
         event_type=CLAIM_EVENTS[event.type],
         captured_at=event.captured_at,
         visitor_id=event.visitor_id,
-        page=page if isinstance(page, str) else None,
+        page=_text(event, "page"),
+        variant_id=claim.variant_id,
+        device=_text(event, "device"),
+        country=_text(event, "country"),
     )
+
+
+def _text(event: Event, key: str) -> str | None:
+    value = event.payload.get(key)
+    return value if isinstance(value, str) else None
 
 
 Activity = tuple[str, UUID, dict[str, Any]]
@@ -148,7 +162,7 @@ def _order_activity(batch: Batch) -> Iterable[Activity]:
 def _claim_activity(batch: Batch) -> Iterable[Activity]:
     texts = {claim.id: claim.text for claim in [*batch.made, *batch.mentioned.values()]}
     for it in batch.happenings:
-        text = texts[it.claim_id]
+        text = texts.get(it.claim_id)
         kind = f"claim.{it.event_type}"
         yield _activity(it.site_id, it.id, kind, it.created_at, str(it.claim_id), text)
 

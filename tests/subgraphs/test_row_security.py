@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from sqlalchemy import text
 
@@ -53,7 +54,7 @@ async def shop() -> ActiveShop:
         await integrations.receive(
             session, sender=sender, webhook=Webhook("d", None, "orders/create", b"{}")
         )
-    order = shop.order(placed=datetime.now(UTC))
+    order = msgspec.structs.replace(shop.order(placed=datetime.now(UTC)), visitor_id="anna")
     batch = Batch.of([Entry("1-0", encode(order), 1)])
     pipeline.decode(batch)
     await record(batch)

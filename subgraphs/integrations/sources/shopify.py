@@ -1,5 +1,8 @@
 """Shopify's webhooks: `orders/create` becomes `order.created`, other topics nothing.
 
+A theme that gives the cart the attribute `proofgraph_visitor` tells which visitor bought, and the
+order can be owed to the claim he saw.
+
 Of a buyer only what visitors may see goes on: a first name and a place. Surnames, addresses, e-mail
 and telephone numbers stay in the inbox, also where a buyer typed them into the wrong field.
 """
@@ -39,6 +42,11 @@ _TELLS_TOO_MUCH = re.compile(r"[@\d]")
 _COUNTRY_CODE = re.compile(r"[A-Z]{2}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
+VISITOR = "proofgraph_visitor"
+"""The note attribute by which the shop's page says which visitor the buyer is."""
+
+_VISITOR_ID = re.compile(r"[^\x00]{1,100}")
+
 
 class _Customer(msgspec.Struct):
     first_name: str | None = None
@@ -54,6 +62,13 @@ class _Address(msgspec.Struct):
 class _LineItem(msgspec.Struct):
     title: str | None = None
     quantity: int = 1
+
+
+class _Note(msgspec.Struct):
+    """A note attribute: the shop's theme may put anything there."""
+
+    name: Any = None
+    value: Any = None
 
 
 class _Order(msgspec.Struct):
@@ -72,6 +87,7 @@ class _Order(msgspec.Struct):
     billing_address: _Address | None = None
     shipping_address: _Address | None = None
     line_items: list[_LineItem] = []
+    note_attributes: list[_Note] | None = None
 
 
 _decoder = msgspec.json.Decoder(_Order)
@@ -107,6 +123,7 @@ def _order_created(order: _Order, item: InboxItem) -> Event:
         occurred_at=occurred_at,
         captured_at=item.received_at,
         source="shopify",
+        visitor_id=_visitor(order),
         payload={
             "orderId": order_id,
             "orderName": one_line(order.name or order_id, max_length=_MAX_NAME),
@@ -114,6 +131,12 @@ def _order_created(order: _Order, item: InboxItem) -> Event:
             **_bought(order),
         },
     )
+
+
+def _visitor(order: _Order) -> str | None:
+    values = [note.value for note in order.note_attributes or [] if note.name == VISITOR]
+    value = values[-1] if values else None
+    return value if isinstance(value, str) and _VISITOR_ID.fullmatch(value) else None
 
 
 def _buyer(order: _Order) -> dict[str, str | None]:

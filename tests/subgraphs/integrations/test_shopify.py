@@ -80,6 +80,25 @@ def test_an_order_becomes_one_event_with_what_visitors_may_see() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("notes", "visitor"),
+    [
+        ([{"name": "gift", "value": "yes"}, {"name": "proofgraph_visitor", "value": "v-1"}], "v-1"),
+        ([{"name": "proofgraph_visitor", "value": n} for n in ("v-1", "v-2")], "v-2"),
+        ([{"name": "proofgraph_visitor", "value": "x" * 101}], None),
+        ([{"name": "proofgraph_visitor", "value": ""}], None),
+        ([{"name": "proofgraph_visitor", "value": 7}], None),
+        ([{"name": "proofgraph_visitor", "value": "a\x00"}], None),
+        ([{"name": ["?"]}, {}], None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_the_cart_may_tell_which_visitor_bought(notes: object, visitor: str | None) -> None:
+    (event,) = normalise(item(an_order(note_attributes=notes)))
+    assert event.visitor_id == visitor
+
+
 def test_reading_twice_makes_the_same_event() -> None:
     assert normalise(item(an_order())) == normalise(item(an_order()))
 
