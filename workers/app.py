@@ -28,6 +28,7 @@ from kombu import Exchange, Queue
 from subgraphs.kernel import clickhouse, db, event_streams, redis, telemetry
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.jobs import SEND_OUTBOX
+from workers import broker
 
 T = TypeVar("T")
 
@@ -46,7 +47,8 @@ would run twice; not by much, or what a killed worker held would wait for longer
 OUTBOX_EVERY = 2.0
 """Seconds; a net only, the one who writes a job also nudges the sender."""
 
-SWEEP_EVERY = 10.0
+SWEEP_EVERY = 2.0
+"""Seconds; what a killed worker held waits for this and for `inbox.OVERDUE`, no longer."""
 
 
 def _configuration() -> dict[str, Any]:
@@ -92,6 +94,7 @@ def _every(seconds: float, task: str) -> dict[str, Any]:
     return {"task": task, "schedule": seconds, "options": {"expires": seconds}}
 
 
+broker.mend()
 app = Celery(
     "proofgraph",
     include=["workers.outbox", "workers.inbox", "workers.rollups", "workers.partitions"],

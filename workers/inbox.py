@@ -22,7 +22,7 @@ from workers.app import PROCESS_INBOX, SWEEP_INBOX, app, run
 
 log = logging.getLogger(__name__)
 
-OVERDUE = timedelta(seconds=15)
+OVERDUE = timedelta(seconds=3)
 """How old a row is before the sweep takes it: its own task has had its chance."""
 
 SWEEP_SIZE = 500

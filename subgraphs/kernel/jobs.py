@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 SEND_OUTBOX = "outbox.send"
 """The task that empties the outbox."""
 
+NUDGE_SECONDS = 2.0
+"""How long a nudge may lie: beat sends one as often, and a heap of them holds up the work."""
+
 NUDGE_EVERY = 0.05
 """Seconds between two nudges of a process; the stream worker gathers for as long anyway."""
 
@@ -62,8 +65,12 @@ def producer() -> Celery:
 
 async def nudge(sender: Celery) -> None:
     """Have the outbox emptied now. A miss costs a beat's interval, so it is logged, not raised."""
+
+    def send() -> None:
+        sender.send_task(SEND_OUTBOX, retry=False, expires=NUDGE_SECONDS)
+
     try:
-        await to_thread.run_sync(lambda: sender.send_task(SEND_OUTBOX, retry=False))
+        await to_thread.run_sync(send)
     except Exception as error:  # the outbox row is safe: whatever the broker says can wait
         log.warning("could not wake the outbox sender: %s", error)
 

@@ -6,9 +6,6 @@ from dataclasses import dataclass, field
 
 ORDERS, PAGE_VIEWS = "orders", "page_views"
 
-NOT_COUNTED = frozenset({PAGE_VIEWS})
-"""Metrics that ClickHouse is not told of."""
-
 
 @dataclass
 class Trace:
