@@ -36,6 +36,15 @@ PROCESS_INBOX = "integrations.process_inbox"
 SWEEP_INBOX = "integrations.sweep_inbox"
 ROLL_UP = "analytics.roll_up"
 MAKE_PARTITIONS = "analytics.make_partitions"
+ARCHIVE = "analytics.archive"
+ADVANCE_ARCHIVES = "analytics.advance_archives"
+RESTORE = "analytics.restore"
+ADVANCE_RESTORES = "analytics.advance_restores"
+EXPORT = "analytics.export"
+ADVANCE_EXPORTS = "analytics.advance_exports"
+
+OF_ARCHIVE = (ARCHIVE, ADVANCE_ARCHIVES, RESTORE, ADVANCE_RESTORES, EXPORT, ADVANCE_EXPORTS)
+"""What takes long, and so has a queue and workers of its own."""
 
 TASK_SECONDS = 120
 """No task takes longer: they work in batches and leave the rest to the next run."""
@@ -49,6 +58,12 @@ OUTBOX_EVERY = 2.0
 
 SWEEP_EVERY = 2.0
 """Seconds; what a killed worker held waits for this and for `inbox.OVERDUE`, no longer."""
+
+ARCHIVE_EVERY = 60.0
+"""Seconds between two turns of what is begun; nobody waits for it within seconds."""
+
+EXPORTS_EVERY = 15.0
+"""Seconds until an export whose worker was killed goes on."""
 
 
 def _configuration() -> dict[str, Any]:
@@ -77,14 +92,24 @@ def _configuration() -> dict[str, Any]:
             Queue("celery", Exchange("celery"), "celery"),
             Queue("inbox", Exchange("inbox"), "inbox"),
             Queue("rollups", Exchange("rollups"), "rollups"),
+            Queue("archive", Exchange("archive"), "archive"),
         ],
-        "task_routes": {PROCESS_INBOX: "inbox", SWEEP_INBOX: "inbox", ROLL_UP: "rollups"},
+        "task_routes": {
+            PROCESS_INBOX: "inbox",
+            SWEEP_INBOX: "inbox",
+            ROLL_UP: "rollups",
+            **dict.fromkeys(OF_ARCHIVE, "archive"),
+        },
         "beat_schedule": {
             "outbox": _every(OUTBOX_EVERY, SEND_OUTBOX),
             "inbox": _every(SWEEP_EVERY, SWEEP_INBOX),
             # Two minutes past the hour, and again for hours that late events have opened since.
             "rollups": {"task": ROLL_UP, "schedule": crontab(minute="2-59/10")},
             "partitions": {"task": MAKE_PARTITIONS, "schedule": crontab(hour="3", minute="17")},
+            "archive": {"task": ARCHIVE, "schedule": crontab(hour="4", minute="7")},
+            "archives": _every(ARCHIVE_EVERY, ADVANCE_ARCHIVES),
+            "restores": _every(ARCHIVE_EVERY, ADVANCE_RESTORES),
+            "exports": _every(EXPORTS_EVERY, ADVANCE_EXPORTS),
         },
     }
 
@@ -97,7 +122,14 @@ def _every(seconds: float, task: str) -> dict[str, Any]:
 broker.mend()
 app = Celery(
     "proofgraph",
-    include=["workers.outbox", "workers.inbox", "workers.rollups", "workers.partitions"],
+    include=[
+        "workers.outbox",
+        "workers.inbox",
+        "workers.rollups",
+        "workers.partitions",
+        "workers.retention",
+        "workers.exports",
+    ],
 )
 app.add_defaults(_configuration)  # read when first needed, as all settings are
 

@@ -10,6 +10,7 @@ from deploy.local.envoy import envoy_process
 from deploy.local.postgres import postgres_process
 from deploy.local.problems import Problem
 from deploy.local.process import Process
+from deploy.local.s3 import s3_process
 from deploy.local.secrets import Secrets
 from deploy.local.settings import SUBGRAPHS, Stores, environment_of
 from deploy.local.state import ROOT, State
@@ -20,6 +21,7 @@ PORTS = (
     "postgres",
     "valkey",
     "clickhouse",
+    "s3",
     "authz",
     "subgraphs",
     *SUBGRAPHS,
@@ -81,6 +83,7 @@ def build_processes(
         postgres_process(state, ports["postgres"], secrets),
         valkey_process(state, ports["valkey"]),
         _clickhouse_process(state, ports["clickhouse"]),
+        s3_process(ports["s3"]),
         _migrate_process(environment_of("migrate", settings)),
         *doors,
         *(
@@ -88,6 +91,7 @@ def build_processes(
             for name in _stream_workers(arrangement.workers)
         ),
         worker("celery", [*_CELERY, *_CELERY_WORKER], *stored, ready_line="ready"),
+        worker("archiver", [*_CELERY, *_CELERY_ARCHIVER], *stored, "s3", ready_line="ready"),
         worker("beat", [*_CELERY, *_CELERY_BEAT], "valkey", ready_line="ready"),
     ]
     everything = [
@@ -111,7 +115,10 @@ def _stream_workers(count: int) -> list[str]:
 
 _CELERY = ["celery", "-A", "workers.app"]
 _CELERY_BEAT = ["beat", "--pidfile=", "-l", "INFO"]
-_CELERY_WORKER = ["worker", "-c", "2", "--without-gossip", "--without-mingle", "-l", "INFO"]
+_CELERY_QUIET = ["--without-gossip", "--without-mingle", "-l", "INFO"]
+_CELERY_WORKER = ["worker", "-c", "2", "-X", "archive", *_CELERY_QUIET]
+_CELERY_ARCHIVER = ["worker", "-c", "1", "-Q", "archive", *_CELERY_QUIET]
+"""What takes a minute keeps the others' tasks waiting, so it has a process of its own."""
 
 
 def _web_process(

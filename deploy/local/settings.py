@@ -5,11 +5,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from deploy.local import postgres, valkey
+from deploy.local import postgres, s3, valkey
 from deploy.local.problems import Problem
 from deploy.local.secrets import Secrets
 
 SUBGRAPHS = ("users", "sites", "notifications", "analytics", "integrations", "billing")
+
+_OF_S3 = {
+    "S3_URL",
+    "S3_PUBLIC_URL",
+    "S3_BUCKET",
+    "S3_REGION",
+    "S3_ACCESS_KEY",
+    "S3_SECRET_KEY",
+}
 
 _INHERITED = (
     "HOME",
@@ -30,6 +39,8 @@ class Stores:
     owner_database_url: str
     redis_url: str
     clickhouse_url: str
+    s3: Mapping[str, str]
+    """All settings of S3."""
     replaced: frozenset[str]
 
     @classmethod
@@ -40,6 +51,7 @@ class Stores:
                 ("postgres", "DATABASE_URL"),
                 ("valkey", "REDIS_URL"),
                 ("clickhouse", "CLICKHOUSE_URL"),
+                ("s3", "S3_URL"),
             )
             if os.environ.get(variable)
         }
@@ -50,6 +62,7 @@ class Stores:
             owner_database_url=database,
             redis_url=given.get("valkey") or valkey.redis_url(ports["valkey"]),
             clickhouse_url=given.get("clickhouse") or f"http://127.0.0.1:{ports['clickhouse']}/",
+            s3=_s3_settings(given.get("s3"), ports["s3"]),
             replaced=frozenset(given),
         )
 
@@ -58,6 +71,18 @@ class Stores:
         parts = urlsplit(self.owner_database_url)
         host = parts.netloc.rpartition("@")[2]
         return urlunsplit(parts._replace(netloc=f"{quote(role)}:{quote(password)}@{host}"))
+
+
+def _s3_settings(given: str | None, port: int) -> dict[str, str]:
+    if given:
+        return {name: os.environ[name] for name in _OF_S3 if os.environ.get(name)}
+    return {
+        "S3_URL": f"http://127.0.0.1:{port}",
+        "S3_BUCKET": s3.BUCKET,
+        "S3_REGION": s3.REGION,
+        "S3_ACCESS_KEY": s3.CREDENTIAL,
+        "S3_SECRET_KEY": s3.CREDENTIAL,
+    }
 
 
 def all_settings(
@@ -78,6 +103,7 @@ def all_settings(
         "WORKER_DB_PASSWORD": secrets.worker_db_password,
         "REDIS_URL": stores.redis_url,
         "CLICKHOUSE_URL": stores.clickhouse_url,
+        **stores.s3,
         "VIEWER_SIGNING_KEY": secrets.viewer_signing_key,
         "VIEWER_VERIFY_KEY": secrets.viewer_verify_key,
         "SESSION_SIGNING_KEY": secrets.session_signing_key,
@@ -96,7 +122,8 @@ _OF_ONE_SUBGRAPH = {
     "users": {"SESSION_SIGNING_KEY", "SESSION_VERIFY_KEY", "PII_KEY"},
     "sites": set[str](),
     "notifications": set[str](),
-    "analytics": {"CLICKHOUSE_URL"},
+    # S3's key signs the links to exports.
+    "analytics": {"CLICKHOUSE_URL"} | _OF_S3,
     "integrations": {"SECRETS_KEY"},
     "billing": set[str](),
 }
@@ -122,6 +149,7 @@ NEEDED: dict[str, set[str]] = {
     "pages": {"PUBLIC_URL"},
     "stream-worker": {"WORKER_DATABASE_URL", "REDIS_URL", "CLICKHOUSE_URL"},
     "celery": {"WORKER_DATABASE_URL", "REDIS_URL", "CLICKHOUSE_URL"},
+    "archiver": {"WORKER_DATABASE_URL", "REDIS_URL"} | _OF_S3,
     "beat": {"REDIS_URL"},
 }
 

@@ -3,9 +3,46 @@
 import strawberry
 
 from subgraphs.analytics import resolvers
+from subgraphs.analytics.archive import resolvers as archives
+from subgraphs.analytics.exports import resolvers as exports
 from subgraphs.analytics.types import Site
 from subgraphs.kernel.permissions import IsUser
 from subgraphs.kernel.schema import build_schema
+
+
+@strawberry.type
+class Query:
+    archive = strawberry.field(
+        resolver=archives.archive,
+        permission_classes=[IsUser],
+        description="A site's events of a time that have left the ledger.",
+    )
+    archive_restore = strawberry.field(
+        resolver=archives.archive_restore,
+        permission_classes=[IsUser],
+        description="An archive on its way back, or there for a while.",
+    )
+    export = strawberry.field(
+        resolver=exports.export,
+        permission_classes=[IsUser],
+        description="A file of a site's events: how far it is, and where.",
+    )
+
+
+@strawberry.type
+class Mutation:
+    restore_archive = strawberry.mutation(
+        resolver=archives.restore_archive,
+        permission_classes=[IsUser],
+        description="Have an archive back for some days, for owners and administrators; it takes "
+        "hours. One restore of an archive at a time.",
+    )
+    export_events = strawberry.mutation(
+        resolver=exports.export_events,
+        permission_classes=[IsUser],
+        description="Write a site's events to a file, for owners and administrators: a year at "
+        "most, one export of a site at a time.",
+    )
 
 
 @strawberry.type
@@ -18,4 +55,4 @@ class Subscription:
     )
 
 
-schema = build_schema(subscription=Subscription, types=[Site])
+schema = build_schema(query=Query, mutation=Mutation, subscription=Subscription, types=[Site])

@@ -9,12 +9,18 @@ from typing import Any, Self
 import strawberry
 
 from subgraphs.analytics import history, service
+from subgraphs.analytics.archive.loaders import ArchivesOfSite
+from subgraphs.analytics.archive.types import Archive
+from subgraphs.analytics.exports.loaders import ExportsOfSite
+from subgraphs.analytics.exports.types import Export
 from subgraphs.analytics.loaders import HistoryKey, HistoryOfSite, SeriesKey, SeriesOfSite
 from subgraphs.analytics.types_events import SiteEvent, SiteEventFilter, connection
+from subgraphs.kernel import paging
 from subgraphs.kernel.context import Info
 from subgraphs.kernel.errors import NotFound
 from subgraphs.kernel.graph import to_uuid
 from subgraphs.kernel.live import Entry
+from subgraphs.kernel.loading import ChildKey
 from subgraphs.kernel.paging import Connection
 from subgraphs.kernel.permissions import IsUser
 
@@ -99,6 +105,23 @@ class Site:
         if page is None:
             raise NotFound("There is no such site.")
         return connection(page, asked)
+
+    @strawberry.field(
+        permission_classes=[IsUser],
+        description="What has left the ledger for the archive, newest first.",
+    )
+    async def archives(
+        self, info: Info, first: int = 20, after: str | None = None
+    ) -> Connection[Archive]:
+        key = ChildKey(to_uuid(self.id), paging.window(first, after))
+        return paging.connection(await info.context.loader(ArchivesOfSite).load(key), Archive.of)
+
+    @strawberry.field(permission_classes=[IsUser], description="Files of its events, newest first.")
+    async def exports(
+        self, info: Info, first: int = 20, after: str | None = None
+    ) -> Connection[Export]:
+        key = ChildKey(to_uuid(self.id), paging.window(first, after))
+        return paging.connection(await info.context.loader(ExportsOfSite).load(key), Export.of)
 
     @classmethod
     def resolve_reference(cls, id: strawberry.ID) -> Self:

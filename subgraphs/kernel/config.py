@@ -58,6 +58,20 @@ class Settings(BaseSettings):
     """How long ClickHouse keeps single events, and so how late one may come and still be counted
     there: the longest that a plan keeps events. Read by the migrations and the workers."""
 
+    s3_url: str = ""
+    """Where S3 is. Empty: at AWS, by region and bucket."""
+
+    s3_public_url: str = ""
+    """The same store as users reach it, for links to exports. Empty: `s3_url`."""
+
+    s3_bucket: str = "proofgraph"
+    """Holds the archives and the exports."""
+
+    s3_region: str = ""
+    s3_access_key: str = ""
+    s3_secret_key: SecretStr = SecretStr("")
+    """Empty: what AWS's own chain finds, as the role of the machine."""
+
     viewer_signing_key: SecretStr = SecretStr("")
     """Ed25519 private key (PEM in base64) of `x-proofgraph-viewer`; for the edge authz alone."""
 

@@ -38,6 +38,8 @@ class OutboxJob(Base):
     """A task that must run once its transaction has committed."""
 
     __tablename__ = "outbox"
+    # The app's role may write jobs and not read them, not even what the database put into its own.
+    __mapper_args__ = {"eager_defaults": False}
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     task: Mapped[str]

@@ -39,7 +39,7 @@ def shell(state: Path, *arguments: str, **environment: str) -> "subprocess.Compl
 
 @pytest.fixture
 def no_stores_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DATABASE_URL", "REDIS_URL", "CLICKHOUSE_URL"):
+    for name in ("DATABASE_URL", "REDIS_URL", "CLICKHOUSE_URL", "S3_URL"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -212,6 +212,7 @@ def test_no_process_is_told_a_secret_it_does_not_need() -> None:
     assert sorted(told["SESSION_SIGNING_KEY"]) == ["subgraphs", "users"]
     assert sorted(told["PII_KEY"]) == ["subgraphs", "users"]
     assert sorted(told["SECRETS_KEY"]) == ["inbox", "integrations", "subgraphs"]
+    assert sorted(told["S3_SECRET_KEY"]) == ["analytics", "archiver", "subgraphs"]
     assert sorted(told["OWNER_DATABASE_URL"]) == ["migrate"]
 
 

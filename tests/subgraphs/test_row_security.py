@@ -1,13 +1,16 @@
 """The second wall by itself: whole tables, asked for without any permission check or WHERE."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import msgspec
 import pytest
 from sqlalchemy import text
 
 from subgraphs.analytics import pipeline
+from subgraphs.analytics.archive import service as archive
 from subgraphs.analytics.batch import Batch
+from subgraphs.analytics.exports import service as exports
 from subgraphs.billing import service as billing
 from subgraphs.integrations import service as integrations
 from subgraphs.integrations.service import Sender, Webhook
@@ -19,6 +22,7 @@ from subgraphs.notifications import ab_tests
 from subgraphs.notifications import service as notifications
 from subgraphs.notifications.ab_tests import NewVariant
 from tests.fixtures.active_shop import ActiveShop, new_owner, open_shop
+from tests.workers.archiving import a_share
 from tests.workers.ledgers import rows
 from workers.ingest import record
 
@@ -31,7 +35,7 @@ RELATIONS = (
     "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN "
 )
 
-WRITE_ONLY = {"outbox", "encryption_keys"}
+WRITE_ONLY = {"outbox", "encryption_keys", "archives"}
 """The app's role cannot read them at all."""
 
 
@@ -58,6 +62,22 @@ async def shop() -> ActiveShop:
     batch = Batch.of([Entry("1-0", encode(order), 1)])
     pipeline.decode(batch)
     await record(batch)
+    async with db.service_transaction() as session:
+        share = await a_share(session, shop.shop)
+    async with db.transaction(shop.owner) as session:
+        user_id = UUID(str(shop.owner.id))
+        await archive.restore(session, share=share, user_id=user_id, days=1)
+        now = datetime.now(UTC)
+        await exports.start(
+            session,
+            account_id=shop.account_id,
+            site_id=shop.site_id,
+            user_id=user_id,
+            start=now - timedelta(days=1),
+            end=now,
+            format_="CSV",
+            types=None,
+        )
     return shop
 
 

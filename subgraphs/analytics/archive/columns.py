@@ -1,0 +1,115 @@
+"""The ledger's columns as Parquet has them, so that they come back as they were.
+
+They are read from the catalogue: a column that is added later is archived without a change here.
+Types without an exact counterpart, jsonb among them, travel as PostgreSQL's own text.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import asyncpg
+import pyarrow as pa
+
+TIME_OF = {"events": "time", "notification_events": "created_at"}
+"""The tables there are, and the column that tells when."""
+
+PG_TYPE = b"pg_type"
+"""The key of a Parquet field's metadata that holds PostgreSQL's name of the type."""
+
+Row = Sequence[Any]
+
+
+class Column(NamedTuple):
+    """A column by its name and PostgreSQL's name of its type."""
+
+    name: str
+    type: str
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether its values need not become text."""
+        return self.type in _TYPES
+
+    def selected(self, table: str) -> str:
+        """As it stands in a SELECT from `table`."""
+        place = f'{table}."{self.name}"'
+        return place if self.is_exact else f'{place}::text AS "{self.name}"'
+
+    @property
+    def field(self) -> "pa.Field":
+        arrow = _TYPES.get(self.type, pa.string())
+        return pa.field(self.name, arrow, metadata={PG_TYPE: self.type.encode()})
+
+
+_TYPES: dict[str, "pa.DataType"] = {
+    "uuid": pa.uuid(),
+    "timestamp with time zone": pa.timestamp("us", tz="UTC"),
+    "text": pa.string(),
+    "bigint": pa.int64(),
+    "integer": pa.int32(),
+    "boolean": pa.bool_(),
+}
+
+_COLUMNS = """
+    SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute
+    WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+"""
+
+
+async def columns_of(driver: asyncpg.Connection, table: str) -> list[Column]:
+    """The table's columns, in their order."""
+    return [Column(*row) for row in await driver.fetch(_COLUMNS, table)]
+
+
+def columns_in(schema: "pa.Schema") -> list[Column]:
+    """The columns as a file tells of them."""
+    return [Column(field.name, field.metadata[PG_TYPE].decode()) for field in schema]
+
+
+def schema_of(columns: Sequence[Column]) -> "pa.Schema":
+    return pa.schema([column.field for column in columns])
+
+
+def to_batch(columns: Sequence[Column], rows: Sequence[Row]) -> "pa.RecordBatch":
+    """Rows as PostgreSQL gave them, by columns."""
+    by_column = zip(*rows, strict=True)
+    arrays = [
+        _to_array(column, list(values)) for column, values in zip(columns, by_column, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema_of(columns))
+
+
+def to_rows(batch: "pa.RecordBatch") -> list[tuple[Any, ...]]:
+    """The other way: rows as PostgreSQL takes them."""
+    by_column = [
+        _from_array(column, batch.column(column.name)) for column in columns_in(batch.schema)
+    ]
+    return list(zip(*by_column, strict=True))
+
+
+def _to_array(column: Column, values: list[Any]) -> "pa.Array":
+    if column.type == "uuid":
+        raw = [None if value is None else value.bytes for value in values]
+        return pa.ExtensionArray.from_storage(pa.uuid(), pa.array(raw, pa.binary(16)))
+    return pa.array(values, column.field.type)
+
+
+def _from_array(column: Column, array: "pa.Array") -> list[Any]:
+    if column.type == "uuid":
+        raw = array.storage if isinstance(array, pa.ExtensionArray) else array
+        return [None if value is None else UUID(bytes=value) for value in raw.to_pylist()]
+    values: list[Any] = array.to_pylist()
+    return values
+
+
+def key_text(key: Row) -> list[str]:
+    """A row's key (site, time, id, type) as `archives` keeps it."""
+    site_id, moment, id_, event_type = key
+    return [str(site_id), moment.isoformat(), str(id_), event_type]
+
+
+def key_of(text: Sequence[str]) -> tuple[UUID, datetime, UUID, str]:
+    site_id, moment, id_, event_type = text
+    return UUID(site_id), datetime.fromisoformat(moment), UUID(id_), event_type

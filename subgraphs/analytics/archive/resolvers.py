@@ -1,0 +1,33 @@
+"""Query and Mutation of the archive: permission, service, type."""
+
+from uuid import UUID
+
+import strawberry
+
+from subgraphs.analytics.archive import service
+from subgraphs.analytics.archive.types import Archive, ArchiveRestore, RestoreArchiveInput
+from subgraphs.kernel import db
+from subgraphs.kernel.context import Info
+from subgraphs.kernel.graph import to_uuid
+from subgraphs.kernel.permissions import may_change
+
+
+async def archive(info: Info, id: strawberry.ID) -> Archive | None:
+    async with db.reading(info.context.viewer) as session:
+        return Archive.of(await service.get(session, share_id=to_uuid(id)))
+
+
+async def archive_restore(info: Info, id: strawberry.ID) -> ArchiveRestore | None:
+    async with db.reading(info.context.viewer) as session:
+        return ArchiveRestore.of(await service.get_restore(session, restore_id=to_uuid(id)))
+
+
+async def restore_archive(info: Info, input: RestoreArchiveInput) -> ArchiveRestore:
+    viewer = info.context.viewer
+    async with db.transaction(viewer) as session:
+        share = await service.get(session, share_id=to_uuid(input.archive_id))
+        may_change(viewer, share.account_id)
+        row = await service.restore(
+            session, share=share, user_id=UUID(str(viewer.id)), days=input.days
+        )
+        return ArchiveRestore.of(row)

@@ -1,0 +1,18 @@
+"""The loader of exports."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from subgraphs.analytics.exports import service
+from subgraphs.analytics.exports.models import Export
+from subgraphs.kernel.loading import ChildKey, Loader, by_window
+from subgraphs.kernel.paging import Page
+
+
+class ExportsOfSite(Loader[ChildKey, Page[Export]]):
+    """Windows of sites' exports."""
+
+    async def load_all(self, session: AsyncSession, keys: Sequence[ChildKey]) -> list[Page[Export]]:
+        return await by_window(keys, partial(service.of_sites, session))

@@ -1,0 +1,47 @@
+"""One at a time, over all processes: PostgreSQL's advisory locks, held by a connection.
+
+    async with alone("archive") as connection:
+        if connection is None: return   # somebody else is at it
+
+Whoever dies or loses the connection loses the lock with it, so what is written through that very
+connection is written by the holder alone.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from subgraphs.kernel import db
+
+_LOCK = text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
+_UNLOCK = text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))")
+
+
+@asynccontextmanager
+async def alone(name: str) -> AsyncIterator[AsyncConnection | None]:
+    """A connection of the worker's role that holds this lock; None where another holds it."""
+    async with db.worker_engine().connect() as connection:
+        held = await connection.scalar(_LOCK, {"name": name})
+        await connection.commit()
+        if not held:
+            yield None
+            return
+        try:
+            yield connection
+        finally:
+            await _release(connection, name)
+
+
+async def _release(connection: AsyncConnection, name: str) -> None:
+    try:
+        await connection.rollback()
+        await connection.execute(_UNLOCK, {"name": name})
+        await connection.commit()
+    except DBAPIError:
+        await connection.invalidate()  # the lock goes with it
+    except BaseException:
+        await connection.invalidate()
+        raise
