@@ -7,16 +7,25 @@
     ...
     await consumer.ack(entries)
 
-What `append` has answered is on disk. A group gets every entry at least once and in order, after a
-crash too: of a group's consumers one at a time holds the topic while the others stand by, and
-whoever takes over is first given what was delivered and never acknowledged.
+What `append` has answered is on disk. A topic has `PARTITIONS` parts, and a key's records are all
+in one of them. A group gets every entry at least once, and those of a key in order, after a crash
+too: the group's living consumers share the partitions, each partition is read by one of them at a
+time, and whoever takes one over is first given what was delivered and never acknowledged.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
+from zlib import crc32
+
+PARTITIONS = 16
+"""Parts of a topic, and so how many consumers of a group can be at work at once. It is in the
+streams' names: another number would send a key's next record past those that still wait."""
 
 MAX_DELIVERIES = 10
 """An entry that was given out this often and never acknowledged kills whoever takes it."""
+
+SUSPECT_DELIVERIES = 3
+"""An entry that was given out this often may be what killed its readers: it is given out alone."""
 
 
 class Record(NamedTuple):
@@ -46,15 +55,28 @@ class Lag(NamedTuple):
     oldest_pending: str | None
     dead: int
     """Buried in the topic's dead letters."""
+    age: float = 0.0
+    """Seconds since the oldest of those that wait or are pending was appended; 0 without any."""
+
+
+class DeadLetter(NamedTuple):
+    """A buried entry; `id` is its place among the dead letters."""
+
+    id: str
+    body: bytes
+    entry_id: str
+    reason: str
+    detail: str
 
 
 class Consumer(Protocol):
     """One member of a group."""
 
     async def read(self, *, limit: int, wait: float) -> list[Entry]:
-        """The next entries, none after `wait` seconds without any or while standing by.
+        """The next entries of this member's partitions, none after `wait` seconds without any.
 
-        An entry past `MAX_DELIVERIES` is buried instead.
+        What was given out before and not acknowledged comes first, to this member too. An entry
+        past `MAX_DELIVERIES` is buried instead.
         """
 
     async def ack(self, entries: Sequence[Entry], dropped: Mapping[str, str] | None = None) -> None:
@@ -66,20 +88,20 @@ class Consumer(Protocol):
         """
 
     async def bury(self, entry: Entry, reason: str, detail: str) -> None:
-        """Move an entry to `<topic>:dead`, where it stays until somebody looks at it."""
+        """Move an entry to the topic's dead letters, where it stays until somebody looks at it."""
 
     async def trim(self) -> None:
         """Let go of the entries that every group has acknowledged."""
 
     async def leave(self) -> None:
-        """Let the next consumer take over at once."""
+        """Let the others take over at once."""
 
 
 class Streams(Protocol):
     """Where topics live."""
 
     async def append(self, topic: str, records: Sequence[Record]) -> None:
-        """Append all or none; they are durable when this returns."""
+        """Append; they are durable when this returns. Those of one key are taken all or none."""
 
     async def append_once(self, topic: str, records: Sequence[Record]) -> list[bool]:
         """Append those whose id was not seen lately; says which ones were new."""
@@ -87,13 +109,45 @@ class Streams(Protocol):
     def consumer(self, topic: str, group: str) -> Consumer:
         """A new member of the group."""
 
-    async def lag(self, topic: str, group: str) -> Lag: ...
+    async def lags(self, topic: str, group: str) -> list[Lag]:
+        """How far the group is behind, by partition."""
+
+    async def lag(self, topic: str, group: str) -> Lag:
+        """How far the group is behind, over all partitions."""
 
     async def drops(self, topic: str) -> dict[str, int]:
         """How many entries had no effect, by reason."""
+
+    async def dead_letters(self, topic: str, limit: int) -> list[DeadLetter]:
+        """The oldest ones of each partition, as many as `limit` in all."""
+
+    async def replay(self, topic: str, letters: Sequence[DeadLetter]) -> int:
+        """Put dead letters back at their partitions' ends; says how many still lay there."""
 
     async def ping(self) -> None:
         """Answer if the store does; raises what the driver raises otherwise."""
 
     async def close(self) -> None:
         """Let go of the store."""
+
+
+def partition_of(key: str) -> int:
+    """Where a key's records are."""
+    return crc32(key.encode()) % PARTITIONS
+
+
+def total(lags: Sequence[Lag]) -> Lag:
+    """One figure for all partitions."""
+    # The partition of an entry stands before its place, and the place begins with its time.
+    oldest = [lag.oldest_pending for lag in lags if lag.oldest_pending]
+    return Lag(
+        waiting=sum(lag.waiting for lag in lags),
+        pending=sum(lag.pending for lag in lags),
+        oldest_pending=min(oldest, key=_place, default=None),
+        dead=sum(lag.dead for lag in lags),
+        age=max((lag.age for lag in lags), default=0.0),
+    )
+
+
+def _place(entry_id: str) -> list[int]:
+    return [int(part) for part in entry_id.partition(":")[2].split("-")]

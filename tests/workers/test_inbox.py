@@ -4,7 +4,7 @@ import asyncio
 import json
 from datetime import UTC, datetime
 from random import Random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import pytest
@@ -16,6 +16,7 @@ from subgraphs.integrations.service import Sender, Webhook
 from subgraphs.kernel import db, redis
 from subgraphs.kernel.events import EVENTS_TOPIC, Event, decode
 from tests.fixtures.shop import Shop, new_shop
+from tests.fixtures.topics import bodies_on
 from tests.workers.ledgers import rows
 from workers.inbox import process, sweep
 
@@ -61,9 +62,9 @@ async def row(inbox_id: UUID) -> tuple[str, str | None, bool]:
 
 async def streamed(connected: Connected) -> list[Event]:
     """The site's events on the stream."""
-    entries: Any = await redis.client().xrange(EVENTS_TOPIC)
     site_id = str(connected.shop.site_id).encode()
-    return [decode(fields[b"e"]) for _, fields in entries if site_id in fields[b"e"]]
+    bodies = await bodies_on(redis.client(), EVENTS_TOPIC)
+    return [decode(body) for body in bodies if site_id in body]
 
 
 def body_of(number: int) -> bytes:

@@ -1,0 +1,270 @@
+"""One member of a group on Redis: which partitions are its own, and what is read off them.
+
+Members tell the server twice a second that they live, and deal the partitions out among those that
+do, by their names' order. A partition is read under a lease that the same beat renews. Who is dealt
+one that another holds waits for it: a living holder gives it up once what it read is acknowledged,
+a dead one's lease ends by itself.
+"""
+
+import asyncio
+import logging
+import secrets
+import socket
+import time
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+
+from subgraphs.kernel import redis_scripts
+from subgraphs.kernel.redis_names import (
+    dead_of,
+    drops_of,
+    entry_id,
+    lease_of,
+    members_of,
+    partition_in,
+    place_in,
+    stream_of,
+)
+from subgraphs.kernel.redis_scripts import Arguments, Call, Script, run
+from subgraphs.kernel.streams import MAX_DELIVERIES, PARTITIONS, SUSPECT_DELIVERIES, Entry
+
+log = logging.getLogger(__name__)
+
+LEASE = 2.5
+"""Seconds after which a consumer that is not heard of counts as dead."""
+
+BEAT = 0.5
+"""Seconds between two signs of life: some may come late before the lease ends."""
+
+STAND_BY = 0.25
+"""Seconds between looks whether a partition is free that this member was dealt."""
+
+_LEASE_MS = round(LEASE * 1000)
+
+_ANY = 1 << 30
+"""More deliveries than any entry has."""
+
+_GOOD_ENOUGH = 8
+"""A read goes on until no more than one part in so many of its limit is free: a round trip for the
+last few would cost more than they are worth."""
+
+
+class RedisConsumer:
+    """A member under a name nobody else has."""
+
+    def __init__(self, client: Redis, topic: str, group: str) -> None:
+        self._client = client
+        self._topic = topic
+        self._group = group
+        self._name = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+        self._dealt: set[int] = set()
+        self._held: set[int] = set()
+        self._in_hand: dict[int, set[str]] = {}
+        self._last_seen: dict[int, str] = {}
+        self._suspects: list[int] = []
+        self._turn = 0
+        self._beating: asyncio.Task[None] | None = None
+
+    @property
+    def partitions(self) -> set[int]:
+        """Those that it holds."""
+        return set(self._held)
+
+    async def read(self, *, limit: int, wait: float) -> list[Entry]:
+        if self._beating is None or self._beating.done():
+            await self._beat()
+            self._beating = asyncio.create_task(_keep_beating(weakref.ref(self)))
+        deadline = time.monotonic() + wait
+        while True:
+            await self._give_up_surplus()
+            entries = await self._take(limit)
+            left = deadline - time.monotonic()
+            if entries or left <= 0:
+                return entries
+            await self._wait(left)
+
+    async def ack(self, entries: Sequence[Entry], dropped: Mapping[str, str] | None = None) -> None:
+        reasons = dropped or {}
+        done: dict[int, list[str]] = {}
+        without_effect: dict[int, list[str]] = {}
+        for entry in entries:
+            partition, place = partition_in(entry.id), place_in(entry.id)
+            if reason := reasons.get(entry.id):
+                without_effect.setdefault(partition, [self._group]).extend((place, reason))
+            else:
+                done.setdefault(partition, []).append(place)
+        if done:
+            async with self._client.pipeline(transaction=False) as pipe:
+                for partition, places in done.items():
+                    pipe.xack(stream_of(self._topic, partition), self._group, *places)
+                await pipe.execute()
+        if without_effect:
+            calls = [
+                Call([stream_of(self._topic, part), drops_of(self._topic, part)], args)
+                for part, args in without_effect.items()
+            ]
+            await run(self._client, redis_scripts.ACK_DROPPED, calls)
+        for entry in entries:
+            self._in_hand.get(partition_in(entry.id), set()).discard(place_in(entry.id))
+
+    async def bury(self, entry: Entry, reason: str, detail: str) -> None:
+        part, place = partition_in(entry.id), place_in(entry.id)
+        names = (
+            stream_of(self._topic, part),
+            drops_of(self._topic, part),
+            dead_of(self._topic, part),
+        )
+        args = (self._group, place, reason, detail, entry.body, entry.id)
+        await run(self._client, redis_scripts.BURY, [Call(names, args)])
+        self._in_hand.get(part, set()).discard(place)
+        log.error("buried %s of %s, %s: %s", entry.id, self._topic, reason, detail)
+
+    async def trim(self) -> None:
+        calls = [Call([stream_of(self._topic, part)], []) for part in range(PARTITIONS)]
+        await run(self._client, redis_scripts.TRIM, calls)
+
+    async def leave(self) -> None:
+        if self._beating is not None:
+            self._beating.cancel()
+            self._beating = None
+        await self._release(self._held)
+        await self._tell(stays=False)
+        self._dealt = set()
+
+    # Who is at work
+
+    async def _beat(self) -> None:
+        """Say that we live, hear who else does, and keep our leases."""
+        names = sorted(await self._tell(stays=True))
+        mine = names.index(self._name.encode())
+        self._dealt = {part for part in range(PARTITIONS) if part % len(names) == mine}
+        held = sorted(self._held)
+        renewed = await self._on_leases(redis_scripts.RENEW, held, [self._name, _LEASE_MS])
+        self._forget(part for part, still in zip(held, renewed, strict=True) if not still)
+
+    async def _tell(self, *, stays: bool) -> list[bytes]:
+        told = (self._name, _LEASE_MS, int(stays))
+        call = Call([members_of(self._topic, self._group)], told)
+        (names,) = await run(self._client, redis_scripts.BEAT, [call])
+        return list(names)
+
+    async def _give_up_surplus(self) -> None:
+        # Here and not with the beat: no read of the same partition is under way now.
+        await self._release({part for part in self._held - self._dealt if not self._in_hand[part]})
+
+    async def _release(self, partitions: Iterable[int]) -> None:
+        chosen = sorted(partitions)
+        await self._on_leases(redis_scripts.RELEASE, chosen, [self._name])
+        self._forget(chosen)
+
+    async def _on_leases(self, script: Script, parts: Sequence[int], args: Arguments) -> list[Any]:
+        calls = [Call([lease_of(self._topic, part, self._group)], args) for part in parts]
+        return await run(self._client, script, calls) if calls else []
+
+    def _forget(self, partitions: Iterable[int]) -> None:
+        for part in partitions:
+            self._held.discard(part)
+            self._in_hand.pop(part, None)
+
+    # Reading
+
+    async def _take(self, limit: int) -> list[Entry]:
+        """What there is, from all partitions alike; another round for those that have more."""
+        entries: list[Entry] = []
+        waiting = self._in_turn() if not self._suspects else []
+        after: dict[int, str] = {}
+        while waiting and limit - len(entries) > (limit // _GOOD_ENOUGH if entries else 0):
+            left = limit - len(entries)
+            asked, waiting = waiting[:left], waiting[left:]
+            share = left // len(asked)
+            answers = await self._ask(asked, after, share, SUSPECT_DELIVERIES)
+            for part, answer in zip(asked, answers, strict=True):
+                found = self._received(part, answer)
+                entries += found
+                if len(found) == share:
+                    waiting.append(part)
+                    after[part] = place_in(found[-1].id)
+        if not entries and self._suspects:
+            return await self._take_suspect(self._suspects.pop(0))
+        return entries
+
+    async def _take_suspect(self, part: int) -> list[Entry]:
+        """The next entry of a partition, by itself: should it kill us, it takes no other along."""
+        (answer,) = await self._ask([part], {}, 1, _ANY)
+        entries = self._received(part, answer)
+        if entries and entries[0].deliveries > MAX_DELIVERIES:
+            detail = f"given out {MAX_DELIVERIES} times, never done"
+            await self.bury(entries[0], "undeliverable", detail)
+            return []
+        return entries
+
+    def _in_turn(self) -> list[int]:
+        """The partitions to read, another one first every time."""
+        parts = sorted(self._dealt | self._held)
+        self._turn += 1
+        first = self._turn % len(parts) if parts else 0
+        return [
+            part
+            for part in parts[first:] + parts[:first]
+            if part in self._dealt or self._in_hand[part]
+        ]
+
+    async def _ask(
+        self, parts: Sequence[int], after: Mapping[int, str], limit: int, suspect: int
+    ) -> list[Any]:
+        calls = []
+        for part in parts:
+            names = [stream_of(self._topic, part), lease_of(self._topic, part, self._group)]
+            place = after.get(part, "0-0")
+            args = (self._group, self._name, _LEASE_MS, limit, suspect, place)
+            calls.append(Call(names, args))
+        return await run(self._client, redis_scripts.READ, calls)
+
+    def _received(self, part: int, answer: Any) -> list[Entry]:
+        if answer is None:
+            self._forget([part])
+            return []
+        self._held.add(part)
+        in_hand = self._in_hand.setdefault(part, set())
+        suspect, last, found, counts = answer
+        if suspect:
+            self._suspects.append(part)
+        if last:
+            self._last_seen[part] = last.decode()
+        places, bodies = found[::2], found[1::2]
+        in_hand.update(place.decode() for place in places)
+        return [
+            Entry(entry_id(part, place), body, deliveries)
+            for place, body, deliveries in zip(
+                places, bodies, counts or [1] * len(places), strict=True
+            )
+        ]
+
+    async def _wait(self, seconds: float) -> None:
+        """Until something is appended to what we hold, or there may be more to hold."""
+        if not self._held:
+            await asyncio.sleep(min(seconds, STAND_BY))
+            return
+        longest = BEAT if self._held == self._dealt else STAND_BY
+        streams: dict[Any, Any] = {
+            stream_of(self._topic, part): self._last_seen.get(part, "0-0") for part in self._held
+        }
+        block = max(1, round(min(seconds, longest) * 1000))
+        await self._client.xread(streams, count=1, block=block)
+
+
+async def _keep_beating(reference: "weakref.ref[RedisConsumer]") -> None:
+    """Beat for a consumer as long as somebody has it."""
+    while True:
+        await asyncio.sleep(BEAT)
+        consumer = reference()
+        if consumer is None:
+            return
+        try:
+            await consumer._beat()
+        except Exception as error:  # the store is away: the reader will say so, and we go on
+            log.debug("no sign of life: %r", error)
+        del consumer
