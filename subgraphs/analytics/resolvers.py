@@ -6,7 +6,7 @@ from contextlib import aclosing
 import strawberry
 
 from subgraphs.analytics import activity
-from subgraphs.analytics.types import SiteActivity
+from subgraphs.analytics.types_activity import SiteActivity
 from subgraphs.kernel import db
 from subgraphs.kernel.context import Info
 from subgraphs.kernel.graph import to_uuid

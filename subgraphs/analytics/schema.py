@@ -5,7 +5,7 @@ import strawberry
 from subgraphs.analytics import resolvers
 from subgraphs.analytics.archive import resolvers as archives
 from subgraphs.analytics.exports import resolvers as exports
-from subgraphs.analytics.types import Site
+from subgraphs.analytics.types import ABTest, Notification, Site
 from subgraphs.kernel.permissions import IsUser
 from subgraphs.kernel.schema import build_schema
 
@@ -55,4 +55,9 @@ class Subscription:
     )
 
 
-schema = build_schema(query=Query, mutation=Mutation, subscription=Subscription, types=[Site])
+schema = build_schema(
+    query=Query,
+    mutation=Mutation,
+    subscription=Subscription,
+    types=[Site, Notification, ABTest],
+)

@@ -154,15 +154,19 @@ async def totals(
     metrics: Collection[str] = (),
     keys: Collection[str] = (),
     most: int | None = None,
+    by: str = "",
 ) -> list[Total]:
     """Sums of many sites over whole hours, in one query.
 
     Args:
-        most: of each site only so many keys, those whose metrics add up to the most; they come
-            first.
+        most: of each site only so many keys, those with the most of the metric `by`, or, where it
+            is empty, those whose metrics add up to the most; they come first.
     """
     statement = statements.totals(dimension, metrics, keys, most)
-    parameters = _parameters(site_ids, start, end, metrics, keys) | {"most": most or 0}
+    parameters = _parameters(site_ids, start, end, metrics, keys) | {
+        "most": most or 0,
+        "by": by,
+    }
     client = await clickhouse.client()
     result = await client.query(statement, parameters)
     return [Total(*row) for row in result.result_rows]

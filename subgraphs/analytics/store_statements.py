@@ -7,10 +7,13 @@ a rollup leaves behind is what the query would have said.
 from collections.abc import Collection
 from enum import StrEnum
 
-METRIC_WITH_AMOUNT = "converted"
-
-REVENUE = "revenue"
-"""The metric of all currencies together; each counts as `revenue:<currency>`."""
+REVENUES = {
+    "converted": "revenue",
+    "converted_shown": "revenue_shown",
+    "converted_held_out": "revenue_held_out",
+}
+"""The metrics that bring amounts, and that of all their currencies together: each currency counts
+by itself, as `revenue:<currency>`."""
 
 WRITING = {"distributed_foreground_insert": 1}
 """In a cluster, an insert has answered when the rows are where they belong, not before."""
@@ -68,10 +71,10 @@ def raw_counts(dimensions: Collection[Dimension], where: str) -> str:
     entries = ", ".join(f"('{dimension}', {_KEYS[dimension]})" for dimension in dimensions)
     events = _RAW_COUNTS.format(metric="metric", value="count()", entries=entries, where=where)
     revenue = _RAW_COUNTS.format(
-        metric=f"concat('{REVENUE}:', currency)",
+        metric="concat(replaceOne(metric, 'converted', 'revenue'), ':', currency)",
         value="sum(amount_minor)",
         entries=entries,
-        where=f"{where} AND metric = '{METRIC_WITH_AMOUNT}' AND currency != ''",
+        where=f"{where} AND metric IN {tuple(REVENUES)} AND currency != ''",
     )
     return f"{events} UNION ALL {revenue}"
 
@@ -139,6 +142,13 @@ def counts(
     """
 
 
+_WEIGHT = """
+    sum(if(
+        {by:String} IN ('', metric_) OR startsWith(metric_, concat({by:String}, ':')), sum_, 0
+    )) OVER (PARTITION BY site_id, key)
+"""
+
+
 def totals(
     dimension: Dimension, metrics: Collection[str], keys: Collection[str], most: int | None
 ) -> str:
@@ -154,7 +164,7 @@ def totals(
         WITH {_HOURS}, {_DAYS}
         SELECT site_id, metric_, key, sum_ FROM (
             SELECT *, dense_rank() OVER (PARTITION BY site_id ORDER BY weight DESC, key) AS place
-            FROM (SELECT *, sum(sum_) OVER (PARTITION BY site_id, key) AS weight FROM ({every}))
+            FROM (SELECT *, {_WEIGHT} AS weight FROM ({every}))
         )
         WHERE place <= {{most:UInt32}} ORDER BY site_id, place, metric_
     """
@@ -199,8 +209,9 @@ def _by_day(dimension: Dimension, metrics: Collection[str], keys: Collection[str
 def _narrowed(metric: str, metrics: Collection[str], keys: Collection[str]) -> str:
     condition = ""
     if metrics:
-        revenue = f" OR startsWith({metric}, '{REVENUE}:')" if REVENUE in metrics else ""
-        condition += f" AND ({metric} IN {{metrics:Array(String)}}{revenue})"
+        revenues = [name for name in REVENUES.values() if name in metrics]
+        any_currency = "".join(f" OR startsWith({metric}, '{name}:')" for name in revenues)
+        condition += f" AND ({metric} IN {{metrics:Array(String)}}{any_currency})"
     if keys:
         condition += " AND key IN {keys:Array(String)}"
     return condition

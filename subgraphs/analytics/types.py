@@ -1,10 +1,11 @@
-"""What the graph shows of analytics."""
+"""What the graph shows of analytics: what it adds to sites, notifications and A/B tests."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
+from uuid import UUID
 
 import strawberry
 
@@ -13,57 +14,130 @@ from subgraphs.analytics.archive.loaders import ArchivesOfSite
 from subgraphs.analytics.archive.types import Archive
 from subgraphs.analytics.exports.loaders import ExportsOfSite
 from subgraphs.analytics.exports.types import Export
-from subgraphs.analytics.loaders import HistoryKey, HistoryOfSite, SeriesKey, SeriesOfSite
+from subgraphs.analytics.loaders import (
+    AskedTop,
+    GroupSeries,
+    GroupSeriesKey,
+    GroupsOfSite,
+    HistoryOfSite,
+    OfSite,
+    PagesOfSite,
+    SeriesOfSite,
+    Sums,
+    SumsKey,
+    VisibleSite,
+)
+from subgraphs.analytics.service import Asked, AskedGroups, Group, Series
+from subgraphs.analytics.store import Dimension
 from subgraphs.analytics.types_events import SiteEvent, SiteEventFilter, connection
+from subgraphs.analytics.types_numbers import (
+    ABTestResults,
+    ABTestVariant,
+    AnalyticsPoint,
+    AnalyticsTotals,
+    Counters,
+    Funnel,
+    PageNumbers,
+    Performance,
+    points_of,
+    revenue_if_asked,
+)
 from subgraphs.kernel import paging
 from subgraphs.kernel.context import Info
-from subgraphs.kernel.errors import NotFound
-from subgraphs.kernel.graph import to_uuid
-from subgraphs.kernel.live import Entry
+from subgraphs.kernel.errors import BadUserInput, NotFound
+from subgraphs.kernel.graph import Money, to_uuid
 from subgraphs.kernel.loading import ChildKey
-from subgraphs.kernel.paging import Connection
+from subgraphs.kernel.paging import MAX_PAGE, Connection
 from subgraphs.kernel.permissions import IsUser
 
-Granularity = strawberry.enum(
-    service.Granularity, description="How long a point of a series is, in UTC."
-)
-
 
 @strawberry.type
-class Counters:
-    """How often each thing happened: orders at the shop, and what became of claims."""
+class AnalyticsGroup:
+    """The numbers of one notification, variant, page, device or country."""
 
-    orders: int = 0
-    published: int = 0
-    shown: int = 0
-    clicked: int = 0
-    dismissed: int = 0
+    key: str = strawberry.field(description="An id, a page's path, a device, two letters.")
+    totals: Counters
+    revenue: list[Money] | None
+    site_id: strawberry.Private[UUID]
+    asked: strawberry.Private[AskedGroups]
+    group_count: strawberry.Private[int]
 
+    @strawberry.field(description="Where the groups are notifications.")
+    def notification(self) -> Notification | None:
+        is_one = self.asked.dimension is Dimension.NOTIFICATION
+        return Notification(id=strawberry.ID(self.key)) if is_one else None
 
-@strawberry.type
-class AnalyticsPoint:
-    """The counters of one hour or day, which starts at `start`."""
+    @strawberry.field(description="Where the groups are variants.")
+    def variant(self) -> ABTestVariant | None:
+        is_one = self.asked.dimension is Dimension.VARIANT
+        return ABTestVariant(id=strawberry.ID(self.key)) if is_one else None
 
-    start: datetime
-    counters: Counters
+    @strawberry.field(description="At most 12000 in all groups of a site together.")
+    async def points(self, info: Info) -> list[AnalyticsPoint]:
+        asked = self.asked.series
+        if self.group_count * len(asked.period.buckets()) > service.MAX_GROUP_POINTS:
+            raise BadUserInput(
+                f"The groups have more than {service.MAX_GROUP_POINTS} points: ask for fewer "
+                "groups, a shorter range, or days instead of hours."
+            )
+        key = GroupSeriesKey(self.site_id, asked, self.asked.dimension, self.key)
+        return points_of(await info.context.loader(GroupSeries).load(key), asked)
+
+    @classmethod
+    def of(cls, group: Group, site_id: UUID, asked: AskedGroups, group_count: int) -> Self:
+        return cls(
+            key=group.key,
+            totals=Counters.of(group.numbers, asked.series.metrics),
+            revenue=revenue_if_asked(group.numbers, asked.series),
+            site_id=site_id,
+            asked=asked,
+            group_count=group_count,
+        )
 
 
 @strawberry.type
 class SiteAnalytics:
     """The numbers of a site. The open hour is included."""
 
-    totals: Counters
-    points: list[AnalyticsPoint]
+    site_id: strawberry.Private[UUID]
+    asked: strawberry.Private[Asked]
+    by: strawberry.Private[AskedGroups | None]
 
-    @classmethod
-    def of(cls, series: service.Series) -> Self:
-        return cls(
-            totals=Counters(**series.totals),
-            points=[
-                AnalyticsPoint(start=start, counters=Counters(**counts))
-                for start, counts in series.points.items()
-            ],
-        )
+    @strawberry.field
+    async def totals(self, info: Info) -> Counters:
+        return Counters.of((await self._series(info)).totals, self.asked.metrics)
+
+    @strawberry.field(description="What orders after a click brought, by currency.")
+    async def revenue(self, info: Info) -> list[Money] | None:
+        return revenue_if_asked((await self._series(info)).totals, self.asked)
+
+    @strawberry.field(description="One for each hour or day, also where nothing happened.")
+    async def points(self, info: Info) -> list[AnalyticsPoint]:
+        return points_of(await self._series(info), self.asked)
+
+    @strawberry.field(
+        description="With `groupBy`: the `topGroups` with the most `shown` (or of the first of "
+        "`metrics`, if `shown` is not asked for), most first."
+    )
+    async def groups(self, info: Info) -> list[AnalyticsGroup] | None:
+        if self.by is None:
+            return None
+        groups = await info.context.loader(GroupsOfSite).load(OfSite(self.site_id, self.by))
+        return [AnalyticsGroup.of(it, self.site_id, self.by, len(groups)) for it in groups]
+
+    @strawberry.field(
+        description="With `groupBy`: all that is in none of the groups, because they are more or "
+        "because it belongs to none; groups and other add up to the totals."
+    )
+    async def other(self, info: Info) -> AnalyticsTotals | None:
+        if self.by is None:
+            return None
+        groups = await info.context.loader(GroupsOfSite).load(OfSite(self.site_id, self.by))
+        totals = (await self._series(info)).totals
+        return AnalyticsTotals.of(service.rest(totals, groups), self.asked)
+
+    async def _series(self, info: Info) -> Series:
+        return await info.context.loader(SeriesOfSite).load(OfSite(self.site_id, self.asked))
 
 
 @strawberry.federation.type(keys=["id"])
@@ -74,7 +148,8 @@ class Site:
 
     @strawberry.field(
         permission_classes=[IsUser],
-        description="Counts from `start` to `end`, both widened to whole hours or days of UTC.",
+        description="Counts from `start` to `end`, both widened to whole hours or days of UTC. "
+        "`metrics` leaves out what is not needed; `groupBy` adds groups, at most 50.",
     )
     async def analytics(
         self,
@@ -82,12 +157,41 @@ class Site:
         start: datetime,
         end: datetime,
         granularity: service.Granularity = service.Granularity.HOUR,
+        metrics: list[service.Metric] | None = None,
+        group_by: service.GroupBy | None = None,
+        top_groups: int = 10,
     ) -> SiteAnalytics:
-        key = SeriesKey(to_uuid(self.id), service.period(start, end, granularity))
-        series = await info.context.loader(SeriesOfSite).load(key)
-        if series is None:
-            raise NotFound("There is no such site.")
-        return SiteAnalytics.of(series)
+        asked = service.asked(service.period(start, end, granularity), metrics)
+        by = service.asked_groups(asked, group_by, top_groups) if group_by else None
+        return SiteAnalytics(site_id=await visible(info, self.id), asked=asked, by=by)
+
+    @strawberry.field(
+        permission_classes=[IsUser],
+        description="The pages with the most of `by`, over whole hours.",
+    )
+    async def top_pages(
+        self,
+        info: Info,
+        start: datetime,
+        end: datetime,
+        first: int = 10,
+        by: service.Metric = service.Metric.SHOWN,
+    ) -> list[PageNumbers]:
+        if not 1 <= first <= MAX_PAGE:
+            raise BadUserInput(f"`first` must be between 1 and {MAX_PAGE}.")
+        asked = AskedTop(service.span(start, end), by.value, first)
+        site_id = await visible(info, self.id)
+        pages = await info.context.loader(PagesOfSite).load(OfSite(site_id, asked))
+        return [PageNumbers(page=it.key, performance=Performance.of(it.numbers)) for it in pages]
+
+    @strawberry.field(
+        permission_classes=[IsUser],
+        description="From claims shown to orders, over whole hours.",
+    )
+    async def funnel(self, info: Info, start: datetime, end: datetime) -> Funnel:
+        span = service.span(start, end)
+        key = SumsKey(await visible(info, self.id), span)
+        return Funnel.of(await info.context.loader(Sums).load(key))
 
     @strawberry.field(
         permission_classes=[IsUser],
@@ -101,10 +205,8 @@ class Site:
         filter: SiteEventFilter | None = None,
     ) -> Connection[SiteEvent]:
         asked = history.asked(first, after, filter.checked() if filter else history.Filter())
-        page = await info.context.loader(HistoryOfSite).load(HistoryKey(to_uuid(self.id), asked))
-        if page is None:
-            raise NotFound("There is no such site.")
-        return connection(page, asked)
+        key = OfSite(await visible(info, self.id), asked)
+        return connection(await info.context.loader(HistoryOfSite).load(key), asked)
 
     @strawberry.field(
         permission_classes=[IsUser],
@@ -128,36 +230,80 @@ class Site:
         return cls(id=id)
 
 
-@strawberry.type
-class ActivityEvent:
-    """Something that happened at a site."""
+@strawberry.federation.type(keys=["id"])
+class Notification:
+    """What a merchant shows, as far as its numbers go."""
 
-    type: str
-    occurred_at: datetime
-    claim_id: strawberry.ID | None
-    text: str | None
+    id: strawberry.ID
+    site: Site = strawberry.federation.field(external=True, default=None)
 
-
-@strawberry.type
-class SiteActivity:
-    """What happened since the message before; `cursor` is where to go on from."""
-
-    cursor: str
-    events: list[ActivityEvent]
+    @strawberry.federation.field(
+        permission_classes=[IsUser],
+        requires=["site { id }"],
+        description="What its claims achieved from `start` to `end`, over whole hours.",
+    )
+    async def stats(self, info: Info, start: datetime, end: datetime) -> Performance:
+        span = service.span(start, end)
+        site_id = await visible(info, self.site.id)
+        key = SumsKey(site_id, span, Dimension.NOTIFICATION, str(to_uuid(self.id)))
+        return Performance.of(await info.context.loader(Sums).load(key))
 
     @classmethod
-    def of(cls, entries: Sequence[Entry]) -> Self:
+    def resolve_reference(cls, id: strawberry.ID, site: Mapping[str, Any] | None = None) -> Self:
+        return cls(id=id, site=_site(site))
+
+
+@strawberry.federation.type(keys=["id"])
+class ABTest:
+    """Wordings that are compared, as far as their numbers go."""
+
+    id: strawberry.ID
+    site: Site = strawberry.federation.field(external=True, default=None)
+    variants: list[ABTestVariant] = strawberry.federation.field(external=True, default_factory=list)
+    started_at: datetime | None = strawberry.federation.field(external=True, default=None)
+
+    @strawberry.federation.field(
+        permission_classes=[IsUser],
+        requires=["site { id } variants { id } startedAt"],
+        description="What each variant's claims achieved so far. Which is best is not said.",
+    )
+    async def results(self, info: Info) -> ABTestResults:
+        site_id = await visible(info, self.site.id)
+        ids = [to_uuid(variant.id) for variant in self.variants]
+        if self.started_at is None:
+            return ABTestResults.of(ids, [{}] * len(ids))
+        span = service.since(self.started_at)
+        keys = [SumsKey(site_id, span, Dimension.VARIANT, str(id_)) for id_ in ids]
+        return ABTestResults.of(ids, await info.context.loader(Sums).load_many(keys))
+
+    @classmethod
+    def resolve_reference(
+        cls,
+        id: strawberry.ID,
+        site: Mapping[str, Any] | None = None,
+        variants: Sequence[Mapping[str, Any]] = (),
+        startedAt: str | None = None,  # noqa: N803
+    ) -> Self:
         return cls(
-            cursor=entries[-1].cursor,
-            events=[_event(entry.data) for entry in entries],
+            id=id,
+            site=_site(site),
+            variants=[ABTestVariant(id=variant["id"]) for variant in variants],
+            started_at=datetime.fromisoformat(startedAt) if startedAt else None,
         )
 
 
-def _event(data: Mapping[str, Any]) -> ActivityEvent:
-    claim_id = data["claimId"]
-    return ActivityEvent(
-        type=data["type"],
-        occurred_at=datetime.fromisoformat(data["occurredAt"]),
-        claim_id=strawberry.ID(claim_id) if claim_id else None,
-        text=data["text"],
-    )
+async def visible(info: Info, id_: strawberry.ID) -> UUID:
+    """A site's id, if the viewer may see the site.
+
+    Raises:
+        NotFound: there is none, or it is another's.
+    """
+    site_id = to_uuid(id_)
+    if not await info.context.loader(VisibleSite).load(site_id):
+        raise NotFound("There is no such site.")
+    return site_id
+
+
+def _site(reference: Mapping[str, Any] | None) -> Site:
+    """The router hands over what a field requires together with the key; without it, no site."""
+    return Site(id=strawberry.ID(reference["id"] if reference else ""))

@@ -268,7 +268,7 @@ async def test_fifty_sites_cost_as_many_statements_as_one(
         answer = await ask(shop, shop.site_id, *others)
 
     assert [len(it["events"]["edges"]) for it in answer.data["_entities"]] == [5] + [0] * 49
-    assert len(few) == len(many) == 3  # who is asking, which sites they may see, what happened
+    assert len(few) == len(many) == 4  # whose rows and the rows: sites, then what happened
 
 
 async def test_nothing_is_told_of_a_site_of_others_or_of_none(

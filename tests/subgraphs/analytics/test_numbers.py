@@ -1,0 +1,504 @@
+"""Groups, stats, funnels, top pages and A/B results through the schema, on the real stores."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from clickhouse_connect.driver.asyncclient import AsyncClient
+
+from subgraphs.analytics import service, store
+from subgraphs.analytics.rates import rate
+from subgraphs.analytics.schema import schema
+from subgraphs.analytics.store import RawEvent
+from subgraphs.kernel.auth import NOBODY, Viewer
+from subgraphs.kernel.ids import new_id
+from tests.fixtures.graph import Answer, counted_statements, run
+from tests.fixtures.shop import Shop, more_sites, new_shop
+
+pytestmark = pytest.mark.usefixtures("stores")
+
+START = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=20)
+END = START + timedelta(days=1)
+RANGE = {"start": START.isoformat(), "end": END.isoformat()}
+EUR: dict[str, Any] = {"currency": "EUR"}
+VND: dict[str, Any] = {"currency": "VND"}
+
+GROUPS = """
+query($sites: [_Any!]!, $start: DateTime!, $end: DateTime!, $by: GroupBy, $metrics: [Metric!],
+      $top: Int = 10, $granularity: Granularity! = DAY) {
+  _entities(representations: $sites) {
+    ... on Site {
+      analytics(start: $start, end: $end, granularity: $granularity, groupBy: $by,
+                metrics: $metrics, topGroups: $top) {
+        totals { shown clicked orders }
+        revenue { amountMinor currency }
+        groups {
+          key totals { shown clicked } revenue { amountMinor currency }
+          notification { id } variant { id }
+          points { start counters { shown } revenue { amountMinor } }
+        }
+        other { totals { shown clicked orders } revenue { amountMinor currency } }
+      }
+    }
+  }
+}"""
+FUNNEL = """
+query($sites: [_Any!]!, $start: DateTime!, $end: DateTime!) {
+  _entities(representations: $sites) {
+    ... on Site {
+      funnel(start: $start, end: $end) {
+        shown clicked converted
+        clickRate { value low high } conversionRate { value low high }
+        revenue { amountMinor currency }
+        seenOnly { exposed converted conversionRate { value } revenue { amountMinor currency } }
+        heldOut { exposed converted conversionRate { value } revenue { amountMinor currency } }
+      }
+    }
+  }
+}"""
+TOP_PAGES = """
+query($sites: [_Any!]!, $start: DateTime!, $end: DateTime!, $first: Int = 10, 
+      $by: Metric! = SHOWN) {
+  _entities(representations: $sites) {
+    ... on Site {
+      topPages(start: $start, end: $end, first: $first, by: $by) {
+        page performance { counters { pageViews shown clicked } revenue { amountMinor } }
+      }
+    }
+  }
+}"""
+STATS = """
+query($sites: [_Any!]!, $start: DateTime!, $end: DateTime!) {
+  _entities(representations: $sites) {
+    ... on Notification {
+      stats(start: $start, end: $end) {
+        counters { published shown clicked converted }
+        clickRate { value } conversionRate { value low high }
+        revenue { amountMinor currency }
+      }
+    }
+  }
+}"""
+RESULTS = """
+query($sites: [_Any!]!) {
+  _entities(representations: $sites) {
+    ... on ABTest {
+      results {
+        variants {
+          variant { id }
+          performance {
+            counters { shown clicked converted } clickRate { value low high }
+            revenue { amountMinor currency }
+          }
+        }
+      }
+    }
+  }
+}"""
+
+
+async def ask(document: str, viewer: Viewer, *entities: dict[str, Any], **more: Any) -> Answer:
+    return await run(schema, viewer, document, sites=list(entities), **more)
+
+
+def site(site_id: UUID) -> dict[str, Any]:
+    return {"__typename": "Site", "id": str(site_id)}
+
+
+def notification(id_: UUID, site_id: UUID) -> dict[str, Any]:
+    """As the router asks, with what `stats` requires."""
+    return {"__typename": "Notification", "id": str(id_), "site": site(site_id)}
+
+
+async def happen(shop: Shop | UUID, metric: str, times: int = 1, **fields: Any) -> None:
+    site_id = shop if isinstance(shop, UUID) else shop.site_id
+    at = fields.pop("at", START + timedelta(hours=1))
+    rows = [
+        RawEvent(
+            site_id=site_id,
+            metric=metric,
+            occurred_at=at,
+            id=new_id(),
+            claim_id=None,
+            captured_at=at,
+            **{"notification_id": None, **fields},
+        )
+        for _ in range(times)
+    ]
+    await store.add(rows)
+
+
+def first(answer: Answer, field: str) -> Any:
+    assert answer.codes == []
+    return answer.data["_entities"][0][field]
+
+
+def money(amount: int, currency: str = "EUR") -> dict[str, Any]:
+    return {"amountMinor": amount, "currency": currency}
+
+
+@contextmanager
+def counted_queries(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What ClickHouse is asked meanwhile; it answers all the same."""
+    seen: list[str] = []
+    asked = AsyncClient.query
+
+    async def query(self: Any, statement: str, *args: Any, **kwargs: Any) -> Any:
+        seen.append(statement)
+        return await asked(self, statement, *args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(AsyncClient, "query", query)
+        yield seen
+
+
+async def test_groups_and_other_add_up_to_the_totals() -> None:
+    shop = await new_shop()
+    await happen(shop, "orders", 9)
+    await happen(shop, "shown", 5, page="/blue", at=END - timedelta(hours=1))
+    await happen(shop, "clicked", 2, page="/blue")
+    await happen(shop, "shown", 3, page="/red")
+    await happen(shop, "converted", page="/red", amount_minor=3_000_000_000, **VND)
+    await happen(shop, "converted", page="/red", amount_minor=250, **EUR)
+    await happen(shop, "shown", 2, page="/green")
+    await happen(shop, "converted", page="/green", amount_minor=100, **EUR)
+    await happen(shop, "shown", 1)
+    await happen(shop, "shown", 7, page="/blue", at=END)
+
+    found = first(
+        await ask(GROUPS, shop.owner, site(shop.site_id), by="PAGE", top=2, **RANGE), "analytics"
+    )
+
+    assert found["totals"] == {"shown": 11, "clicked": 2, "orders": 9}
+    assert found["revenue"] == [money(350), money(3_000_000_000, "VND")]
+    blue, red = found["groups"]
+    assert (blue["key"], blue["totals"], blue["revenue"]) == (
+        "/blue",
+        {"shown": 5, "clicked": 2},
+        [],
+    )
+    assert (red["key"], red["totals"]) == ("/red", {"shown": 3, "clicked": 0})
+    assert red["revenue"] == [money(250), money(3_000_000_000, "VND")]
+    assert blue["points"] == [{"start": START.isoformat(), "counters": {"shown": 5}, "revenue": []}]
+    assert (blue["notification"], blue["variant"]) == (None, None)
+    assert found["other"] == {
+        "totals": {"shown": 3, "clicked": 0, "orders": 9},
+        "revenue": [money(100), money(0, "VND")],
+    }
+
+
+@pytest.mark.parametrize(
+    ("by", "field", "key"),
+    [
+        ("DEVICE", "device", "mobile"),
+        ("COUNTRY", "country", "NO"),
+        ("NOTIFICATION", "notification_id", uuid4()),
+        ("VARIANT", "variant_id", uuid4()),
+    ],
+)
+async def test_a_group_says_what_it_is_of(by: str, field: str, key: Any) -> None:
+    shop = await new_shop()
+    await happen(shop, "shown", 2, **{field: key})
+    await happen(shop, "shown", 1)
+
+    found = first(await ask(GROUPS, shop.owner, site(shop.site_id), by=by, **RANGE), "analytics")
+
+    (group,) = found["groups"]
+    reference = {"id": str(key)}
+    assert (group["key"], group["totals"]["shown"]) == (str(key), 2)
+    assert group["notification"] == (reference if by == "NOTIFICATION" else None)
+    assert group["variant"] == (reference if by == "VARIANT" else None)
+    assert found["other"]["totals"]["shown"] == 1
+
+
+async def test_only_the_metrics_that_are_asked_for_are_told() -> None:
+    shop = await new_shop()
+    await happen(shop, "shown", 2, page="/a")
+    await happen(shop, "clicked", 3, page="/b")
+    await happen(shop, "converted", page="/b", amount_minor=100, **EUR)
+
+    asked = {"by": "PAGE", "metrics": ["CLICKED"], **RANGE}
+    found = first(await ask(GROUPS, shop.owner, site(shop.site_id), **asked), "analytics")
+    alone = {"metrics": ["REVENUE"], **RANGE}
+    money_alone = first(await ask(GROUPS, shop.owner, site(shop.site_id), **alone), "analytics")
+
+    assert found["totals"] == {"shown": None, "clicked": 3, "orders": None}
+    assert found["revenue"] is None
+    assert [(it["key"], it["totals"]) for it in found["groups"]] == [
+        ("/b", {"shown": None, "clicked": 3})
+    ]
+    assert money_alone["totals"] == {"shown": None, "clicked": None, "orders": None}
+    assert money_alone["revenue"] == [money(100)]
+    assert (money_alone["groups"], money_alone["other"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"metrics": []},
+        {"by": "PAGE", "top": 0},
+        {"by": "PAGE", "top": 51},
+        {"by": "SURNAME"},
+        {"metrics": ["SURNAME"]},
+    ],
+)
+async def test_what_cannot_be_asked_is_the_callers_error(asked: dict[str, Any]) -> None:
+    shop = await new_shop()
+
+    answer = await ask(GROUPS, shop.owner, site(shop.site_id), **asked, **RANGE)
+
+    assert answer.codes == ["BAD_USER_INPUT"]
+
+
+async def test_too_many_points_in_groups_are_refused_and_fewer_groups_are_not() -> None:
+    shop = await new_shop()
+    for number in range(6):
+        await happen(shop, "shown", page=f"/{number}")
+    quarter = {
+        "start": (END - timedelta(days=92)).isoformat(),
+        "end": END.isoformat(),
+        "granularity": "HOUR",
+        "by": "PAGE",
+    }
+
+    many = await ask(GROUPS, shop.owner, site(shop.site_id), top=6, **quarter)
+    few = await ask(GROUPS, shop.owner, site(shop.site_id), top=5, **quarter)
+
+    assert set(many.codes) == {"BAD_USER_INPUT"}
+    assert [len(it["points"]) for it in first(few, "analytics")["groups"]] == [92 * 24] * 5
+
+
+async def test_the_funnel_sets_the_held_out_beside() -> None:
+    shop = await new_shop()
+    await happen(shop, "shown", 100)
+    await happen(shop, "clicked", 10)
+    await happen(shop, "converted", 1, amount_minor=500, **EUR)
+    await happen(shop, "converted_shown", 3, amount_minor=200, **EUR)
+    await happen(shop, "withheld", 40)
+    await happen(shop, "converted_held_out", 2, amount_minor=300, **EUR)
+
+    found = first(await ask(FUNNEL, shop.owner, site(shop.site_id), **RANGE), "funnel")
+
+    assert (found["shown"], found["clicked"], found["converted"]) == (100, 10, 1)
+    assert found["clickRate"] == pytest.approx(
+        {"value": 0.1, "low": 0.0552, "high": 0.1744}, abs=1e-4
+    )
+    assert found["conversionRate"] == pytest.approx(
+        {"value": 0.1, "low": 0.0179, "high": 0.4042}, abs=1e-4
+    )
+    assert found["revenue"] == [money(500)]
+    assert found["seenOnly"] == {
+        "exposed": 90,
+        "converted": 3,
+        "conversionRate": {"value": pytest.approx(3 / 90)},
+        "revenue": [money(600)],
+    }
+    assert found["heldOut"] == {
+        "exposed": 40,
+        "converted": 2,
+        "conversionRate": {"value": 0.05},
+        "revenue": [money(600)],
+    }
+
+
+async def test_a_funnel_of_nothing_has_no_rates() -> None:
+    shop = await new_shop()
+
+    found = first(await ask(FUNNEL, shop.owner, site(shop.site_id), **RANGE), "funnel")
+
+    nothing: dict[str, Any] = {"exposed": 0, "converted": 0, "conversionRate": None, "revenue": []}
+    assert found == {
+        "shown": 0,
+        "clicked": 0,
+        "converted": 0,
+        "clickRate": None,
+        "conversionRate": None,
+        "revenue": [],
+        "seenOnly": nothing,
+        "heldOut": nothing,
+    }
+
+
+async def test_top_pages_are_ranked_by_what_is_asked() -> None:
+    shop = await new_shop()
+    await happen(shop, "page_views", 9, page="/much-read")
+    await happen(shop, "shown", 2, page="/much-read")
+    await happen(shop, "shown", 3, page="/shown")
+    await happen(shop, "clicked", 1, page="/shown")
+    await happen(shop, "converted", 1, page="/shown", amount_minor=10_000, **EUR)
+
+    by_shown = first(await ask(TOP_PAGES, shop.owner, site(shop.site_id), **RANGE), "topPages")
+    asked = {"by": "PAGE_VIEWS", "first": 1, **RANGE}
+    by_views = first(await ask(TOP_PAGES, shop.owner, site(shop.site_id), **asked), "topPages")
+
+    assert [it["page"] for it in by_shown] == ["/shown", "/much-read"]
+    assert by_shown[0]["performance"] == {
+        "counters": {"pageViews": 0, "shown": 3, "clicked": 1},
+        "revenue": [{"amountMinor": 10_000}],
+    }
+    assert [it["page"] for it in by_views] == ["/much-read"]
+    for wrong in (0, 101):
+        refused = await ask(TOP_PAGES, shop.owner, site(shop.site_id), first=wrong, **RANGE)
+        assert refused.codes == ["BAD_USER_INPUT"]
+
+
+async def test_stats_are_of_one_notification_and_of_the_hours_asked() -> None:
+    shop, mine, other = await new_shop(), uuid4(), uuid4()
+    await happen(shop, "published", 4, notification_id=mine)
+    await happen(shop, "shown", 8, notification_id=mine)
+    await happen(shop, "clicked", 4, notification_id=mine)
+    await happen(shop, "converted", 1, notification_id=mine, amount_minor=700, **EUR)
+    await happen(shop, "shown", 5, notification_id=other)
+    await happen(shop, "shown", 5, notification_id=mine, at=END)
+
+    answer = await ask(
+        STATS,
+        shop.owner,
+        notification(mine, shop.site_id),
+        notification(other, shop.site_id),
+        notification(uuid4(), shop.site_id),
+        **RANGE,
+    )
+
+    assert answer.codes == []
+    stats = [it["stats"] for it in answer.data["_entities"]]
+    assert stats[0] == {
+        "counters": {"published": 4, "shown": 8, "clicked": 4, "converted": 1},
+        "clickRate": {"value": 0.5},
+        "conversionRate": {
+            "value": 0.25,
+            "low": pytest.approx(0.0456, abs=1e-4),
+            "high": pytest.approx(0.6994, abs=1e-4),
+        },
+        "revenue": [money(700)],
+    }
+    assert [it["counters"]["shown"] for it in stats] == [8, 5, 0]
+    assert [it["clickRate"] for it in stats[1:]] == [{"value": 0.0}, None]
+
+
+async def test_results_compare_the_variants_from_the_start_until_now() -> None:
+    shop, own, short = await new_shop(), uuid4(), uuid4()
+    started = START + timedelta(hours=1, minutes=30)
+    await happen(shop, "shown", 20, variant_id=own)
+    await happen(shop, "clicked", 2, variant_id=own)
+    await happen(shop, "shown", 10, variant_id=short, at=datetime.now(UTC))
+    await happen(shop, "clicked", 4, variant_id=short, at=datetime.now(UTC))
+    await happen(shop, "converted", 1, variant_id=short, amount_minor=99, **EUR)
+    await happen(shop, "shown", 3, variant_id=own, at=START)
+    test = {
+        "__typename": "ABTest",
+        "id": str(uuid4()),
+        "site": site(shop.site_id),
+        "variants": [{"id": str(own)}, {"id": str(short)}],
+    }
+
+    running = await ask(RESULTS, shop.owner, {**test, "startedAt": started.isoformat()})
+    draft = await ask(RESULTS, shop.owner, {**test, "startedAt": None})
+
+    results = first(running, "results")["variants"]
+    assert [it["variant"]["id"] for it in results] == [str(own), str(short)]
+    first_, second = (it["performance"] for it in results)
+    assert first_["counters"] == {"shown": 20, "clicked": 2, "converted": 0}
+    assert first_["clickRate"] == pytest.approx(
+        {"value": 0.1, "low": 0.0279, "high": 0.3010}, abs=1e-4
+    )
+    assert second["counters"] == {"shown": 10, "clicked": 4, "converted": 1}
+    assert second["clickRate"] == pytest.approx(
+        {"value": 0.4, "low": 0.1682, "high": 0.6873}, abs=1e-4
+    )
+    assert (first_["revenue"], second["revenue"]) == ([], [money(99)])
+    assert [it["performance"]["clickRate"] for it in first(draft, "results")["variants"]] == [
+        None,
+        None,
+    ]
+
+
+async def test_fifty_sites_cost_as_many_statements_as_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shop = await new_shop()
+    others = await more_sites(shop, 49)
+    for site_id in others[:3]:
+        await happen(site_id, "shown", page="/a")
+
+    async def cost(document: str, *site_ids: UUID, **asked: Any) -> tuple[int, int]:
+        with counted_statements() as statements, counted_queries(monkeypatch) as queries:
+            answer = await ask(document, shop.owner, *map(site, site_ids), **asked, **RANGE)
+        assert answer.codes == []
+        return len(statements), len(queries)
+
+    for document, asked, expected in (
+        (GROUPS, {"by": "PAGE"}, (2, 3)),  # the series, the groups, the groups' series
+        (FUNNEL, {}, (2, 1)),
+        (TOP_PAGES, {}, (2, 1)),
+    ):
+        assert await cost(document, others[0], **asked) == expected
+        assert await cost(document, shop.site_id, *others, **asked) == expected
+
+
+async def test_fifty_notifications_stats_cost_as_many_statements_as_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shop = await new_shop()
+    asked = [notification(uuid4(), shop.site_id) for _ in range(50)]
+
+    with counted_statements() as statements, counted_queries(monkeypatch) as queries:
+        answer = await ask(STATS, shop.owner, *asked, **RANGE)
+
+    assert answer.codes == []
+    assert (len(statements), len(queries)) == (2, 1)
+
+
+@pytest.mark.parametrize("document", [GROUPS, FUNNEL, TOP_PAGES, STATS, RESULTS])
+async def test_nothing_is_told_of_what_is_anothers(document: str) -> None:
+    shop, eve = await new_shop(), await new_shop()
+    mine = new_id()
+    await happen(shop, "shown", 5, notification_id=mine, variant_id=mine, page="/a")
+    kind = {STATS: "Notification", RESULTS: "ABTest"}.get(document)
+    more = {} if document is RESULTS else RANGE
+
+    def entity(site_id: UUID | None) -> dict[str, Any]:
+        if kind is None:
+            return site(site_id or uuid4())
+        required: dict[str, Any] = {"site": site(site_id)} if site_id else {}
+        if document is RESULTS:
+            required |= {"variants": [{"id": str(mine)}], "startedAt": START.isoformat()}
+        return {"__typename": kind, "id": str(mine), **required}
+
+    def told(answer: Answer) -> str:
+        assert answer.codes == []
+        return str(answer.data)
+
+    assert (await ask(document, eve.owner, entity(shop.site_id), **more)).codes == ["NOT_FOUND"]
+    assert (await ask(document, eve.owner, entity(uuid4()), **more)).codes == ["NOT_FOUND"]
+    if kind:
+        assert (await ask(document, shop.owner, entity(None), **more)).codes == ["NOT_FOUND"]
+    for viewer, code in (NOBODY, "UNAUTHENTICATED"), (shop.storefront, "FORBIDDEN"):
+        assert (await ask(document, viewer, entity(shop.site_id), **more)).codes == [code]
+    assert "'shown': 5" in told(await ask(document, shop.looker, entity(shop.site_id), **more))
+    # Eve's own site, another's notification or variant: the site decides.
+    assert "'shown': 5" not in told(await ask(document, eve.owner, entity(eve.site_id), **more))
+
+
+def test_an_interval_is_wilsons_and_keeps_within_bounds() -> None:
+    # Newcombe, Statistics in Medicine 17 (1998), 857-872, table I, method 3.
+    for hits, trials, low, high in (
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ):
+        found = rate(hits, trials)
+        assert found is not None
+        assert found.value == hits / trials
+        assert (round(found.low, 4), round(found.high, 4)) == (low, high)
+    assert rate(0, 0) is None
+    assert rate(7, 5) == rate(5, 5)
+
+
+def test_groups_are_ranked_by_shown_or_by_what_there_is() -> None:
+    assert service.ranking(service.ALL_METRICS) == "shown"
+    assert service.ranking(("clicked", "revenue")) == "clicked"
