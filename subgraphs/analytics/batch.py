@@ -7,8 +7,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from subgraphs.analytics.ledger import Happening
-from subgraphs.analytics.models import Counter
+from subgraphs.analytics.ledger import Counted, Happening
 from subgraphs.kernel.events import Event
 from subgraphs.kernel.streams import Entry
 
@@ -85,6 +84,8 @@ class Batch:
     """Entries that travel together, in the order of the stream, and what is known of them."""
 
     items: list[Item]
+    is_read: bool = False
+    """Whether the items have their events, or the reasons why they have none."""
     made: list[Claim] = field(default_factory=list)
     """The claims these events made, in the events' order."""
     mentioned: dict[UUID, Claim] = field(default_factory=dict)
@@ -95,7 +96,7 @@ class Batch:
     """What happened to claims, as the ledger has it."""
     new_happenings: list[Happening] = field(default_factory=list)
     """Those of them that it did not have before."""
-    counters: Sequence[Counter] = ()
+    counters: Sequence[Counted] = ()
     """Of the sites where something happened, as the ledger has them now."""
     cursors: dict[UUID, str] = field(default_factory=dict)
     """The made claims' places in the live channel."""

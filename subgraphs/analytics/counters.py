@@ -9,7 +9,7 @@ from uuid import UUID
 
 from redis.asyncio import Redis
 
-from subgraphs.analytics.models import Counter
+from subgraphs.analytics.ledger import Counted
 
 # KEYS: one hash a counter. ARGV: metric and value by turns.
 _RAISE = """
@@ -22,7 +22,7 @@ end
 """
 
 
-async def show(client: Redis, counters: Iterable[Counter]) -> None:
+async def show(client: Redis, counters: Iterable[Counted]) -> None:
     """Raise the shown counters to the ledger's."""
     keys, args = [], []
     for counter in counters:

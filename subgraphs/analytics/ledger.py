@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import TextClause, select, text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from subgraphs.analytics.models import Counter
 from subgraphs.kernel.events import Event
 
 
@@ -58,6 +57,16 @@ class _Source(NamedTuple):
     visitor_id: str | None
     payload: str
 
+
+class Counted(NamedTuple):
+    """How often something has happened to a site's claims."""
+
+    site_id: UUID
+    metric: str
+    value: int
+
+
+_COUNTERS = text("SELECT site_id, metric, value FROM counters WHERE site_id = ANY(:sites)")
 
 _STAGING = text("""
     DO $$ BEGIN
@@ -199,8 +208,9 @@ async def _stage(
     await driver.copy_records_to_table(table, records=rows, columns=fields)
 
 
-async def counters(session: AsyncSession, site_ids: Collection[UUID]) -> Sequence[Counter]:
+async def counters(session: AsyncSession, site_ids: Collection[UUID]) -> list[Counted]:
     """The counters of these sites."""
     if not site_ids:
-        return ()
-    return (await session.scalars(select(Counter).where(Counter.site_id.in_(site_ids)))).all()
+        return []
+    rows = await session.execute(_COUNTERS, {"sites": list(site_ids)})
+    return [Counted(*row) for row in rows]

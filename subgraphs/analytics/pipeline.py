@@ -6,10 +6,7 @@ the worker that runs the pipeline (`workers/ingest.py`).
 """
 
 import re
-from collections.abc import Callable, Iterable
-from datetime import datetime
-from typing import Any
-from uuid import UUID
+from collections.abc import Callable
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,7 +15,6 @@ from subgraphs.analytics import counted, counters, ledger, store
 from subgraphs.analytics.attribution import attribute
 from subgraphs.analytics.batch import (
     CLAIM_EVENTS,
-    ORDER_CREATED,
     SOURCE_EVENTS,
     Batch,
     Claim,
@@ -47,7 +43,7 @@ def decode(batch: Batch) -> None:
             item.drop = Drop.UNDECODABLE
             continue
         # PostgreSQL's text cannot hold a NUL, nor can its JSON.
-        if _NUL.search(item.entry.body):
+        if b"\\u0000" in item.entry.body and _NUL.search(item.entry.body):
             item.drop = Drop.UNDECODABLE
         elif item.event.type not in CLAIM_EVENTS and item.event.type not in SOURCE_EVENTS:
             item.drop = Drop.UNKNOWN_TYPE
@@ -60,6 +56,7 @@ def read(batch: Batch) -> None:
     """The steps that need no store: what the batch says, and what of it counts."""
     for step in READ:
         step(batch)
+    batch.is_read = True
 
 
 __all__ = ["attribute", "recall", "sessionise"]
@@ -108,11 +105,6 @@ async def publish_claims(batch: Batch) -> None:
     batch.cursors = dict(zip((claim.id for claim in batch.made), cursors, strict=True))
 
 
-async def tell_dashboards(batch: Batch) -> None:
-    """What happened, to the dashboards that follow a site."""
-    await live.publish_all([*_order_activity(batch), *_claim_activity(batch)])
-
-
 def _published(claim: Claim) -> Happening:
     return Happening(
         id=derived_id(moment_of(claim.id), claim.id, "published"),
@@ -148,37 +140,3 @@ def _happened(event: Event, claim: Claim) -> Happening:
 def _text(event: Event, key: str) -> str | None:
     value = event.payload.get(key)
     return value if isinstance(value, str) else None
-
-
-Activity = tuple[str, UUID, dict[str, Any]]
-
-
-def _order_activity(batch: Batch) -> Iterable[Activity]:
-    for event in batch.source_events:
-        if event.type == ORDER_CREATED:
-            yield _activity(event.site_id, event.id, event.type, event.occurred_at)
-
-
-def _claim_activity(batch: Batch) -> Iterable[Activity]:
-    texts = {claim.id: claim.text for claim in [*batch.made, *batch.mentioned.values()]}
-    for it in batch.happenings:
-        text = texts.get(it.claim_id)
-        kind = f"claim.{it.event_type}"
-        yield _activity(it.site_id, it.id, kind, it.created_at, str(it.claim_id), text)
-
-
-def _activity(
-    site_id: UUID,
-    id_: UUID,
-    type_: str,
-    occurred_at: datetime,
-    claim_id: str | None = None,
-    text: str | None = None,
-) -> Activity:
-    data = {
-        "type": type_,
-        "occurredAt": occurred_at.isoformat(),
-        "claimId": claim_id,
-        "text": text,
-    }
-    return live.activity_of(site_id), id_, data

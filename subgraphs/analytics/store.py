@@ -99,15 +99,21 @@ async def add(rows: Sequence[RawEvent]) -> None:
     client = await clickhouse.client()
     await client.insert(
         "raw_events",
-        young,
+        list(zip(*young, strict=True)),
         column_names=RawEvent._fields,
+        column_oriented=True,
         column_type_names=_RAW_TYPES,
         settings=statements.WRITING,
     )
-    hours = {start_of_hour(row.occurred_at) for row in young} - _still_open()
+    hours = _hours_of([row.occurred_at for row in young]) - _still_open()
     if hours:
         await client.command(statements.OPEN, {"hours": sorted(hours)})
         _opened.update(hours)
+
+
+def _hours_of(moments: Sequence[datetime]) -> set[datetime]:
+    first, last = start_of_hour(min(moments)), start_of_hour(max(moments))
+    return {first} if first == last else {start_of_hour(moment) for moment in moments}
 
 
 def first_countable_hour() -> datetime:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
+import msgspec
 from sqlalchemy import text
 
 from subgraphs.analytics import counters, store
@@ -31,7 +32,7 @@ class State(NamedTuple):
     live: list[tuple[str, UUID]]
     """The claims in the live channel, with their places."""
     activity: int
-    """Entries of the dashboards' channel."""
+    """Events that dashboards were told of; one may be told again after a death."""
 
 
 async def state_of(shop: ActiveShop) -> State:
@@ -51,7 +52,7 @@ async def state_of(shop: ActiveShop) -> State:
         numbers=await numbers_of(shop),
         counters=await counters.shown(redis.client(), shop.site_id),
         live=[(cursor, UUID(id_)) for cursor, id_ in await channel(live.claims_of(shop.site_id))],
-        activity=len(await channel(live.activity_of(shop.site_id))),
+        activity=len(await told_of(shop)),
     )
 
 
@@ -84,6 +85,18 @@ async def channel(name: str) -> list[tuple[str, str]]:
     return [(cursor.decode(), fields[b"id"].decode()) for cursor, fields in entries]
 
 
+async def told_of(shop: ActiveShop) -> set[tuple[str, str]]:
+    """(type, id) of the events that dashboards were told of."""
+    told = [event for message in await messages_of(shop) for event in message["events"]]
+    return {(event["type"], event["id"]) for event in told}
+
+
+async def messages_of(shop: ActiveShop) -> list[Any]:
+    """What is in the dashboards' channel."""
+    entries: Any = await redis.client().xrange(live.activity_of(shop.site_id))
+    return [msgspec.json.decode(fields[b"data"]) for _, fields in entries]
+
+
 def place(cursor: str | None) -> tuple[int, ...]:
     return tuple(map(int, cursor.split("-"))) if cursor else ()
 
@@ -103,6 +116,11 @@ class Stream(NamedTuple):
         """Work until nothing is left."""
         while entries := await self.consumer.read(limit=limit, wait=0):
             await work(self.consumer, entries)
+
+    async def taken_over(self) -> "Stream":
+        """The same topic with another consumer, which gets what this one has not acknowledged."""
+        await self.consumer.leave()
+        return self._replace(consumer=self.streams.consumer(self.topic, GROUP))
 
 
 async def new_stream() -> Stream:

@@ -89,7 +89,7 @@ async def test_a_death_after_any_step_is_made_good(done: int) -> None:
     for step in STEPS[:done]:
         await step(batch)
 
-    await stream.drain()
+    await (await stream.taken_over()).drain()
 
     found = await state_of(shop)
     assert found == expected(shop, orders, {}, found)
@@ -109,7 +109,7 @@ async def test_a_notification_paused_between_two_tries_keeps_the_claims_it_made(
     await pause(shop)
     await stream.append(shop.order(77))
 
-    await stream.drain()
+    await (await stream.taken_over()).drain()
 
     found = await state_of(shop)
     assert [id_ for _, id_ in found.live] == claim_ids(shop, orders)
