@@ -147,8 +147,18 @@ async def counts(
     statement = statements.counts(step, dimension, metrics, keys)
     parameters = _parameters(site_ids, start, end, metrics, keys)
     client = await clickhouse.client()
-    result = await client.query(statement, parameters, tz_mode="aware")
-    return [Count(*row) for row in result.result_rows]
+    result = await client.query(statement, parameters)
+    moments: dict[int, datetime] = {}
+    found: list[Count] = []
+    for site_id, metric, key, starts, values in result.result_rows:
+        for seconds in starts:
+            if seconds not in moments:
+                moments[seconds] = datetime.fromtimestamp(seconds, UTC)
+        found += [
+            Count(site_id, moments[start], metric, key, value)
+            for start, value in zip(starts, values, strict=True)
+        ]
+    return found
 
 
 async def totals(

@@ -4,7 +4,7 @@ Hours are counted from raw events by one text (`raw_counts`), whether a query or
 a rollup leaves behind is what the query would have said.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 
 REVENUES = {
@@ -54,43 +54,51 @@ OPEN = (
 )
 
 _RAW_COUNTS = """
-    SELECT site_id, toStartOfHour(occurred_at, 'UTC') AS timestamp, toString({metric}) AS metric_,
-           entry.1 AS dimension, entry.2 AS key, toInt64({value}) AS value
-    FROM raw_events FINAL
-    ARRAY JOIN [{entries}] AS entry
-    WHERE {where} AND (entry.1 = '' OR entry.2 != '')
+    SELECT site_id, toStartOfHour(occurred_at, 'UTC') AS timestamp, {metric} AS metric_,
+           {dimension} AS dimension, {key} AS key, sum({amount}) AS value
+    FROM raw_events FINAL {joined}
+    WHERE {where} AND (dimension = '' OR key != '')
     GROUP BY ALL
 """
 
+_REVENUE_TOO = f"if(metric IN {tuple(REVENUES)} AND currency != '', [false, true], [false])"
 
-def raw_counts(dimensions: Collection[Dimension], where: str) -> str:
+_REVENUE = "concat(replaceOne(toString(metric), 'converted', 'revenue'), ':', currency)"
+
+
+def raw_counts(dimensions: Sequence[Dimension], where: str, *, revenue: bool = True) -> str:
     """Counts by the hour: site_id, timestamp, metric_, dimension, key, value.
 
     An event without a value in a dimension has no row there; the total has it.
     """
-    entries = ", ".join(f"('{dimension}', {_KEYS[dimension]})" for dimension in dimensions)
-    events = _RAW_COUNTS.format(metric="metric", value="count()", entries=entries, where=where)
-    revenue = _RAW_COUNTS.format(
-        metric="concat(replaceOne(metric, 'converted', 'revenue'), ':', currency)",
-        value="sum(amount_minor)",
-        entries=entries,
-        where=f"{where} AND metric IN {tuple(REVENUES)} AND currency != ''",
+    joined = []
+    metric, amount = "toString(metric)", "toInt64(1)"
+    if revenue:
+        joined.append(f"{_REVENUE_TOO} AS revenue")
+        metric = f"if(revenue, {_REVENUE}, toString(metric))"
+        amount = "if(revenue, amount_minor, 1)"
+    dimension, key = f"'{dimensions[0]}'", _KEYS[dimensions[0]]
+    if len(dimensions) > 1:
+        entries = ", ".join(f"('{it}', {_KEYS[it]})" for it in dimensions)
+        joined.append(f"[{entries}] AS entry")
+        dimension, key = "entry.1", "entry.2"
+    return _RAW_COUNTS.format(
+        metric=metric,
+        dimension=dimension,
+        key=key,
+        amount=amount,
+        joined=" ".join(f"ARRAY JOIN {it}" for it in joined),
+        where=where,
     )
-    return f"{events} UNION ALL {revenue}"
 
 
-# An hour that is not listed has no events.
-_HOURS = """
-    open AS (
-        SELECT timestamp FROM rolled_hours FINAL
-        WHERE NOT closed
-          AND timestamp >= {start:DateTime('UTC')} AND timestamp < {end:DateTime('UTC')}
-    ),
-    closed AS (
-        SELECT timestamp, version FROM rolled_hours FINAL
-        WHERE closed
-          AND timestamp >= {start:DateTime('UTC')} AND timestamp < {end:DateTime('UTC')}
-    )
+_RANGE = "timestamp >= {start:DateTime('UTC')} AND timestamp < {end:DateTime('UTC')}"
+
+# An hour that is not listed has no events. The open ones are few: looked up once, as a constant,
+# they narrow down what is read of the raw events.
+_STATES = f"""
+    (SELECT groupArray(timestamp) FROM rolled_hours FINAL WHERE NOT closed AND {_RANGE}) AS open,
+    closed AS (SELECT timestamp, version FROM rolled_hours FINAL WHERE closed AND {_RANGE})
 """
 
 STATE_OF_DAY = "if(min(closed), groupBitXor(cityHash64(timestamp, version)), 0)"
@@ -102,42 +110,50 @@ _DAYS = f"""
         FROM rolled_days AS rolled FINAL
         INNER JOIN (
             SELECT toStartOfDay(timestamp, 'UTC') AS day, {STATE_OF_DAY} AS hours
-            FROM rolled_hours FINAL
-            WHERE timestamp >= {{start:DateTime('UTC')}} AND timestamp < {{end:DateTime('UTC')}}
-            GROUP BY day
+            FROM rolled_hours FINAL WHERE {_RANGE} GROUP BY day
         ) AS present ON present.day = rolled.timestamp AND present.hours = rolled.hours
-        WHERE rolled.hours != 0
+        WHERE rolled.hours != 0 AND rolled.timestamp >= {{start:DateTime('UTC')}}
+          AND rolled.timestamp + INTERVAL 1 DAY <= {{end:DateTime('UTC')}}
     )
 """
 
 # A rollup that was sent twice has its rows twice, alike, until they are merged.
 _ROLLED = """
-    SELECT site_id, timestamp, toString(metric) AS metric_, key, any(value) AS value
+    SELECT site_id, timestamp, toString(metric) AS metric_, {key} AS key, any(value) AS value
     FROM {table}
-    WHERE site_id IN {{sites:Array(UUID)}} AND dimension = '{dimension}'
-      AND timestamp >= {{start:DateTime('UTC')}} AND timestamp < {{end:DateTime('UTC')}}
+    WHERE site_id IN {{sites:Array(UUID)}} AND dimension = '{dimension}' AND {range}
       AND (timestamp, version) IN {states} {narrowed}
     GROUP BY ALL
 """
 
 _RAW = """
     site_id IN {sites:Array(UUID)}
-    AND occurred_at >= (SELECT min(timestamp) FROM open)
-    AND occurred_at < (SELECT max(timestamp) FROM open) + INTERVAL 1 HOUR
-    AND toStartOfHour(occurred_at, 'UTC') IN open
+    AND occurred_at >= arrayMin(open) AND occurred_at < arrayMax(open) + INTERVAL 1 HOUR
+    AND has(open, toStartOfHour(occurred_at, 'UTC'))
 """
 
 
 def counts(
     step: Step, dimension: Dimension, metrics: Collection[str], keys: Collection[str]
 ) -> str:
-    """Site, bucket, metric, key, value."""
+    """Site, metric, key, and two lists alike: seconds since 1970 at which a bucket starts, values.
+
+    In lists, numbers cost the client little; a row each would be most of the time a query takes.
+    """
     if step is Step.HOUR:
-        return f"WITH {_HOURS} {_by_hour(dimension, metrics, keys)}"
+        states, cells = _STATES, _by_hour(dimension, metrics, keys)
+    else:
+        states = f"{_STATES}, {_DAYS}"
+        cells = f"""
+            SELECT site_id, toStartOfDay(timestamp, 'UTC') AS timestamp, metric_, key,
+                   sum(cells.value) AS value
+            FROM ({_by_day(dimension, metrics, keys)}) AS cells
+            GROUP BY ALL
+        """
     return f"""
-        WITH {_HOURS}, {_DAYS}
-        SELECT site_id, toStartOfDay(timestamp, 'UTC') AS bucket, metric_, key, sum(value)
-        FROM ({_by_day(dimension, metrics, keys)})
+        WITH {states}
+        SELECT site_id, metric_, key, groupArray(toUInt32(timestamp)), groupArray(value)
+        FROM ({cells})
         GROUP BY ALL
     """
 
@@ -159,9 +175,9 @@ def totals(
         GROUP BY ALL
     """
     if most is None:
-        return f"WITH {_HOURS}, {_DAYS} {every}"
+        return f"WITH {_STATES}, {_DAYS} {every}"
     return f"""
-        WITH {_HOURS}, {_DAYS}
+        WITH {_STATES}, {_DAYS}
         SELECT site_id, metric_, key, sum_ FROM (
             SELECT *, dense_rank() OVER (PARTITION BY site_id ORDER BY weight DESC, key) AS place
             FROM (SELECT *, {_WEIGHT} AS weight FROM ({every}))
@@ -173,37 +189,31 @@ def totals(
 def _by_hour(
     dimension: Dimension, metrics: Collection[str], keys: Collection[str], but: str = ""
 ) -> str:
-    rolled = _ROLLED.format(
-        table="hourly_counts",
-        dimension=dimension,
-        states="closed",
-        narrowed=but + _narrowed("metric", metrics, keys),
-    )
+    raw = raw_counts([dimension], _RAW, revenue=not metrics or any(map(_of_revenue, metrics)))
     return f"""
-        {rolled}
+        {_rolled("hourly_counts", "closed", dimension, but + _narrowed("metric", metrics, keys))}
         UNION ALL
-        SELECT site_id, timestamp, metric_, key, value FROM ({raw_counts([dimension], _RAW)})
+        SELECT site_id, timestamp, metric_, key, value FROM ({raw})
         WHERE true {_narrowed("metric_", metrics, keys)}
     """
 
 
 def _by_day(dimension: Dimension, metrics: Collection[str], keys: Collection[str]) -> str:
     """By the day where a whole day stands, by the hour elsewhere."""
-    rolled = _ROLLED.format(
-        table="daily_counts",
+    whole = _rolled("daily_counts", "days", dimension, _narrowed("metric", metrics, keys))
+    outside = " AND toStartOfDay(timestamp, 'UTC') NOT IN (SELECT timestamp FROM days)"
+    return f"{whole} UNION ALL {_by_hour(dimension, metrics, keys, outside)}"
+
+
+def _rolled(table: str, states: str, dimension: Dimension, narrowed: str) -> str:
+    return _ROLLED.format(
+        table=table,
+        states=states,
         dimension=dimension,
-        states="days",
-        narrowed="AND timestamp + INTERVAL 1 DAY <= {end:DateTime('UTC')}"
-        + _narrowed("metric", metrics, keys),
+        key="key" if dimension else "''",
+        range=_RANGE,
+        narrowed=narrowed,
     )
-    outside = """
-        AND toStartOfDay(timestamp, 'UTC') NOT IN (
-            SELECT timestamp FROM days
-            WHERE timestamp >= {start:DateTime('UTC')}
-              AND timestamp + INTERVAL 1 DAY <= {end:DateTime('UTC')}
-        )
-    """
-    return f"{rolled} UNION ALL {_by_hour(dimension, metrics, keys, outside)}"
 
 
 def _narrowed(metric: str, metrics: Collection[str], keys: Collection[str]) -> str:
@@ -215,3 +225,7 @@ def _narrowed(metric: str, metrics: Collection[str], keys: Collection[str]) -> s
     if keys:
         condition += " AND key IN {keys:Array(String)}"
     return condition
+
+
+def _of_revenue(metric: str) -> bool:
+    return metric.split(":")[0] in REVENUES.values()

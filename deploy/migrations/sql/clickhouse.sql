@@ -44,7 +44,8 @@ CREATE TABLE IF NOT EXISTS ${hourly_counts} ${on_cluster} (
     version   UInt64
 ) ENGINE = ${replacing_by_version}
 PARTITION BY toYYYYMM(timestamp)
-ORDER BY (site_id, dimension, metric, timestamp, key);
+ORDER BY (site_id, dimension, metric, timestamp, key)
+SETTINGS index_granularity = ${granularity};
 
 -- The same by the day, for as long as the site is there: the long-term trends.
 CREATE TABLE IF NOT EXISTS ${daily_counts} ${on_cluster} (
@@ -57,7 +58,8 @@ CREATE TABLE IF NOT EXISTS ${daily_counts} ${on_cluster} (
     version   UInt64
 ) ENGINE = ${replacing_by_version}
 PARTITION BY toYear(timestamp)
-ORDER BY (site_id, dimension, metric, timestamp, key);
+ORDER BY (site_id, dimension, metric, timestamp, key)
+SETTINGS index_granularity = ${granularity};
 
 -- Every hour that has events, and whether its counts stand in `hourly_counts`, under which version.
 -- A late event opens its hour again, until the next rollup.
