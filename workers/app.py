@@ -35,6 +35,7 @@ T = TypeVar("T")
 PROCESS_INBOX = "integrations.process_inbox"
 SWEEP_INBOX = "integrations.sweep_inbox"
 ROLL_UP = "analytics.roll_up"
+REBUILD_COUNTERS = "analytics.rebuild_counters"
 MAKE_PARTITIONS = "analytics.make_partitions"
 ARCHIVE = "analytics.archive"
 ADVANCE_ARCHIVES = "analytics.advance_archives"
@@ -64,6 +65,9 @@ ARCHIVE_EVERY = 60.0
 
 EXPORTS_EVERY = 15.0
 """Seconds until an export whose worker was killed goes on."""
+
+LOOK_EVERY = 10.0
+"""Seconds in which Redis's counters are found to be lost."""
 
 
 def _configuration() -> dict[str, Any]:
@@ -105,6 +109,7 @@ def _configuration() -> dict[str, Any]:
             "inbox": _every(SWEEP_EVERY, SWEEP_INBOX),
             # Two minutes past the hour, and again for hours that late events have opened since.
             "rollups": {"task": ROLL_UP, "schedule": crontab(minute="2-59/10")},
+            "counters": _every(LOOK_EVERY, REBUILD_COUNTERS),
             "partitions": {"task": MAKE_PARTITIONS, "schedule": crontab(hour="3", minute="17")},
             "archive": {"task": ARCHIVE, "schedule": crontab(hour="4", minute="7")},
             "archives": _every(ARCHIVE_EVERY, ADVANCE_ARCHIVES),
@@ -127,6 +132,7 @@ app = Celery(
         "workers.inbox",
         "workers.rollups",
         "workers.partitions",
+        "workers.rebuild",
         "workers.retention",
         "workers.exports",
     ],

@@ -1,13 +1,14 @@
 """How many visitors are on a site right now.
 
-A visitor is one whose page told of something (a view, a claim on the screen, a goal) within the last
-`WINDOW`. Machines are not counted: the events were through the pipeline. Below `HIDDEN_BELOW` the
-answer is None: so small a number tells more about persons than about the shop.
+A visitor is one whose page told of something (a view, a claim on the screen, a goal) within the
+last `WINDOW`. Machines are not counted: the events were through the pipeline. Below `HIDDEN_BELOW`
+the answer is None: so small a number tells more about persons than about the shop.
 
-How exact: visitors are put into HyperLogLogs of Redis, one for each half minute, and what is counted
-is their union. So the window is five minutes and up to half a minute more, a visitor without an id
-is not seen, and the count is right to the last one for dozens of visitors and within 2 % (0.8 % is
-the standard error) for any more. It costs at most 12 KB for each half minute, however many come.
+How exact: visitors are put into HyperLogLogs of Redis, one for each half minute, and what is
+counted is their union. So the window is five minutes and up to half a minute more, a visitor
+without an id is not seen, and the count is right to the last one for dozens of visitors and within
+2 % (0.8 % is the standard error) for any more. It costs at most 12 KB for each half minute, however
+many come.
 
     >>> await count(redis.client(), [site_id])
     {UUID('…'): 42}

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from subgraphs.analytics import counted, counters, ledger, store
+from subgraphs.analytics import counted, counters, ledger, live_visitors, store
 from subgraphs.analytics.attribution import attribute
 from subgraphs.analytics.batch import (
     CLAIM_EVENTS,
@@ -94,8 +94,9 @@ async def write_raw_events(batch: Batch) -> None:
 
 
 async def show_counters(batch: Batch) -> None:
-    """The ledger's counters, into Redis."""
+    """The ledger's counters, and who is there, into Redis."""
     await counters.show(redis.client(), batch.counters)
+    await live_visitors.note(redis.client(), batch)
 
 
 async def publish_claims(batch: Batch) -> None:

@@ -240,7 +240,7 @@ _touch = st.tuples(
 
 @given(touches=st.lists(_touch, max_size=8), seed=st.integers(0, 999), cut_at=st.integers(1, 5))
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 async def test_any_order_cuts_and_repeats_make_one_conversion_and_count_it_once(
     touches: list[tuple[str, int, int]], seed: int, cut_at: int
