@@ -14,6 +14,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.analytics import counters, live_visitors
+from subgraphs.analytics.ledger import Counted
 from subgraphs.analytics.live_visitors import Sighting, sighting
 from subgraphs.analytics.models import Counter
 from subgraphs.kernel import db, redis, telemetry
@@ -72,10 +73,13 @@ async def rebuild() -> None:
     log.info("rebuilt %d counters and %d sightings of visitors", shown, seen)
 
 
-async def _counters(session: AsyncSession) -> AsyncIterator[list[Counter]]:
-    found = await session.stream_scalars(select(Counter).execution_options(yield_per=AT_ONCE))
+async def _counters(session: AsyncSession) -> AsyncIterator[list[Counted]]:
+    found = await session.stream(
+        select(Counter.site_id, Counter.metric, Counter.value),
+        execution_options={"yield_per": AT_ONCE},
+    )
     async for rows in found.partitions():
-        yield list(rows)
+        yield [Counted(*row) for row in rows]
 
 
 async def _sightings(session: AsyncSession) -> AsyncIterator[list[Sighting]]:

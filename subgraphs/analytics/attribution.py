@@ -94,7 +94,7 @@ def revenue_of(event: Event) -> tuple[int, str] | None:
 
 
 def _may_convert(event: Event) -> bool:
-    return event.type in _MONEY and event.visitor_id is not None
+    return event.type in _MONEY and bool(event.visitor_id)
 
 
 async def _made(session: AsyncSession, events: Sequence[Event]) -> list[Happening]:

@@ -50,7 +50,7 @@ async def note(client: Redis, batch: Batch) -> None:
         (
             sighting(event.site_id, event.visitor_id, event.occurred_at, event.captured_at)
             for event in batch.events
-            if event.source == SNIPPET and event.visitor_id is not None
+            if event.source == SNIPPET and event.visitor_id
         ),
     )
 

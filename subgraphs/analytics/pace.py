@@ -42,21 +42,15 @@ class Pace:
     def __init__(self) -> None:
         self._seen: dict[int, tuple[int, int]] = {}
         """By visitor: the minute, and the events in it."""
-        self._judged: dict[str, bool] = {}
-        """By entry: the answers of the batch in hand. When it is halved, it is asked for again."""
 
     def judge(self, batch: Batch) -> None:
         """Drop what comes too fast."""
-        items = [item for item in batch.items if (event := item.live) and _has_pace(event)]
-        if not all(item.entry.id in self._judged for item in items):
-            self._judged = {item.entry.id: self._too_fast(item.live) for item in items}
-        for item in items:
-            if self._judged[item.entry.id]:
+        for item in batch.items:
+            event = item.live
+            if event and event.source == SNIPPET and event.visitor_id and self._too_fast(event):
                 item.drop = Drop.BOT_TOO_FAST
 
-    def _too_fast(self, event: Event | None) -> bool:
-        if event is None:
-            return False
+    def _too_fast(self, event: Event) -> bool:
         if len(self._seen) >= MOST_VISITORS:
             self._seen.clear()
         visitor = hash((event.site_id, event.visitor_id))
@@ -75,7 +69,7 @@ def drop_bots(batch: Batch, pace: Pace = _pace) -> None:
     for item in batch.items:
         event = item.live
         if event and event.source == SNIPPET and (rule := event.payload.get("bot")):
-            item.drop = _KNOWN_RULES.get(rule, Drop.BOT_CRAWLER)
+            item.drop = _KNOWN_RULES.get(str(rule), Drop.BOT_CRAWLER)
     pace.judge(batch)
 
 
@@ -95,10 +89,6 @@ async def recall(session: AsyncSession, batch: Batch) -> None:
         for item in fast:
             if item.event and item.event.id in stored:
                 item.drop = None
-
-
-def _has_pace(event: Event) -> bool:
-    return event.source == SNIPPET and event.visitor_id is not None
 
 
 def _events(items: Iterable[Item], about_claims: bool) -> list[Event]:

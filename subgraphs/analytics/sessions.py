@@ -111,7 +111,7 @@ async def sessionise(session: AsyncSession, batch: Batch) -> None:
     seen: dict[tuple[UUID, str], _Seen] = {}
     for deed in _deeds(batch):
         column = _COUNTED.get(deed.type)
-        if column is None or deed.visitor_id is None:
+        if column is None or not deed.visitor_id:
             continue
         visitor = seen.setdefault((deed.site_id, deed.visitor_id), _Seen(deed.account_id))
         visitor.counts[column] += 1

@@ -156,15 +156,6 @@ def test_of_one_visitor_so_many_count_in_a_minute() -> None:
     assert paced(pace, *next_minute, first=900) == 20
 
 
-def test_a_batch_that_is_halved_is_judged_once() -> None:
-    pace = Pace()
-    events = [event(n) for n in range(PER_MINUTE)]
-
-    assert paced(pace, *events) == PER_MINUTE
-    assert paced(pace, *events[:60]) == 60
-    assert paced(pace, *events[60:], first=60) == 60
-
-
 def test_the_memory_of_visitors_has_an_end() -> None:
     pace = Pace()
     crowd = [event(n, visitor_id=str(n)) for n in range(1000)]
