@@ -5,20 +5,25 @@ throughput is that of its batches, and a lone request still goes at once.
 """
 
 import asyncio
-from collections.abc import Sequence
-from itertools import islice
+import logging
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from subgraphs.kernel.streams import Record, Streams
+
+log = logging.getLogger(__name__)
 
 MAX_GROUP = 500
 """Records of one append; one request is never split over two, so it is taken whole or not at all.
 """
 
+Appended = Callable[[Sequence[bool] | Exception], None]
+"""Is told which of its records were new, or why none was taken."""
+
 
 class _Waiting(NamedTuple):
     records: Sequence[Record]
-    answer: asyncio.Future[list[bool]]
+    appended: Appended
 
 
 class GroupCommit:
@@ -30,16 +35,14 @@ class GroupCommit:
         self._waiting: list[_Waiting] = []
         self._running: asyncio.Task[None] | None = None
 
-    def append_once(self, records: Sequence[Record]) -> asyncio.Future[list[bool]]:
-        """Append with whoever else is here by the loop's next turn; says which were new.
+    def append_once(self, records: Sequence[Record], appended: Appended) -> None:
+        """Append with whoever else is here by the loop's next turn.
 
-        A future and no coroutine: a task for each caller would cost as much as its record.
+        It calls back: a future for each caller would cost more than its record does.
         """
-        waiting = _Waiting(records, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
+        self._waiting.append(_Waiting(records, appended))
         if self._running is None:
             self._running = asyncio.create_task(self._run())
-        return waiting.answer
 
     async def _run(self) -> None:
         try:
@@ -51,16 +54,16 @@ class GroupCommit:
     async def _append(self, group: list[_Waiting]) -> None:
         records = [record for waiting in group for record in waiting.records]
         try:
-            new = iter(await self._streams.append_once(self._topic, records))
+            new = await self._streams.append_once(self._topic, records)
         except Exception as error:  # each caller gets it, and none of their records was taken
             for waiting in group:
-                if not waiting.answer.done():
-                    waiting.answer.set_exception(error)
+                _tell(waiting, error)
             return
+        start = 0
         for waiting in group:
-            mine = list(islice(new, len(waiting.records)))
-            if not waiting.answer.done():  # a caller may have gone away meanwhile
-                waiting.answer.set_result(mine)
+            end = start + len(waiting.records)
+            _tell(waiting, new[start:end])
+            start = end
 
     def _next_group(self) -> list[_Waiting]:
         size = 0
@@ -72,3 +75,11 @@ class GroupCommit:
             taken = len(self._waiting)
         group, self._waiting = self._waiting[:taken], self._waiting[taken:]
         return group
+
+
+def _tell(waiting: _Waiting, outcome: Sequence[bool] | Exception) -> None:
+    """One caller's fault must not shift or swallow what the next ones are told."""
+    try:
+        waiting.appended(outcome)
+    except Exception:
+        log.exception("a caller could not be told what became of its records")

@@ -1,7 +1,6 @@
 """Who may send: the site key, the page's origin, and how much a site sends."""
 
 import asyncio
-from collections.abc import Callable
 from functools import lru_cache
 
 from subgraphs.analytics.door.answers import Refusal
@@ -34,8 +33,7 @@ class Guest:
 class Admission:
     """Lets requests in or raises the refusal."""
 
-    def __init__(self, backlog: Backlog, clock: Callable[[], float]) -> None:
-        self._clock = clock
+    def __init__(self, backlog: Backlog) -> None:
         self._backlog = backlog
         self.site_keys = SiteKeys()
         self._buckets = Buckets()
@@ -68,15 +66,17 @@ class Admission:
             look_up.add_done_callback(lambda _: self._look_ups.pop(site_key))
         return self._guest(site_key, await look_up)
 
-    def admit(self, guest: Guest, origin: bytes | None, events: int) -> None:
+    def admit(self, guest: Guest, origin: bytes | None, events: int, now: float) -> None:
         """Let this many events of a page of this origin in, and count them.
 
+        Args:
+            now: seconds of the loop's clock.
         Raises:
             Refusal: the page is another's, or there are too many.
         """
         if origin is not None and not _allowed(origin, guest.access.domain, self._allow_loopback):
             raise Refusal(403, "FORBIDDEN", "This site key belongs to another origin.")
-        excess = guest.bucket.take(events, self._clock())
+        excess = guest.bucket.take(events, now)
         if excess is not None:
             raise _too_many(excess)
         if self._backlog.refuses(guest.key, events):
@@ -90,7 +90,8 @@ class Admission:
         if guest is None or guest.access is not access:
             if len(self._guests) >= _MOST_GUESTS:
                 self._guests.clear()
-            bucket = self._buckets.of(access.site_id, access.events_per_second, self._clock())
+            now = asyncio.get_running_loop().time()
+            bucket = self._buckets.of(access.site_id, access.events_per_second, now)
             guest = self._guests[site_key] = Guest(access, bucket)
         return guest
 

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Coroutine, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import httptools
 import msgspec
@@ -48,6 +48,12 @@ _PATH = b"/v1/events"
 _text_of = msgspec.to_builtins
 
 
+class _Moment(NamedTuple):
+    time: datetime
+    seconds: float
+    """Of the loop's clock, which never jumps."""
+
+
 class Door:
     """Answers requests; to be made within the loop that serves them."""
 
@@ -55,7 +61,9 @@ class Door:
         self._streams = event_streams.connect(seconds=STORE_SECONDS)
         self._commit = GroupCommit(self._streams, EVENTS_TOPIC)
         self._backlog = Backlog(lambda key: 0)
-        self._admission = Admission(self._backlog, asyncio.get_running_loop().time)
+        self._loop = asyncio.get_running_loop()
+        self._moment: _Moment | None = None
+        self._admission = Admission(self._backlog)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def forget(self, change: Changed | None) -> None:
@@ -94,8 +102,9 @@ class Door:
             self._refuse(request, error)
 
     def _append(self, request: Request, sent: Sent, guest: Guest) -> None:
-        self._admission.admit(guest, request.origin, len(sent.events))
-        sender, now = _sender(request), datetime.now(UTC)
+        moment = self._moment or self._look_at_the_clock()
+        self._admission.admit(guest, request.origin, len(sent.events), moment.seconds)
+        sender, now = _sender(request), moment.time
         judged = [judge(it, site=guest.access, sender=sender, now=now) for it in sent.events]
         records = [
             Record(guest.key, _text_of(event.id), encode(event))
@@ -103,8 +112,7 @@ class Door:
             if isinstance(event, Event)
         ]
         if records:
-            appended = self._commit.append_once(records)
-            appended.add_done_callback(partial(self._appended, request, judged, guest))
+            self._commit.append_once(records, partial(self._appended, request, judged, guest))
         else:
             request.answer(answers.accepted(_results(judged, ()), request.origin))
 
@@ -113,15 +121,13 @@ class Door:
         request: Request,
         judged: Sequence[Event | Refused],
         guest: Guest,
-        appended: asyncio.Future[list[bool]],
+        appended: Sequence[bool] | Exception,
     ) -> None:
-        try:
-            results = _results(judged, appended.result())
-        except Exception as error:
+        if isinstance(appended, Exception):
             guest.bucket.give_back(len(judged))
-            self._refuse(request, error)
+            self._refuse(request, appended)
         else:
-            request.answer(answers.accepted(results, request.origin))
+            request.answer(answers.accepted(_results(judged, appended), request.origin))
 
     def _refuse(self, request: Request, error: Exception) -> None:
         if isinstance(error, Refusal):
@@ -160,6 +166,15 @@ class Door:
             request.answer(answers.encode(503, repr(error).encode()))
         else:
             request.answer(answers.encode(200, b"ok"))
+
+    def _look_at_the_clock(self) -> "_Moment":
+        """The time, for all requests of this turn of the loop."""
+        self._moment = _Moment(datetime.now(UTC), self._loop.time())
+        self._loop.call_soon(self._forget_the_time)
+        return self._moment
+
+    def _forget_the_time(self) -> None:
+        self._moment = None
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
