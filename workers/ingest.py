@@ -18,7 +18,7 @@ from subgraphs.analytics import pipeline
 from subgraphs.analytics.batch import Batch
 from subgraphs.analytics.dashboards import tell_dashboards
 from subgraphs.kernel import clickhouse, db, event_streams, redis, telemetry
-from subgraphs.kernel.events import EVENTS_TOPIC
+from subgraphs.kernel.events import EVENTS_TOPIC, LEDGER_GROUP
 from subgraphs.kernel.faults import patiently
 from subgraphs.kernel.streams import Consumer, Entry
 from subgraphs.notifications import service as notifications
@@ -27,7 +27,7 @@ from workers.line import Line, Step
 
 log = logging.getLogger(__name__)
 
-GROUP = "ledger"
+GROUP = LEDGER_GROUP
 
 LAST_PATIENCE = 8.0
 """Seconds the batch in hand has to finish after SIGTERM; what is not acknowledged comes again."""

@@ -8,6 +8,9 @@ import msgspec
 
 EVENTS_TOPIC = "events"
 
+LEDGER_GROUP = "ledger"
+"""The group of consumers that writes the events down; the door looks how far behind it is."""
+
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time with an offset; one without is refused when the envelope is read."""
 

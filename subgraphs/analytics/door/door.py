@@ -29,11 +29,11 @@ from subgraphs.analytics.snippet_events import (
 )
 from subgraphs.analytics.snippet_events import Request as Sent
 from subgraphs.kernel import db, event_streams
-from subgraphs.kernel.events import EVENTS_TOPIC, Event, encode
+from subgraphs.kernel.events import EVENTS_TOPIC, LEDGER_GROUP, Event, encode
 from subgraphs.kernel.faults import is_store_fault
 from subgraphs.kernel.group_commit import GroupCommit
 from subgraphs.kernel.invalidation import Changed
-from subgraphs.kernel.streams import Record
+from subgraphs.kernel.streams import Record, partition_of
 
 log = logging.getLogger(__name__)
 
@@ -60,11 +60,12 @@ class Door:
     def __init__(self) -> None:
         self._streams = event_streams.connect(seconds=STORE_SECONDS)
         self._commit = GroupCommit(self._streams, EVENTS_TOPIC)
-        self._backlog = Backlog(lambda key: 0)
+        self._backlog = Backlog(partition_of)
         self._loop = asyncio.get_running_loop()
         self._moment: _Moment | None = None
         self._admission = Admission(self._backlog)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._start(self._backlog.watch(self._waiting))
 
     def forget(self, change: Changed | None) -> None:
         """Look a site up anew whose key or limits have changed."""
@@ -167,9 +168,15 @@ class Door:
         else:
             request.answer(answers.encode(200, b"ok"))
 
+    async def _waiting(self) -> list[int]:
+        lags = await self._streams.lags(EVENTS_TOPIC, LEDGER_GROUP)
+        return [lag.waiting + lag.pending for lag in lags]
+
     def _look_at_the_clock(self) -> "_Moment":
         """The time, for all requests of this turn of the loop."""
-        self._moment = _Moment(datetime.now(UTC), self._loop.time())
+        now = datetime.now(UTC)
+        now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # the stores keep no more
+        self._moment = _Moment(now, self._loop.time())
         self._loop.call_soon(self._forget_the_time)
         return self._moment
 
