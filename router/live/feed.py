@@ -1,13 +1,15 @@
 """What one distinct operation answers: kept for a while, read by everyone who asked the same.
 
 Followers read at their own pace from one ring of encoded answers, so a follower costs a position
-and no queue. One who is behind the ring from the start (a resume from long ago) is served from the
-owner directly until the ring has what comes next; one who falls behind it later does not read.
+and no queue. Those who are behind the ring from the start (a resume from long ago) are served by a
+feed of their own, one for each cursor, until the ring has what comes next; one who falls behind it
+later does not read.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from itertools import islice
 
 from router.live.cursors import Cursor
@@ -38,10 +40,14 @@ class Feed:
     Args:
         source: asks the owner for the answers after a cursor.
         start: the cursor this feed begins after.
+        is_live: what comes, comes as it happens, so one who falls behind does not read. What is
+            past comes as fast as the first of its followers reads, and one who falls behind the
+            others goes on from where they are.
     """
 
-    def __init__(self, source: Source, start: Cursor) -> None:
+    def __init__(self, source: Source, start: Cursor, *, is_live: bool = True) -> None:
         self._source = source
+        self._is_live = is_live
         self._ring: deque[Answer] = deque()
         self._bytes = 0
         self._first = 0
@@ -49,14 +55,19 @@ class Feed:
         self._floor = start
         """The cursor before the oldest answer: whoever is at it or after finds all that follows."""
         self._more = asyncio.Event()
+        self._furthest = 0
+        """The number up to which some follower has read."""
+        self._read = asyncio.Event()
         self._failure: Exception | None = None
+        self._earlier: dict[Cursor, tuple[Feed, int]] = {}
+        """Feeds that begin before the ring, by where, and how many follow each."""
         self._task = asyncio.create_task(self._run(start))
 
     @property
     def failed(self) -> bool:
         return self._failure is not None
 
-    async def follow(self, after: Cursor, *, resuming: bool = True) -> AsyncIterator[list[Answer]]:
+    async def follow(self, after: Cursor, *, resuming: bool = True) -> AsyncGenerator[list[Answer]]:
         """The answers after a cursor, in order, each once.
 
         Args:
@@ -67,19 +78,20 @@ class Feed:
             TooSlow: the ring went by while this follower did not read.
             Refused: the owner will not answer, or no longer.
         """
-        place = self._place(after) if resuming else self._first + len(self._ring)
+        place = self._place(after) if resuming else self._end
         at_end = not resuming
         while True:
             if place is None:
-                async for answer in self._source(after):
-                    yield [answer]
-                    after = answer.cursor
-                    await self._reach(after)
-                    if (place := self._place(after)) is not None:
-                        break
+                async with self._from(after) as earlier, aclosing(earlier.follow(after)) as lists:
+                    async for answers in lists:
+                        yield answers
+                        after = answers[-1].cursor
+                        await self._reach(after)
+                        if (place := self._place(after)) is not None:
+                            break
                 continue
             if place < self._first:
-                if at_end:
+                if at_end and self._is_live:
                     raise TooSlow
                 place = None
                 continue
@@ -87,6 +99,7 @@ class Feed:
                 islice(self._ring, place - self._first, place - self._first + _AT_ONCE)
             ):
                 place += len(found)
+                self._has_read(place)
                 if unseen := [answer for answer in found if answer.cursor > after]:
                     after = unseen[-1].cursor
                     yield unseen
@@ -104,6 +117,24 @@ class Feed:
 
     def close(self) -> None:
         self._task.cancel()
+
+    @asynccontextmanager
+    async def _from(self, after: Cursor) -> AsyncIterator["Feed"]:
+        """The feed of all who go on from a cursor that the ring does not have."""
+        feed, followers = self._earlier.get(after) or (
+            Feed(self._source, after, is_live=False),
+            0,
+        )
+        self._earlier[after] = feed, followers + 1
+        try:
+            yield feed
+        finally:
+            feed, followers = self._earlier[after]
+            if followers > 1:
+                self._earlier[after] = feed, followers - 1
+            else:
+                del self._earlier[after]
+                feed.close()
 
     async def _reach(self, cursor: Cursor) -> None:
         """Let the ring come as far, where the owner told one follower a moment earlier."""
@@ -131,6 +162,8 @@ class Feed:
     async def _run(self, start: Cursor) -> None:
         try:
             async for answer in self._source(start):
+                while not self._is_live and not self._has_room and self._furthest < self._end:
+                    await self._read.wait()
                 self._append(answer)
         except Exception as error:  # handed to every follower
             self._failure = error
@@ -139,12 +172,32 @@ class Feed:
     def _append(self, answer: Answer) -> None:
         self._ring.append(answer)
         self._bytes += len(answer.payload)
-        while len(self._ring) > RING_ANSWERS or (self._bytes > RING_BYTES and len(self._ring) > 1):
+        while self._is_full and len(self._ring) > 1:
             oldest = self._ring.popleft()
             self._bytes -= len(oldest.payload)
             self._floor = oldest.cursor
             self._first += 1
         self._wake()
+
+    @property
+    def _end(self) -> int:
+        """The number of the next answer."""
+        return self._first + len(self._ring)
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._ring) > RING_ANSWERS or self._bytes > RING_BYTES
+
+    @property
+    def _has_room(self) -> bool:
+        """For one more of usual size."""
+        return len(self._ring) < RING_ANSWERS and self._bytes < RING_BYTES
+
+    def _has_read(self, place: int) -> None:
+        if place > self._furthest:
+            self._furthest = place
+            self._read.set()
+            self._read = asyncio.Event()
 
     def _wake(self) -> None:
         self._more.set()

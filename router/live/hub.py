@@ -1,7 +1,6 @@
 """The feeds there are, one for each distinct operation, and who keeps them."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -10,7 +9,7 @@ from typing import Any
 import msgspec
 
 from router.live import upstream
-from router.live.cursors import Cursor
+from router.live.clock import ChannelClock
 from router.live.documents import Refused, Subscription
 from router.live.feed import Feed
 from router.live.upstream import Answer, Asked
@@ -33,6 +32,7 @@ class Hub:
     def __init__(self) -> None:
         self._feeds: dict[_Key, Feed] = {}
         self._callers: dict[_Key, list[Caller]] = {}
+        self._clock = ChannelClock()
 
     @asynccontextmanager
     async def answers(
@@ -43,7 +43,8 @@ class Hub:
         asked = _asked(subscription, variables)
         # Who may see the same is given the same: a shop's visitors are one, a user's tabs are one.
         key = (caller.scope, msgspec.json.encode(asked))
-        feed, now = self._feeds.get(key), _now()
+        now = await self._clock.now()
+        feed = self._feeds.get(key)
         if feed is None or feed.failed:
             self._make_room(caller.scope)
             # Never from the future: it would keep from all who share it what comes until then.
@@ -101,8 +102,3 @@ def _asked(subscription: Subscription, variables: Mapping[str, Any]) -> Asked:
         response_key=subscription.response_key,
         variables={name: variables[name] for name in subscription.variables if name in variables},
     )
-
-
-def _now() -> Cursor:
-    """The cursor of this instant, by the clock that the channel's ids are made with."""
-    return time.time_ns() // 1_000_000, 0
