@@ -15,6 +15,7 @@ const DAY_HOURS = 24;
 const HOUR_MS = 3_600_000;
 const FEED_LENGTH = 40;
 const TOTALS = ["orders", "published", "shown", "clicked", "dismissed"] as const;
+const COUNTERS = ["published", "shown", "clicked", "converted"] as const;
 
 interface Site {
   id: string;
@@ -25,6 +26,7 @@ interface Site {
 
 interface Activity {
   cursor: string;
+  counters: Record<(typeof COUNTERS)[number], number>;
   events: { type: string; occurredAt: string; claimId: string | null; text: string | null }[];
 }
 
@@ -71,7 +73,7 @@ async function openSite(): Promise<void> {
   const site = sites.find((one) => one.id === picker.value)!;
   live?.pause();
   byId("feed").replaceChildren();
-  show({ board: true, empty: true });
+  show({ board: true, empty: true, counters: false });
   byId("title").textContent = `${site.name} · ${site.domain}`;
   byId<HTMLAnchorElement>("shop").href = `/demo/shop.html?key=${encodeURIComponent(site.siteKey)}`;
   listen(site);
@@ -95,8 +97,9 @@ function listen(site: Site): void {
       ready: () => set("connected"),
       lost: () => set("reconnecting"),
       refused: () => leave("Your session has ended. Please log in again."),
-      next({ events }) {
-        show({ empty: false });
+      next({ counters, events }) {
+        show({ empty: false, counters: true });
+        byId("counters").replaceChildren(...COUNTERS.map((name) => tile(name, counters[name])));
         byId("feed").prepend(...events.map(entry).reverse());
         while (byId("feed").children.length > FEED_LENGTH) byId("feed").lastChild!.remove();
         refresh ??= setTimeout(() => {
@@ -148,9 +151,9 @@ function tile(name: string, count: number): Element {
 
 /** Run a step; tell what fails; an ended session leads back to the log-in. */
 async function attempt(step: () => Promise<void>): Promise<void> {
+  show({ error: false }); // before, not after: what the live door says meanwhile is to be read
   try {
     await step();
-    show({ error: false });
   } catch (error) {
     if (!(error instanceof GraphError)) throw error;
     if (error.code === "UNAUTHENTICATED" && token)

@@ -2,7 +2,9 @@
 make a dashboard busy."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from subgraphs.kernel import live
@@ -12,12 +14,51 @@ EVERY = 0.5
 """Seconds between two messages; the first one goes at once."""
 
 MOST = 200
-"""Events of one message. When more wait, they stay in the channel until the next."""
+"""Batches of one message. When more wait, they stay in the channel until the next."""
+
+LATEST = 50
+"""Events that one message tells of: more than a person reads in the time until the next."""
 
 
-def of_site(site_id: UUID, after: str | None) -> AsyncGenerator[list[Entry], None]:
-    """Lists of what happened, in order, from the cursor on."""
-    return gathered(live.follow(live.activity_of(site_id), after))
+class Activity(NamedTuple):
+    """What one message tells."""
+
+    cursor: str
+    counters: Mapping[str, int]
+    events: list[Mapping[str, Any]]
+    more: int
+    """Earlier events that are left out."""
+
+
+async def of_site(
+    site_id: UUID, after: str | None, counters: Mapping[str, int]
+) -> AsyncGenerator[Activity, None]:
+    """What happens from the cursor on, at most two messages a second.
+
+    Args:
+        counters: of the site, as the ledger has them before this begins.
+    """
+    async with aclosing(gathered(live.follow(live.activity_of(site_id), after))) as lists:
+        async for entries in lists:
+            counters = raised(counters, entries)
+            yield summed_up(entries, counters)
+
+
+def raised(counters: Mapping[str, int], entries: Sequence[Entry]) -> dict[str, int]:
+    """The counters after these entries. They only grow: one that is told again changes nothing."""
+    found = dict(counters)
+    for entry in entries:
+        for metric, value in entry.data["counters"].items():
+            found[metric] = max(value, found.get(metric, 0))
+    return found
+
+
+def summed_up(entries: Sequence[Entry], counters: Mapping[str, int]) -> Activity:
+    """One message for many batches."""
+    events = [event for entry in entries for event in entry.data["events"]]
+    latest = events[-LATEST:]
+    more = sum(entry.data["more"] for entry in entries) + len(events) - len(latest)
+    return Activity(entries[-1].cursor, counters, latest, more)
 
 
 async def gathered(

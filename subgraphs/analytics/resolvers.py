@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 import strawberry
 
-from subgraphs.analytics import activity
+from subgraphs.analytics import activity, ledger
 from subgraphs.analytics.types_activity import SiteActivity
 from subgraphs.kernel import db
 from subgraphs.kernel.context import Info
@@ -19,6 +19,8 @@ async def site_activity(
     site = to_uuid(site_id)
     async with db.reading(info.context.viewer) as session:
         await account_of(session, site_id=site)
-    async with aclosing(activity.of_site(site, after)) as lists:
-        async for entries in lists:
-            yield SiteActivity.of(entries)
+        found = await ledger.counters(session, [site])
+    counters = {counter.metric: counter.value for counter in found}
+    async with aclosing(activity.of_site(site, after, counters)) as messages:
+        async for message in messages:
+            yield SiteActivity.of(message)

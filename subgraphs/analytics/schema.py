@@ -50,8 +50,8 @@ class Subscription:
     site_activity = strawberry.subscription(
         resolver=resolvers.site_activity,
         permission_classes=[IsUser],
-        description="What happens at a site, as it happens; at most two messages a second. "
-        "`after` goes on from a message's cursor and misses nothing.",
+        description="What happens at a site, as it happens; at most two messages a second, however "
+        "much it is. `after` goes on from a message's cursor.",
     )
 
 

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Self
 
 import strawberry
 
-from subgraphs.kernel.live import Entry
+from subgraphs.analytics.activity import Activity
+from subgraphs.analytics.types_numbers import Counters
+
+COUNTED = (
+    "published",
+    "shown",
+    "clicked",
+    "dismissed",
+    "converted",
+    "converted_shown",
+    "converted_held_out",
+    "withheld",
+    "retracted",
+)
+"""What the ledger counts as it is written; orders and views are counted by the hour alone."""
 
 
 @strawberry.type
@@ -20,27 +34,36 @@ class ActivityEvent:
     claim_id: strawberry.ID | None
     text: str | None
 
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Self:
+        claim_id = data["claimId"]
+        return cls(
+            type=data["type"],
+            occurred_at=datetime.fromisoformat(data["occurredAt"]),
+            claim_id=strawberry.ID(claim_id) if claim_id else None,
+            text=data["text"],
+        )
+
 
 @strawberry.type
 class SiteActivity:
     """What happened since the message before; `cursor` is where to go on from."""
 
     cursor: str
-    events: list[ActivityEvent]
+    counters: Counters = strawberry.field(
+        description="How often each thing has happened to the site's claims so far. Absolute: who "
+        "missed messages has missed no number. Orders and page views are in `analytics`."
+    )
+    events: list[ActivityEvent] = strawberry.field(
+        description="The latest ones, at most 50, newest last."
+    )
+    more: int = strawberry.field(description="How many earlier ones the message leaves out.")
 
     @classmethod
-    def of(cls, entries: Sequence[Entry]) -> Self:
+    def of(cls, activity: Activity) -> Self:
         return cls(
-            cursor=entries[-1].cursor,
-            events=[_event(entry.data) for entry in entries],
+            cursor=activity.cursor,
+            counters=Counters.of(activity.counters, COUNTED),
+            events=[ActivityEvent.of(event) for event in activity.events],
+            more=activity.more,
         )
-
-
-def _event(data: Mapping[str, Any]) -> ActivityEvent:
-    claim_id = data["claimId"]
-    return ActivityEvent(
-        type=data["type"],
-        occurred_at=datetime.fromisoformat(data["occurredAt"]),
-        claim_id=strawberry.ID(claim_id) if claim_id else None,
-        text=data["text"],
-    )

@@ -11,8 +11,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from subgraphs.analytics.activity import gathered
+from subgraphs.analytics.models import Counter
 from subgraphs.analytics.schema import schema
-from subgraphs.kernel import live
+from subgraphs.kernel import db, live
 from subgraphs.kernel.auth import NOBODY, Viewer
 from subgraphs.kernel.context import Context
 from subgraphs.kernel.ids import new_id
@@ -23,7 +24,10 @@ pytestmark = pytest.mark.usefixtures("stores")
 
 ACTIVITY = """
 subscription($site: ID!, $after: String) {
-  siteActivity(siteId: $site, after: $after) { cursor events { type occurredAt claimId text } }
+  siteActivity(siteId: $site, after: $after) {
+    cursor more events { type occurredAt claimId text }
+    counters { orders published shown clicked }
+  }
 }"""
 
 
@@ -35,19 +39,23 @@ async def subscribe(viewer: Viewer, site_id: UUID, after: str | None = None) -> 
     )
 
 
-async def happen(shop: Shop, *texts: str) -> list[str]:
-    """Have things happen at a site; answers their cursors."""
+def entry(*texts: str, more: int = 0, **counters: int) -> dict[str, Any]:
+    """What the stream worker tells of a batch."""
     now = datetime.now(UTC).isoformat()
-    return await live.publish_all(
-        [
-            (
-                live.activity_of(shop.site_id),
-                new_id(),
-                {"type": "claim.shown", "occurredAt": now, "claimId": str(uuid4()), "text": text},
-            )
-            for text in texts
-        ]
-    )
+    shown = {"type": "claim.shown", "occurredAt": now, "claimId": str(uuid4())}
+    events = [{**shown, "text": text} for text in texts]
+    return {"counters": counters, "events": events, "more": more}
+
+
+async def tell(shop: Shop, *entries: dict[str, Any]) -> list[str]:
+    """Have batches told of; answers their cursors."""
+    channel = live.activity_of(shop.site_id)
+    return await live.publish_all([(channel, new_id(), it) for it in entries])
+
+
+async def happen(shop: Shop, *texts: str) -> list[str]:
+    """Have things happen at a site, each by itself; answers their cursors."""
+    return await tell(shop, *(entry(text) for text in texts))
 
 
 def texts_of(result: Any) -> list[str]:
@@ -70,6 +78,38 @@ async def test_what_happens_is_told_in_order_and_can_be_taken_up_again() -> None
     assert first.data["siteActivity"]["cursor"] == cursors[2]
     assert texts_of(second) == ["d"]
     assert texts_of(again) == ["c", "d"]
+
+
+async def test_counters_are_absolute_and_begin_with_the_ledgers() -> None:
+    shop = await new_shop()
+    async with db.service_transaction() as session:
+        session.add(
+            Counter(site_id=shop.site_id, account_id=shop.account_id, metric="shown", value=7)
+        )
+    cursors = await tell(shop, entry("a", shown=5, published=2), entry("b", shown=9))
+
+    async def counters_after(cursor: str) -> Any:
+        async with aclosing(await subscribe(shop.owner, shop.site_id, after=cursor)) as messages:
+            return (await anext(messages)).data["siteActivity"]["counters"]
+
+    nothing = {"orders": None, "published": 0, "shown": 7, "clicked": 0}
+    assert await counters_after("0-0") == {**nothing, "published": 2, "shown": 9}
+    assert await counters_after(cursors[0]) == {**nothing, "shown": 9}
+    await tell(shop, entry("c", shown=6))  # told late
+    assert await counters_after(cursors[1]) == nothing
+
+
+async def test_a_message_tells_of_the_latest_and_counts_the_rest() -> None:
+    shop = await new_shop()
+    texts = [str(number) for number in range(60)]
+    await tell(shop, entry(*texts[:50], more=7), entry(*texts[50:], more=1, shown=68))
+
+    async with aclosing(await subscribe(shop.owner, shop.site_id, after="0-0")) as messages:
+        message = await anext(messages)
+
+    assert texts_of(message) == texts[10:]
+    assert message.data["siteActivity"]["more"] == 7 + 1 + 10
+    assert message.data["siteActivity"]["counters"]["shown"] == 68
 
 
 async def test_however_much_happens_two_messages_a_second_go_out() -> None:
