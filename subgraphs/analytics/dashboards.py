@@ -63,5 +63,5 @@ def _orders(batch: Batch) -> Iterable[tuple[UUID, Told]]:
 def _happenings(batch: Batch) -> Iterable[tuple[UUID, Told]]:
     texts = {claim.id: claim.text for claim in [*batch.made, *batch.mentioned.values()]}
     for it in batch.happenings:
-        kind = f"claim.{it.event_type}"
+        kind = f"claim.{it.metric}"
         yield it.site_id, Told(it.id, kind, it.created_at, it.claim_id, texts.get(it.claim_id))
