@@ -36,6 +36,7 @@ PROCESS_INBOX = "integrations.process_inbox"
 SWEEP_INBOX = "integrations.sweep_inbox"
 ROLL_UP = "analytics.roll_up"
 REBUILD_COUNTERS = "analytics.rebuild_counters"
+FOLD_VISITORS = "analytics.fold_visitors"
 MAKE_PARTITIONS = "analytics.make_partitions"
 ARCHIVE = "analytics.archive"
 ADVANCE_ARCHIVES = "analytics.advance_archives"
@@ -65,6 +66,9 @@ ARCHIVE_EVERY = 60.0
 
 EXPORTS_EVERY = 15.0
 """Seconds until an export whose worker was killed goes on."""
+
+FOLD_EVERY = 15.0
+"""Seconds that visitors' profiles are behind. A visit's events are then folded in together."""
 
 LOOK_EVERY = 10.0
 """Seconds in which Redis's counters are found to be lost."""
@@ -109,6 +113,7 @@ def _configuration() -> dict[str, Any]:
             "inbox": _every(SWEEP_EVERY, SWEEP_INBOX),
             # Two minutes past the hour, and again for hours that late events have opened since.
             "rollups": {"task": ROLL_UP, "schedule": crontab(minute="2-59/10")},
+            "visitors": _every(FOLD_EVERY, FOLD_VISITORS),
             "counters": _every(LOOK_EVERY, REBUILD_COUNTERS),
             "partitions": {"task": MAKE_PARTITIONS, "schedule": crontab(hour="3", minute="17")},
             "archive": {"task": ARCHIVE, "schedule": crontab(hour="4", minute="7")},
@@ -133,6 +138,7 @@ app = Celery(
         "workers.rollups",
         "workers.partitions",
         "workers.rebuild",
+        "workers.visitors",
         "workers.retention",
         "workers.exports",
     ],

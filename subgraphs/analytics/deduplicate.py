@@ -5,18 +5,28 @@ the ledger has from an earlier batch go on too: that batch may have died before 
 They add nothing, as the ledger tells which of its rows are new.
 """
 
-from datetime import datetime
 from uuid import UUID
 
 from subgraphs.analytics.batch import Batch, Drop
+from subgraphs.kernel.events import Event
 
 
 def deduplicate(batch: Batch) -> None:
     """Drop repetitions within the batch."""
-    seen: set[tuple[UUID, UUID, datetime, str]] = set()
+    first_of: dict[UUID, Event] = {}
+    known: set[tuple[object, ...]] = set()
+    """The keys of ids that came more than once: few, and most batches have none."""
     for item in batch.items:
-        if event := item.live:
-            key = (event.id, event.site_id, event.occurred_at, event.type)
-            if key in seen:
-                item.drop = Drop.DUPLICATE
-            seen.add(key)
+        if (event := item.live) is None:
+            continue
+        first = first_of.setdefault(event.id, event)
+        if first is event:
+            continue
+        known.add(_key(first))
+        if _key(event) in known:
+            item.drop = Drop.DUPLICATE
+        known.add(_key(event))
+
+
+def _key(event: Event) -> tuple[object, ...]:
+    return event.site_id, event.occurred_at, event.id, event.type

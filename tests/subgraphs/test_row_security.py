@@ -25,6 +25,7 @@ from tests.fixtures.active_shop import ActiveShop, new_owner, open_shop
 from tests.workers.archiving import a_share
 from tests.workers.ledgers import rows
 from workers.ingest import record
+from workers.visitors import fold_all
 
 pytestmark = pytest.mark.usefixtures("stores")
 
@@ -35,7 +36,7 @@ RELATIONS = (
     "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN "
 )
 
-WRITE_ONLY = {"outbox", "encryption_keys", "archives"}
+WRITE_ONLY = {"outbox", "encryption_keys", "archives", "visitor_deeds"}
 """The app's role cannot read them at all."""
 
 
@@ -62,6 +63,7 @@ async def shop() -> ActiveShop:
     batch = Batch.of([Entry("1-0", encode(order), 1)])
     pipeline.decode(batch)
     await record(batch)
+    await fold_all()
     async with db.service_transaction() as session:
         share = await a_share(session, shop.shop)
     async with db.transaction(shop.owner) as session:

@@ -8,11 +8,13 @@ import pytest
 from subgraphs.analytics import pipeline
 from subgraphs.analytics.batch import Batch
 from subgraphs.analytics.pace import PER_MINUTE
+from subgraphs.kernel import redis
 from subgraphs.kernel.events import Event
 from subgraphs.kernel.ids import new_id
 from tests.fixtures.active_shop import ActiveShop, open_shop
-from tests.workers.ledgers import Stream, claim_ids, new_stream, state_of
+from tests.workers.ledgers import Stream, claim_ids, new_stream, rows, state_of
 from workers.ingest import STEPS, record
+from workers.visitors import fold_all
 
 pytestmark = pytest.mark.usefixtures("stores")
 
@@ -25,6 +27,15 @@ async def with_a_claim() -> tuple[ActiveShop, Stream, Event]:
     await stream.drain()
     (claim_id,) = claim_ids(shop, [order])
     return shop, stream, shop.seen("clicked", claim_id)
+
+
+async def profiles_of(shop: ActiveShop) -> list[tuple[object, ...]]:
+    return await rows("SELECT * FROM visitor_profiles WHERE site_id = :site", site=shop.site_id)
+
+
+async def there(shop: ActiveShop) -> int:
+    """How many visitors' keys Redis has of the shop."""
+    return len(await redis.client().keys(f"visitors:{{{shop.site_id}}}:*"))
 
 
 async def test_a_dropped_event_changes_nothing() -> None:
@@ -42,10 +53,15 @@ async def test_a_dropped_event_changes_nothing() -> None:
     )
     unknown = msgspec.structs.replace(click, id=new_id(), type="claim.retracted")
 
+    await fold_all()
+    profiles = await profiles_of(shop)
     await stream.append(viewed, reached, crawled, agentless, stale, unknown)
     await stream.drain()
+    await fold_all()
 
     assert await state_of(shop) == before
+    assert await profiles_of(shop) == profiles == []
+    assert await there(shop) == 0
     assert await stream.streams.drops(stream.topic) == {
         "bot_crawler": 3,
         "bot_no_agent": 1,

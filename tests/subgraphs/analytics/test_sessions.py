@@ -1,5 +1,6 @@
 """Visitor profiles: exact, once, in whatever order and cut the events come."""
 
+import asyncio
 import math
 import random
 from collections.abc import Sequence
@@ -11,13 +12,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from subgraphs.analytics import profiles
 from subgraphs.analytics.clock import cut
 from subgraphs.analytics.sessions import SILENCE, sessions_of
+from subgraphs.kernel import db
 from subgraphs.kernel.auth import Viewer
 from subgraphs.kernel.events import Event
 from subgraphs.kernel.ids import new_id
 from tests.fixtures.active_shop import ActiveShop, new_owner, open_shop
 from tests.workers.ledgers import claim_ids, new_stream, rows
+from workers.visitors import fold_all
 
 pytestmark = pytest.mark.usefixtures("stores")
 
@@ -65,9 +69,11 @@ def viewed(shop: ActiveShop, at: datetime, visitor: str = "anna", **changes: Any
 
 
 async def let_in(*events: Event, limit: int = 500) -> None:
+    """Into the ledger, and from the journal into the profiles."""
     stream = await new_stream()
     await stream.append(*events)
     await stream.drain(limit)
+    await fold_all()
 
 
 def score(sessions: int, views: int = 0, clicks: int = 0, goals: int = 0, orders: int = 0) -> float:
@@ -203,3 +209,24 @@ def test_sessions_reach_to_half_an_hour_after_their_last_event() -> None:
         (NOW + 60 * MINUTE, NOW + 90 * MINUTE),
     ]
     assert sessions_of([]) == []
+
+
+async def test_what_is_folded_at_once_counts_once_and_what_failed_is_not_lost() -> None:
+    shop, stream = await open_shop(), await new_stream()
+    await fold_all()
+    await stream.append(*(viewed(shop, NOW + n * MINUTE) for n in range(12)))
+    await stream.drain(limit=2)
+
+    async def fold_some(*, then: int = 1) -> int:
+        async with db.service_transaction() as session:
+            return await profiles.fold(session, most=2) // then
+
+    with pytest.raises(ZeroDivisionError):
+        await fold_some(then=0)
+    assert await profiles_of(shop) == {}
+
+    folded = await asyncio.gather(*(fold_some() for _ in range(4)))
+
+    assert sum(folded) == 6
+    (profile,) = (await profiles_of(shop)).values()
+    assert (profile.views, profile.session_count) == (12, 1)

@@ -1,0 +1,10 @@
+"""A journal of what visitors did, between the ledger and their profiles."""
+
+from deploy.migrations import scripts
+
+revision = "2026_11_24_visitor_deeds"
+down_revision = "2026_11_24_archives"
+
+
+def upgrade() -> None:
+    scripts.run("visitor_deeds.sql")
