@@ -129,9 +129,9 @@ def _every(seconds: float, task: str) -> dict[str, Any]:
     return {"task": task, "schedule": seconds, "options": {"expires": seconds}}
 
 
-broker.mend()
 app = Celery(
     "proofgraph",
+    amqp=broker.AMQP,
     include=[
         "workers.outbox",
         "workers.inbox",

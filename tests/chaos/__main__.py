@@ -5,6 +5,7 @@ Exit code 1: something acknowledged was lost or doubled, came out of order, or n
 
 import argparse
 import asyncio
+import logging
 import shutil
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from tests.chaos.run import Felt, Plan, run
 def main() -> int:
     options = _parse()
     state = Path(tempfile.mkdtemp(prefix="chaos-"))
+    logging.basicConfig(filename=state / "chaos.log", level=logging.INFO)
     plan = Plan(
         kills=options.kills,
         seed=options.seed,

@@ -33,8 +33,8 @@ _SETTLE_SECONDS = 5.0
 _BETWEEN = (0.1, 0.6)
 """Seconds from a recovery to the next fault."""
 
-_UNTOUCHED = frozenset({"pages"})
-"""Only serves files."""
+_UNTOUCHED = frozenset({"pages", "s3", "archiver"})
+"""Nothing that is sent here goes through them."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Looks for the effects of what was acknowledged, and notes when each was first seen."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,8 @@ import httpx
 
 from tests.chaos.tenants import Tenant
 from tests.chaos.traces import ORDERS, PAGE_VIEWS, Trace, Traces
+
+log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.1
 _ANSWER_SECONDS = 3.0
@@ -142,5 +145,6 @@ async def _for_ever(look: Callable[[], Coroutine[Any, Any, None]]) -> None:
     while True:
         try:
             await look()
-        except (OSError, httpx.HTTPError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except Exception as error:  # drivers raise all sorts on a store that dies under them
+            log.info("looking again: %r", error)
             await asyncio.sleep(_LOOK_SECONDS)

@@ -3,17 +3,17 @@
 from typing import Any
 
 import pytest
-from kombu import Connection, Exchange, Producer, Queue
+from kombu import Exchange, Producer, Queue
+from kombu.exceptions import OperationalError
 
 from tests.fixtures.valkey import Valkey
-from workers import broker
+from workers.broker import EagerConnection
 
 QUEUE = Queue("work", Exchange("work"), "work")
 
 
 def test_a_message_whose_acknowledgement_is_lost_is_no_longer_in_hand(valkey: Valkey) -> None:
-    broker.mend()
-    with Connection(valkey.url, transport_options={"max_retries": 1}) as connection:
+    with EagerConnection(valkey.url, transport_options={"max_retries": 1}) as connection:
         channel: Any = connection.channel()
         channel.basic_qos(0, 1, False)
         work = QUEUE.bind(channel)
@@ -29,3 +29,14 @@ def test_a_message_whose_acknowledgement_is_lost_is_no_longer_in_hand(valkey: Va
 
         assert channel.qos.can_consume()
         valkey.start()  # so that the channel can be closed
+
+
+def test_a_broker_that_is_away_is_asked_often(valkey: Valkey) -> None:
+    valkey.kill()
+    pauses: list[float] = []
+    connection = EagerConnection(valkey.url)
+
+    with pytest.raises(OperationalError):
+        connection.ensure_connection(lambda _, pause: pauses.append(pause), 4)
+
+    assert pauses == pytest.approx([0.2, 0.4, 0.6, 0.8])
