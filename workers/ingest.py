@@ -47,6 +47,7 @@ RECORD: tuple[Callable[[AsyncSession, Batch], Awaitable[None]], ...] = (
     pipeline.write_happenings,
     pipeline.attribute,
     pipeline.sessionise,
+    pipeline.as_stored,
     pipeline.count,
 )
 

@@ -25,6 +25,7 @@ from subgraphs.analytics.clock import clock
 from subgraphs.analytics.deduplicate import deduplicate
 from subgraphs.analytics.ledger import Happening
 from subgraphs.analytics.pace import drop_bots, recall
+from subgraphs.analytics.repeats import as_stored
 from subgraphs.analytics.sessions import sessionise
 from subgraphs.kernel import events, live, redis
 from subgraphs.kernel.events import Event
@@ -59,7 +60,7 @@ def read(batch: Batch) -> None:
     batch.is_read = True
 
 
-__all__ = ["attribute", "recall", "sessionise"]
+__all__ = ["as_stored", "attribute", "recall", "sessionise"]
 
 
 async def write_events(session: AsyncSession, batch: Batch) -> None:
