@@ -8,7 +8,7 @@ VENV := .venv/bin
 
 .PHONY: help
 help: ## Show this text
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Install what is missing: Python and npm packages, the snippet, a browser
@@ -65,3 +65,7 @@ lint: setup ## Check style, layout and import rules
 .PHONY: types
 types: setup ## Check types, strictly, tests included
 	@$(VENV)/mypy --strict subgraphs workers router deploy tests
+
+.PHONY: bench-ledger
+bench-ledger: setup ## How fast the stream worker fills the ledger; ARGS="--events 200000 --rounds 3"
+	@$(VENV)/python -m tests.bench.ledger $(ARGS)

@@ -69,10 +69,14 @@ class Line:
             sys.stdout.flush()
             while not stopping.is_set():
                 pause = self._pause_after(batch)
-                behind = await self._pass_on(batch, behind)
+                if _came_before(batch):
+                    await behind
+                    await self.work(batch)
+                    ahead = asyncio.create_task(self._read(IDLE_WAIT, pause))
+                else:
+                    ahead = asyncio.create_task(self._read(IDLE_WAIT, pause))
+                    behind = await self._pass_on(batch, behind)
                 await self._trim()
-                await behind  # the streams give out again what is not acknowledged
-                ahead = asyncio.create_task(self._read(IDLE_WAIT, pause))
                 batch = await ahead
             behind = await self._pass_on(batch, behind)
             await behind
@@ -167,3 +171,8 @@ class Line:
         if time.monotonic() - self._trimmed > TRIM_EVERY:
             await patiently("trim", self._consumer.trim)
             self._trimmed = time.monotonic()
+
+
+def _came_before(batch: Batch) -> bool:
+    """Whether it may have killed its reader: what comes after it must not die along."""
+    return any(item.entry.deliveries > 1 for item in batch.items)

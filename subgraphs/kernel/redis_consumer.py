@@ -63,6 +63,7 @@ class RedisConsumer:
         self._dealt: set[int] = set()
         self._held: set[int] = set()
         self._in_hand: dict[int, set[str]] = {}
+        self._after: dict[int, str] = {}
         self._last_seen: dict[int, str] = {}
         self._suspects: list[int] = []
         self._turn = 0
@@ -168,6 +169,7 @@ class RedisConsumer:
         for part in partitions:
             self._held.discard(part)
             self._in_hand.pop(part, None)
+            self._after.pop(part, None)
 
     # Reading
 
@@ -175,25 +177,23 @@ class RedisConsumer:
         """What there is, from all partitions alike; another round for those that have more."""
         entries: list[Entry] = []
         waiting = self._in_turn() if not self._suspects else []
-        after: dict[int, str] = {}
         while waiting and limit - len(entries) > (limit // _GOOD_ENOUGH if entries else 0):
             left = limit - len(entries)
             asked, waiting = waiting[:left], waiting[left:]
             share = left // len(asked)
-            answers = await self._ask(asked, after, share, SUSPECT_DELIVERIES)
+            answers = await self._ask(asked, share, SUSPECT_DELIVERIES)
             for part, answer in zip(asked, answers, strict=True):
                 found = self._received(part, answer)
                 entries += found
                 if len(found) == share:
                     waiting.append(part)
-                    after[part] = place_in(found[-1].id)
         if not entries and self._suspects:
             return await self._take_suspect(self._suspects.pop(0))
         return entries
 
     async def _take_suspect(self, part: int) -> list[Entry]:
         """The next entry of a partition, by itself: should it kill us, it takes no other along."""
-        (answer,) = await self._ask([part], {}, 1, _ANY)
+        (answer,) = await self._ask([part], 1, _ANY)
         entries = self._received(part, answer)
         if entries and entries[0].deliveries > MAX_DELIVERIES:
             detail = f"given out {MAX_DELIVERIES} times, never done"
@@ -212,13 +212,12 @@ class RedisConsumer:
             if part in self._dealt or self._in_hand[part]
         ]
 
-    async def _ask(
-        self, parts: Sequence[int], after: Mapping[int, str], limit: int, suspect: int
-    ) -> list[Any]:
+    async def _ask(self, parts: Sequence[int], limit: int, suspect: int) -> list[Any]:
+        """What comes after that which was given out before, though it may not be acknowledged."""
         calls = []
         for part in parts:
             names = [stream_of(self._topic, part), lease_of(self._topic, part, self._group)]
-            place = after.get(part, "0-0")
+            place = self._after.get(part, "0-0")
             args = (self._group, self._name, _LEASE_MS, limit, suspect, place)
             calls.append(Call(names, args))
         return await run(self._client, redis_scripts.READ, calls)
@@ -236,6 +235,8 @@ class RedisConsumer:
             self._last_seen[part] = last.decode()
         places, bodies = found[::2], found[1::2]
         in_hand.update(place.decode() for place in places)
+        if places:
+            self._after[part] = places[-1].decode()
         return [
             Entry(entry_id(part, place), body, deliveries)
             for place, body, deliveries in zip(

@@ -376,10 +376,29 @@ async def test_nothing_acknowledged_is_lost_when_the_server_is_killed(
     valkey.start()
 
     assert await streams.append_once("t", records("c", "d")) == [False, True]
-    again = await eventually(lambda: read(consumer), bool)
+    await eventually(consumer.leave, lambda _: True)
+    follower = streams.consumer("t", "g")
+    again = await eventually(lambda: read(follower), bool)
     assert [(entry.body, entry.deliveries) for entry in again] == [(b"b", 2), (b"c", 2)]
-    await consumer.ack(again)
-    assert bodies(await read(consumer)) == ["d"]
+    await follower.ack(again)
+    assert bodies(await read(follower)) == ["d"]
+
+
+async def test_one_who_reads_on_gets_what_comes_after_that_which_is_in_hand(
+    streams: RedisStreams,
+) -> None:
+    consumer = await joined(streams)
+    await streams.append("t", records("a", "b"))
+    first = await read(consumer, limit=PARTITIONS)
+    await streams.append("t", records("c", "d"))
+
+    second = await read(consumer)
+    await consumer.ack(second)
+    await consumer.ack(first)
+
+    assert bodies([*first, *second]) == ["a", "b", "c", "d"]
+    assert [entry.deliveries for entry in [*first, *second]] == [1, 1, 1, 1]
+    assert await streams.lag("t", "g") == Lag(0, 0, None, 0)
 
 
 async def test_a_group_that_was_lost_is_made_again(streams: RedisStreams, client: Redis) -> None:
