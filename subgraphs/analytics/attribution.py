@@ -14,7 +14,7 @@ An order is decided on once, with what has reached us by then, in the transactio
 down. When it comes again the stored decision is taken, whatever has come since.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.analytics import ledger
 from subgraphs.analytics.batch import GOAL_REACHED, ORDER_CREATED, Batch
-from subgraphs.analytics.ledger import Happening
+from subgraphs.analytics.ledger import Happening, Key
 from subgraphs.kernel.events import Event
 from subgraphs.kernel.ids import derived_id
 
@@ -58,23 +58,16 @@ _TOUCHES = text("""
     ) AS touch
 """)
 
-_DECIDED = text(f"""
-    SELECT {", ".join(Happening._fields)}
-    FROM unnest(CAST(:sites AS uuid[]), CAST(:moments AS timestamptz[]), CAST(:ids AS uuid[]))
-         AS known (site, moment, key)
-    JOIN notification_events ON site_id = site AND created_at = moment AND id = key
-    WHERE event_type = 'converted'
-""")  # noqa: S608 - of our own names
-
 
 async def attribute(session: AsyncSession, batch: Batch) -> None:
     """Add the conversions behind a batch's orders and goals to what happened."""
     new = [event for event in batch.new_events if _may_convert(event)]
     known = {event.id for event in new}
     old = [event for event in batch.source_events if _may_convert(event) and event.id not in known]
+    decided = await ledger.stored_happenings(session, list(map(_key_of_conversion, old)))
     made = await _made(session, new)
     batch.new_happenings += await ledger.add_happenings(session, made, more=True)
-    batch.happenings += [*made, *await _decided(session, old)]
+    batch.happenings += [*made, *decided.values()]
 
 
 def conversion_id(event: Event) -> UUID:
@@ -91,6 +84,10 @@ def revenue_of(event: Event) -> tuple[int, str] | None:
     if type(amount) is not int or not 0 <= amount <= MOST_REVENUE:
         return None
     return (amount, currency) if isinstance(currency, str) and len(currency) == 3 else None
+
+
+def _key_of_conversion(event: Event) -> Key:
+    return event.site_id, event.occurred_at, conversion_id(event), "converted"
 
 
 def _may_convert(event: Event) -> bool:
@@ -132,13 +129,3 @@ def _converted(event: Event, touch: Any) -> Happening:
         currency=currency,
         source_event_id=event.id,
     )
-
-
-async def _decided(session: AsyncSession, events: Iterable[Event]) -> list[Happening]:
-    """The conversions that the ledger has from before."""
-    keys = [(event.site_id, event.occurred_at, conversion_id(event)) for event in events]
-    if not keys:
-        return []
-    sites, moments, ids = map(list, zip(*keys, strict=True))
-    rows = await session.execute(_DECIDED, {"sites": sites, "moments": moments, "ids": ids})
-    return [Happening(*row) for row in rows]

@@ -16,6 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.kernel.events import Event
 
+Key = tuple[UUID, datetime, UUID, str]
+"""Site, time, id and type: what tells one row from another, here and in ClickHouse."""
+
 
 class Happening(NamedTuple):
     """Something that happened to a claim; a row of `notification_events`."""
@@ -37,6 +40,10 @@ class Happening(NamedTuple):
     revenue_minor: int | None = None
     currency: str | None = None
     source_event_id: UUID | None = None
+
+    @property
+    def key(self) -> Key:
+        return self.site_id, self.created_at, self.id, self.event_type
 
     @property
     def metric(self) -> str:
@@ -128,6 +135,22 @@ _MOVE_HAPPENINGS = _moving(
 )
 
 
+def _stored(table: str, columns: str, time: str) -> TextClause:
+    return text(f"""
+        SELECT {columns} FROM {table}
+        JOIN unnest(CAST(:sites AS uuid[]), CAST(:times AS timestamptz[]), CAST(:ids AS uuid[]),
+                    CAST(:types AS text[])) AS known (site, moment, key, kind)
+        ON site_id = site AND {time} = moment AND id = key AND event_type = kind
+    """)  # noqa: S608 - of our own names
+
+
+_STORED_EVENTS = _stored(
+    "events", ", ".join(_Source._fields[:-1]) + ", CAST(payload AS text) AS payload", "time"
+)
+
+_STORED_HAPPENINGS = _stored("notification_events", ", ".join(Happening._fields), "created_at")
+
+
 async def add_events(session: AsyncSession, events: Sequence[Event]) -> list[Event]:
     """Write down source events; those already there stay as they are.
 
@@ -173,6 +196,41 @@ async def add_happenings(
     await _stage(session, "staged_happenings", Happening._fields, happenings)
     new = _Fresh.of((await session.execute(_MOVE_HAPPENINGS)).one_or_none())
     return [row for row in happenings if new.takes(row.id, row.event_type)]
+
+
+async def stored_events(session: AsyncSession, keys: Sequence[Key]) -> dict[Key, Event]:
+    """These source events as they were first written down, as far as they were."""
+    if not keys:
+        return {}
+    rows = await session.execute(_STORED_EVENTS, _columns(keys))
+    return {
+        (row.site_id, row.time, row.id, row.event_type): Event(
+            id=row.id,
+            site_id=row.site_id,
+            account_id=row.account_id,
+            type=row.event_type,
+            occurred_at=row.time,
+            captured_at=row.captured_at,
+            source=row.source,
+            visitor_id=row.visitor_id,
+            payload=msgspec.json.decode(row.payload),
+        )
+        for row in rows
+    }
+
+
+async def stored_happenings(session: AsyncSession, keys: Sequence[Key]) -> dict[Key, Happening]:
+    """What happened to claims, as it was first written down, as far as it was."""
+    if not keys:
+        return {}
+    rows = await session.execute(_STORED_HAPPENINGS, _columns(keys))
+    found = [Happening(*row) for row in rows]
+    return {happening.key: happening for happening in found}
+
+
+def _columns(keys: Sequence[Key]) -> dict[str, object]:
+    names = ("sites", "times", "ids", "types")
+    return dict(zip(names, map(list, zip(*keys, strict=True)), strict=True))
 
 
 class _Fresh:

@@ -23,7 +23,7 @@ from subgraphs.analytics.batch import (
 )
 from subgraphs.analytics.clock import clock
 from subgraphs.analytics.deduplicate import deduplicate
-from subgraphs.analytics.ledger import Happening
+from subgraphs.analytics.ledger import Happening, Key
 from subgraphs.analytics.pace import drop_bots, recall
 from subgraphs.analytics.repeats import as_stored
 from subgraphs.analytics.sessions import sessionise
@@ -64,13 +64,21 @@ __all__ = ["as_stored", "attribute", "recall", "sessionise"]
 
 
 async def write_events(session: AsyncSession, batch: Batch) -> None:
-    """The facts from outside, into the ledger."""
-    batch.new_events = await ledger.add_events(session, batch.source_events)
+    """The facts from outside, into the ledger; of those it has, what it has goes on."""
+    events = batch.source_events
+    batch.new_events = await ledger.add_events(session, events)
+    if len(batch.new_events) == len(events):
+        return
+    known = set(map(_key, events)).difference(map(_key, batch.new_events))
+    stored = await ledger.stored_events(session, list(known))
+    for item in batch.items:
+        if event := item.live:
+            item.event = stored.get(_key(event), event)
 
 
 async def write_happenings(session: AsyncSession, batch: Batch) -> None:
-    """What happened to claims, into the ledger, and counted there."""
-    batch.happenings = [_published(claim) for claim in batch.made]
+    """What happened to claims, into the ledger, and counted there; of what it has, that goes on."""
+    happened = [_published(claim) for claim in batch.made]
     for item in batch.items:
         if not item.event or item.drop or item.event.type not in CLAIM_EVENTS:
             continue
@@ -79,8 +87,14 @@ async def write_happenings(session: AsyncSession, batch: Batch) -> None:
         if claim is None or claim.site_id != item.event.site_id:
             item.drop = Drop.UNKNOWN_CLAIM
         else:
-            batch.happenings.append(_happened(item.event, claim))
-    batch.new_happenings = await ledger.add_happenings(session, batch.happenings)
+            happened.append(_happened(item.event, claim))
+    batch.happenings = happened
+    batch.new_happenings = await ledger.add_happenings(session, happened)
+    if len(batch.new_happenings) == len(happened):
+        return
+    known = {it.key for it in happened}.difference(it.key for it in batch.new_happenings)
+    stored = await ledger.stored_happenings(session, list(known))
+    batch.happenings = [stored.get(it.key, it) for it in happened]
 
 
 async def count(session: AsyncSession, batch: Batch) -> None:
@@ -137,6 +151,10 @@ def _happened(event: Event, claim: Claim) -> Happening:
         device=_text(event, "device"),
         country=_text(event, "country"),
     )
+
+
+def _key(event: Event) -> Key:
+    return event.site_id, event.occurred_at, event.id, event.type
 
 
 def _text(event: Event, key: str) -> str | None:

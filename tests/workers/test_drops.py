@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from subgraphs.analytics import pipeline
+from subgraphs.analytics import pipeline, store
 from subgraphs.analytics.batch import Batch
 from subgraphs.analytics.pace import PER_MINUTE
 from subgraphs.kernel import redis
@@ -105,3 +105,31 @@ async def test_what_was_counted_once_stays_so_though_it_now_seems_too_fast() -> 
     assert [item.drop for item in again.items] == [None, None]
     found = await state_of(shop)
     assert found.numbers["clicked"] == found.happenings["clicked"] == PER_MINUTE - 2 + 1
+
+
+async def test_what_was_written_down_first_counts_though_it_is_told_otherwise_later() -> None:
+    shop, stream, click = await with_a_claim()
+    view = msgspec.structs.replace(click, id=new_id(), type="page.viewed", payload={"page": "/one"})
+    await stream.append(click, view)
+    await stream.drain()
+    before = await counted_by_page(shop)
+
+    told_anew = {**click.payload, "page": "/elsewhere", "device": "mobile"}
+    await stream.append(
+        msgspec.structs.replace(click, payload=told_anew),
+        msgspec.structs.replace(view, payload={"page": "/two"}),
+    )
+    await stream.drain()
+
+    assert (
+        await counted_by_page(shop)
+        == before
+        == {("clicked", "/shoes"): 1, ("page_views", "/one"): 1}
+    )
+
+
+async def counted_by_page(shop: ActiveShop) -> dict[tuple[str, str], int]:
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    span = today - timedelta(days=1), today + timedelta(days=1)
+    found = await store.totals([shop.site_id], *span, dimension=store.Dimension.PAGE)
+    return {(total.metric, total.key): total.value for total in found}
