@@ -71,6 +71,9 @@ class Entry(NamedTuple):
     claim_id: UUID | None
     notification_id: UUID | None
     page: str | None
+    arm: str | None
+    revenue_minor: int | None
+    currency: str | None
 
     @property
     def place(self) -> Place:
@@ -150,13 +153,14 @@ def from_cursor(cursor: str) -> Place:
 _FACTS = """
     SELECT false AS about_claim, time, id, event_type, captured_at, visitor_id, source, payload,
            CAST(NULL AS uuid) AS claim_id, CAST(NULL AS uuid) AS notification_id,
-           CAST(NULL AS text) AS page
+           CAST(NULL AS text) AS page, CAST(NULL AS text) AS arm,
+           CAST(NULL AS bigint) AS revenue_minor, CAST(NULL AS text) AS currency
     FROM source_events WHERE {where} ORDER BY time DESC, id DESC, event_type DESC LIMIT :most"""
 
 _CLAIMS = """
     SELECT true AS about_claim, created_at AS time, id, event_type, captured_at, visitor_id,
            CAST(NULL AS text) AS source, CAST(NULL AS jsonb) AS payload, claim_id, notification_id,
-           page
+           page, arm, revenue_minor, currency
     FROM notification_events WHERE {where}
     ORDER BY created_at DESC, id DESC, event_type DESC LIMIT :most"""
 

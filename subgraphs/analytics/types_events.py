@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import Enum
 from typing import Any, Self
 
 import strawberry
@@ -17,6 +18,13 @@ from subgraphs.kernel.paging import Connection, Edge, PageInfo
 @strawberry.federation.type(keys=[Key(fields=FieldSet("id"), resolvable=False)])
 class Claim:
     id: strawberry.ID
+
+
+@strawberry.enum(description="What the buyer had to do with the claim before.")
+class ConversionArm(Enum):
+    CLICKED = "clicked"
+    SHOWN = "shown"
+    HELD_OUT = "held_out"
 
 
 @strawberry.input(description="Which of what happened; what is left out is left open.")
@@ -77,7 +85,10 @@ class SiteEvent:
     page: str | None
     order: OrderFacts | None
     goal: str | None
-    value: Money | None = strawberry.field(description="What a goal reached is worth.")
+    value: Money | None = strawberry.field(
+        description="What a goal reached is worth, or what a conversion brought."
+    )
+    arm: ConversionArm | None = strawberry.field(description="Of a `claim.converted`.")
     claim: Claim | None
 
     @classmethod
@@ -95,7 +106,8 @@ class SiteEvent:
             page=_without_query(entry.page or payload.get("page")),
             order=OrderFacts.of(payload) if is_order else None,
             goal=_text(payload.get("goal")),
-            value=_money(payload.get("value")),
+            value=_revenue(entry) or _money(payload.get("value")),
+            arm=ConversionArm(entry.arm) if entry.arm else None,
             claim=Claim(id=to_id(entry.claim_id)) if entry.claim_id else None,
         )
 
@@ -112,6 +124,12 @@ def connection(page: history.Page, asked: history.Asked) -> Connection[SiteEvent
         end_cursor=edges[-1].cursor if edges else None,
     )
     return Connection(edges=edges, page_info=info)
+
+
+def _revenue(entry: history.Entry) -> Money | None:
+    if entry.revenue_minor is None or entry.currency is None:
+        return None
+    return Money(amount_minor=BigInt(entry.revenue_minor), currency=entry.currency)
 
 
 # A payload is what a shop sent: each value is looked at before it is shown.

@@ -41,13 +41,16 @@ class Counters:
     clicked: BigInt | None = None
     dismissed: BigInt | None = None
     converted: BigInt | None = strawberry.field(
-        default=None, description="Orders of visitors who had clicked a claim within the day."
+        default=None,
+        description="Orders and goals of visitors who had clicked a claim within the day.",
     )
     converted_shown: BigInt | None = strawberry.field(
-        default=None, description="Orders of visitors who had seen a claim and clicked none."
+        default=None,
+        description="Orders and goals of visitors who had seen a claim and clicked none.",
     )
     converted_held_out: BigInt | None = strawberry.field(
-        default=None, description="Orders of visitors from whom claims were withheld to compare."
+        default=None,
+        description="Orders and goals of visitors from whom claims were withheld to compare.",
     )
     withheld: BigInt | None = None
     retracted: BigInt | None = None

@@ -38,7 +38,7 @@ query($sites: [_Any!]!, $filter: SiteEventFilter) {
       events(filter: $filter) {
         edges {
           node {
-            type source visitorId page goal claim { id } value { amountMinor currency }
+            type source visitorId page goal arm claim { id } value { amountMinor currency }
             order { orderName product quantity total { amountMinor currency } }
           }
         }
@@ -220,7 +220,7 @@ async def test_of_a_payload_only_what_is_nobodys_secret_is_shown(shop: ActiveSho
     asked = {"types": ["order.created", "page.viewed", "goal.reached"]}
     answer = await run(schema, shop.owner, DETAILS, sites=sites, filter=asked)
 
-    nothing = dict.fromkeys(("visitorId", "page", "goal", "claim", "value", "order"))
+    nothing = dict.fromkeys(("visitorId", "page", "goal", "arm", "claim", "value", "order"))
     assert [it["node"] for it in answer.data["_entities"][0]["events"]["edges"]] == [
         {
             **nothing,
@@ -254,6 +254,34 @@ async def test_of_a_payload_only_what_is_nobodys_secret_is_shown(shop: ActiveSho
             "source": "shopify",
             "order": dict.fromkeys(("orderName", "product", "quantity", "total")),
         },
+    ]
+
+
+async def test_a_conversion_tells_what_it_brought_and_what_led_to_it(
+    shop: ActiveShop, morning: Morning
+) -> None:
+    payload = {"product": "Shoes", "total": {"amountMinor": 8900, "currency": "EUR"}}
+    bought = msgspec.structs.replace(
+        shop.order(2, placed=minutes(30)), visitor_id="visitor", payload=payload
+    )
+    await happen(bought)
+
+    sites = [{"__typename": "Site", "id": str(shop.site_id)}]
+    asked = {"types": ["claim.converted"]}
+    answer = await run(schema, shop.owner, DETAILS, sites=sites, filter=asked)
+
+    assert [it["node"] for it in answer.data["_entities"][0]["events"]["edges"]] == [
+        {
+            "type": "claim.converted",
+            "source": None,
+            "visitorId": "visitor",
+            "page": "/shoes",
+            "goal": None,
+            "arm": "CLICKED",
+            "claim": {"id": str(morning.claim_id)},
+            "value": {"amountMinor": 8900, "currency": "EUR"},
+            "order": None,
+        }
     ]
 
 
