@@ -12,9 +12,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from subgraphs.analytics import history, service
+from subgraphs.analytics import history, live_visitors, service
 from subgraphs.analytics.service import Asked, AskedGroups, Group, Numbers, Series, Span
 from subgraphs.analytics.store import Dimension
+from subgraphs.kernel import redis
 from subgraphs.kernel.loading import Loader
 from subgraphs.kernel.tenants import visible_sites
 
@@ -28,6 +29,14 @@ class VisibleSite(Loader[UUID, bool]):
     async def load_all(self, session: AsyncSession, keys: Sequence[UUID]) -> list[bool]:
         visible = await visible_sites(session, keys)
         return [key in visible for key in keys]
+
+
+class LiveVisitors(Loader[UUID, int | None]):
+    """How many visitors are on a site now; None where they are too few to be told."""
+
+    async def batch_load_fn(self, keys: list[UUID]) -> list[int | None]:
+        found = await live_visitors.count(redis.client(), keys)
+        return [found[key] for key in keys]
 
 
 class OfSite(NamedTuple, Generic[W]):

@@ -20,6 +20,7 @@ from subgraphs.analytics.loaders import (
     GroupSeriesKey,
     GroupsOfSite,
     HistoryOfSite,
+    LiveVisitors,
     OfSite,
     PagesOfSite,
     SeriesOfSite,
@@ -192,6 +193,14 @@ class Site:
         span = service.span(start, end)
         key = SumsKey(await visible(info, self.id), span)
         return Funnel.of(await info.context.loader(Sums).load(key))
+
+    @strawberry.field(
+        permission_classes=[IsUser],
+        description="Visitors of the last five minutes, without machines; null below five.",
+    )
+    async def live_visitors(self, info: Info) -> int | None:
+        site_id = await visible(info, self.id)
+        return await info.context.loader(LiveVisitors).load(site_id)
 
     @strawberry.field(
         permission_classes=[IsUser],

@@ -64,6 +64,7 @@ query($site: ID!, $notification: ID!, $start: DateTime!, $end: DateTime!) {
 FOREIGN = {
     "funnel": "site(id: $site) { funnel(start: $start, end: $end) { shown } }",
     "topPages": "site(id: $site) { topPages(start: $start, end: $end) { page } }",
+    "liveVisitors": "site(id: $site) { liveVisitors }",
     "events": "site(id: $site) { events { edges { node { id } } } }",
     "stats": "notification(id: $id) { stats(start: $start, end: $end) { counters { shown } } }",
     "abTest": "abTest(id: $test) { results { variants { variant { id } } } }",

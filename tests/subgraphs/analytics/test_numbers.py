@@ -9,10 +9,12 @@ from uuid import UUID, uuid4
 import pytest
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
-from subgraphs.analytics import service, store
+from subgraphs.analytics import live_visitors, service, store
+from subgraphs.analytics.live_visitors import Sighting
 from subgraphs.analytics.rates import rate
 from subgraphs.analytics.schema import schema
 from subgraphs.analytics.store import RawEvent
+from subgraphs.kernel import redis
 from subgraphs.kernel.auth import NOBODY, Viewer
 from subgraphs.kernel.ids import new_id
 from tests.fixtures.graph import Answer, counted_statements, run
@@ -450,6 +452,30 @@ async def test_fifty_notifications_stats_cost_as_many_statements_as_one(
 
     assert answer.codes == []
     assert (len(statements), len(queries)) == (2, 1)
+
+
+async def test_live_visitors_are_told_from_five_on_and_to_the_sites_own_alone() -> None:
+    shop, eve, quiet = await new_shop(), await new_shop(), await new_shop()
+    now = datetime.now(UTC)
+    await live_visitors.add(
+        redis.client(),
+        [
+            *(Sighting(shop.site_id, f"visitor-{number}", now) for number in range(5)),
+            *(Sighting(quiet.site_id, f"visitor-{number}", now) for number in range(4)),
+        ],
+    )
+    document = """query($sites: [_Any!]!) {
+      _entities(representations: $sites) { ... on Site { liveVisitors } }
+    }"""
+
+    with counted_statements() as statements:
+        seen = await ask(document, shop.owner, site(shop.site_id))
+
+    assert first(seen, "liveVisitors") == 5
+    assert len(statements) == 2
+    assert first(await ask(document, quiet.owner, site(quiet.site_id)), "liveVisitors") is None
+    hidden = await ask(document, eve.owner, site(shop.site_id))
+    assert (hidden.data["_entities"][0], hidden.codes) == ({"liveVisitors": None}, ["NOT_FOUND"])
 
 
 @pytest.mark.parametrize("document", [GROUPS, FUNNEL, TOP_PAGES, STATS, RESULTS])
