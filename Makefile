@@ -69,3 +69,7 @@ types: setup ## Check types, strictly, tests included
 .PHONY: bench-ledger
 bench-ledger: setup ## How fast the stream worker fills the ledger; ARGS="--events 200000 --rounds 3"
 	@$(VENV)/python -m tests.bench.ledger $(ARGS)
+
+.PHONY: bench-ingest
+bench-ingest: setup ## The door beside nginx and a FastAPI peer; DURATION=5 REPEATS=3; MEMORY=10 minutes
+	@$(VENV)/python -m tests.bench.ingest

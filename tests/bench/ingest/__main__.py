@@ -1,0 +1,163 @@
+"""`make bench-ingest`: our door beside nginx's static 202 and beside an ordinary peer, in one run.
+
+Each server has one core to itself; the load and Valkey share the other. Every event has an id of
+its own, is authenticated, validated and durable before its 202, and is counted on the stream
+afterwards. On a machine that does other things as well only the ratios mean something; `cpu_us`,
+a server's own processor time for a request, is what other programs disturb least.
+
+DURATION=5 seconds of each measurement, REPEATS=3, MEMORY=0 minutes of load for the memory's sake.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+
+from tests.bench.ingest import servers
+from tests.bench.ingest.load import CONNECTIONS, Throughput, at_full_speed, at_rate
+from tests.bench.ingest.memory import measure_memory
+from tests.bench.ingest.servers import Server
+from tests.bench.ingest.tools import ensure_tools
+from tests.bench.ingest.world import NO_LIMIT, Sender, World, open_world
+
+SECONDS = int(os.environ.get("DURATION", "5"))
+REPEATS = int(os.environ.get("REPEATS", "3"))
+MEMORY = float(os.environ.get("MEMORY", "0"))
+
+WARM_UP = 2
+"""Seconds before each measurement; looked-up keys and agents are remembered by then."""
+
+FLOODED_LIMIT = 50
+"""Events a second of the tenant that floods: the smallest plan's."""
+
+NEIGHBOUR_RATE = 200
+"""Requests a second of the tenant beside it."""
+
+
+async def main() -> None:
+    ensure_tools()
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        sys.exit("Two cores are needed: one for the server, one for the load.")
+    server_core, load_core = cores[:2]
+    with tempfile.TemporaryDirectory(prefix="bench-ingest-") as name:
+        folder = Path(name)
+        processes = ("stream-worker",) if MEMORY else ()
+        async with open_world(folder / "state", load_core, *processes) as world:
+            await world.check_durability()
+            bench = Bench(world, folder, server_core, load_core)
+            figures = await bench.run()
+    say(json.dumps(figures))
+
+
+class Bench:
+    """One run."""
+
+    def __init__(self, world: World, folder: Path, server_core: int, load_core: int) -> None:
+        self._world = world
+        self._folder = folder
+        self._server_core = server_core
+        self._load_core = load_core
+        self._lost = 0
+
+    async def run(self) -> dict[str, object]:
+        sender = await self._world.new_sender(NO_LIMIT)
+        if MEMORY:
+            with servers.door(self._server_core) as door:
+                return await measure_memory(door, self._world, sender, self._load_core, MEMORY)
+        figures = await self._throughput(sender)
+        with servers.door(self._server_core) as door:
+            half = float(figures["door_per_second"]) / 2
+            figures |= await self._latency(door, sender, half)
+            figures |= await self._flood(door)
+        return {**figures, "acknowledged_and_lost": self._lost}
+
+    async def _throughput(self, sender: Sender) -> dict[str, float]:
+        found: dict[str, list[Throughput]] = {"nginx": [], "peer": [], "door": []}
+        for repeat in range(REPEATS):
+            with servers.nginx(self._server_core, self._folder) as server:
+                found["nginx"].append(await self._fast(server, sender))
+            with servers.peer(self._server_core) as server:
+                found["peer"].append(await self._counted(server, sender))
+            with servers.door(self._server_core) as server:
+                found["door"].append(await self._counted(server, sender))
+            for name, throughputs in found.items():
+                it = throughputs[-1]
+                text = f"{it.per_second:9,.0f}/s  {it.cpu_us:6.1f} us of its processor a request"
+                say(f"{repeat + 1}/{REPEATS} {name:5} {text}")
+        figures: dict[str, float] = {}
+        for name, throughputs in found.items():
+            figures[f"{name}_per_second"] = round(median(it.per_second for it in throughputs))
+            figures[f"{name}_cpu_us"] = round(median(it.cpu_us for it in throughputs), 2)
+        for other in ("nginx", "peer"):
+            ratio = figures["door_per_second"] / figures[f"{other}_per_second"]
+            figures[f"door_to_{other}"] = round(ratio, 3)
+            by_cpu = figures[f"{other}_cpu_us"] / figures["door_cpu_us"]
+            figures[f"door_to_{other}_by_cpu"] = round(by_cpu, 3)
+        return figures
+
+    async def _fast(self, server: Server, sender: Sender) -> Throughput:
+        core = self._load_core
+        await at_full_speed(server, sender, core=core, seconds=WARM_UP)
+        return await at_full_speed(server, sender, core=core, seconds=SECONDS)
+
+    async def _counted(self, server: Server, sender: Sender) -> Throughput:
+        """The same, and each 202 has its entry; wrk does not wait for what is in flight."""
+        await at_full_speed(server, sender, core=self._load_core, seconds=WARM_UP)
+        await self._world.clear()
+        async with self._world.trimmed():
+            found = await at_full_speed(server, sender, core=self._load_core, seconds=SECONDS)
+        appended = await self._world.settled()
+        assert found.refused == 0, found
+        self._lost += max(0, found.requests - appended)
+        assert found.requests <= appended <= found.requests + CONNECTIONS, (found, appended)
+        return found
+
+    async def _latency(self, door: Server, sender: Sender, rate: float) -> dict[str, float]:
+        core, p99s, p50s = self._load_core, [], []
+        await at_rate(door, sender, core=core, rate=rate / 2, seconds=WARM_UP)
+        for repeat in range(REPEATS):
+            await self._world.clear()
+            async with self._world.trimmed():
+                found = await at_rate(door, sender, core=core, rate=rate, seconds=SECONDS)
+            appended = await self._world.appended()
+            self._lost += found["accepted"] - appended
+            assert found["accepted"] == appended == found["sent"], (found, appended)
+            say(f"{repeat + 1}/{REPEATS} at {rate:,.0f}/s  p99 {found['p99']} ms")
+            p50s.append(found["p50"])
+            p99s.append(found["p99"])
+        return {"half_rate": rate, "half_p50_ms": median(p50s), "half_p99_ms": median(p99s)}
+
+    async def _flood(self, door: Server) -> dict[str, float]:
+        """A tenant sends as much as goes, far above its limit; another notices as little."""
+        flooding = await self._world.new_sender(FLOODED_LIMIT)
+        neighbour = await self._world.new_sender(NO_LIMIT)
+        core = self._load_core
+        alone, beside, refused = [], [], 0
+        for repeat in range(REPEATS):
+            quiet = await at_rate(door, neighbour, core=core, rate=NEIGHBOUR_RATE, seconds=SECONDS)
+            flood = asyncio.create_task(
+                at_full_speed(door, flooding, core=core, seconds=SECONDS + 2 * WARM_UP)
+            )
+            await asyncio.sleep(WARM_UP)
+            loud = await at_rate(door, neighbour, core=core, rate=NEIGHBOUR_RATE, seconds=SECONDS)
+            refused += (await flood).refused
+            assert quiet["accepted"] == quiet["sent"], quiet
+            assert loud["accepted"] == loud["sent"], loud
+            alone.append(quiet["p99"])
+            beside.append(loud["p99"])
+            say(f"{repeat + 1}/{REPEATS} beside: {quiet['p99']} ms, flooded {loud['p99']} ms")
+        figures = {"neighbour_p99_ms": median(alone), "flooded_p99_ms": median(beside)}
+        ratio = figures["flooded_p99_ms"] / figures["neighbour_p99_ms"]
+        return {**figures, "flooded_to_quiet": round(ratio, 2), "flood_refused": refused}
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,77 @@
+"""Load from the other core: as much as goes, by wrk, or at a rate, by our own client."""
+
+import asyncio
+import json
+import secrets
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.bench.ingest.servers import Server
+from tests.bench.ingest.tools import find
+from tests.bench.ingest.world import Sender
+
+CONNECTIONS = 128
+
+_SCRIPT = Path(__file__).parent / "wrk.lua"
+
+
+class Throughput(NamedTuple):
+    """What a server did at its best."""
+
+    requests: int
+    per_second: float
+    cpu_us: float
+    """Its own processor time for a request, in microseconds."""
+    refused: int
+    p99: float
+
+
+async def at_full_speed(
+    server: Server, sender: Sender, *, core: int, seconds: float, connections: int = CONNECTIONS
+) -> Throughput:
+    """As many requests as it takes, over as many connections."""
+    before = server.cpu_seconds()
+    started = datetime.now(UTC).isoformat()
+    arguments = [sender.key, sender.origin, started, f"0193c2f0-{secrets.token_hex(2)}-7d4b-8f6e-"]
+    url = f"http://127.0.0.1:{server.port}/v1/events"
+    load = [str(find("wrk")), "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "10s"]
+    found = await _run(core, *load, "-s", str(_SCRIPT), url, "--", *arguments)
+    cpu = server.cpu_seconds() - before
+    requests = int(found["requests"])
+    assert found["broken"] == 0, found
+    return Throughput(
+        requests=requests,
+        per_second=requests / found["seconds"],
+        cpu_us=cpu / max(requests, 1) * 1e6,
+        refused=int(found["refused"]),
+        p99=float(found["p99"]),
+    )
+
+
+async def at_rate(
+    server: Server, sender: Sender, *, core: int, rate: float, seconds: float
+) -> dict[str, Any]:
+    """The latencies at a fixed rate; see client.py."""
+    module = [sys.executable, "-m", "tests.bench.ingest.client"]
+    options = {
+        "port": server.port,
+        "key": sender.key,
+        "origin": sender.origin,
+        "rate": rate,
+        "seconds": seconds,
+    }
+    arguments = [f"--{name}={value}" for name, value in options.items()]
+    return await _run(core, *module, *arguments)
+
+
+async def _run(core: int, *command: str) -> dict[str, Any]:
+    process = await asyncio.create_subprocess_exec(
+        "taskset", "-c", str(core), *command, stdout=PIPE, stderr=DEVNULL
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0, (command, output)
+    found: dict[str, Any] = json.loads(output.decode().strip().splitlines()[-1])
+    return found

@@ -1,0 +1,125 @@
+"""The peer: the door as one would ordinarily write it, on FastAPI, pydantic and redis-py.
+
+It does the same work: site key, origin, limit, size, count, schema and clock are checked, ids taken
+once, the append awaited before the 202. It uses our look-ups, and our script that appends.
+"""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import FastAPI, HTTPException, Request
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from subgraphs.analytics import bots
+from subgraphs.analytics.door.buckets import Buckets
+from subgraphs.kernel import event_streams
+from subgraphs.kernel.config import settings
+from subgraphs.kernel.credentials import SiteKeys
+from subgraphs.kernel.events import EVENTS_TOPIC
+from subgraphs.kernel.origins import origin_allowed
+from subgraphs.kernel.streams import Record
+
+Short = Annotated[str, Field(max_length=100)]
+
+
+class Camel(BaseModel):
+    model_config = {"alias_generator": to_camel, "populate_by_name": True}
+
+
+class SnippetEvent(Camel):
+    id: UUID
+    type: Literal["shown", "clicked", "dismissed", "withheld", "page.viewed", "goal.reached"]
+    occurred_at: AwareDatetime
+    claim_id: UUID | None = None
+    visitor_id: Short | None = None
+    page: Annotated[str, Field(max_length=2000)] | None = None
+    goal: Short | None = None
+
+
+class Body(Camel):
+    site_key: Short
+    events: Annotated[list[SnippetEvent], Field(max_length=100)]
+
+
+class Envelope(Camel):
+    id: UUID
+    site_id: UUID
+    account_id: UUID
+    type: str
+    occurred_at: datetime
+    captured_at: datetime
+    source: str
+    visitor_id: str | None
+    payload: dict[str, Any]
+
+
+class Result(Camel):
+    id: str
+    status: str
+    reason: str | None = None
+
+
+class Answer(Camel):
+    results: list[Result]
+
+
+app = FastAPI()
+_keys = SiteKeys()
+_buckets = Buckets()
+# redis-py's pool has 100 connections and refuses who comes when they are in use.
+_streams = event_streams.connect(f"{settings().redis_url}?max_connections=256")
+
+
+@app.post("/v1/events", status_code=202)
+async def take(request: Request) -> Answer:
+    try:  # by hand, for the snippet sends it as text/plain, which needs no preflight
+        body = Body.model_validate_json(await request.body())
+    except ValidationError as error:
+        raise HTTPException(400, str(error)) from error
+    site = await _keys.find(body.site_key)
+    if site is None:
+        raise HTTPException(401, "This site key is not known.")
+    if not origin_allowed(request.headers.get("origin", ""), site.domain):
+        raise HTTPException(403, "This site key belongs to another origin.")
+    monotonic = time.monotonic()
+    bucket = _buckets.of(site.site_id, site.events_per_second, monotonic)
+    if bucket.take(len(body.events), monotonic):
+        raise HTTPException(429, "Too many events.")
+    now = datetime.now(UTC)
+    agent = request.headers.get("user-agent", "")
+    records, results = [], []
+    for event in body.events:
+        if event.type != "page.viewed" and event.claim_id is None:
+            results.append(Result(id=str(event.id), status="refused", reason="BAD_EVENT"))
+            continue
+        if not now - timedelta(hours=24) <= event.occurred_at <= now + timedelta(minutes=5):
+            results.append(Result(id=str(event.id), status="refused", reason="CLOCK_SKEW"))
+            continue
+        envelope = Envelope(
+            id=event.id,
+            site_id=site.site_id,
+            account_id=site.account_id,
+            type=f"claim.{event.type}" if event.claim_id else event.type,
+            occurred_at=event.occurred_at,
+            captured_at=now,
+            source="snippet",
+            visitor_id=event.visitor_id,
+            payload={
+                "claimId": event.claim_id,
+                "page": event.page,
+                "device": bots.device_of(agent),
+                "bot": bots.rule_of(agent),
+                "country": request.headers.get("cf-ipcountry"),
+            },
+        )
+        encoded = envelope.model_dump_json(by_alias=True).encode()
+        records.append(Record(str(site.site_id), str(event.id), encoded))
+        results.append(Result(id=str(event.id), status="accepted"))
+    new = iter(await _streams.append_once(EVENTS_TOPIC, records) if records else [])
+    for result in results:
+        if result.status == "accepted" and not next(new):
+            result.status = "duplicate"
+    return Answer(results=results)

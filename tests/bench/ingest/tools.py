@@ -1,0 +1,29 @@
+"""nginx and wrk, from Debian if they are missing and we may install them."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+_PACKAGES = {"nginx": "nginx-light", "wrk": "wrk"}
+
+
+def ensure_tools() -> None:
+    """Have nginx and wrk on PATH, or end with a word on how to get them."""
+    missing = [package for name, package in _PACKAGES.items() if find(name) is None]
+    if not missing:
+        return
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        sys.exit(f"Please install {' and '.join(missing)}: the benchmark compares with them.")
+    print(f"Installing {' and '.join(missing)}", flush=True)
+    # RUNLEVEL=1 keeps the package from starting a server of its own.
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    install = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
+    for command in (["apt-get", "update"], install):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"{' '.join(command)} failed:\n{done.stdout[-1000:]}{done.stderr[-1000:]}")
+
+
+def find(name: str) -> str | None:
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")

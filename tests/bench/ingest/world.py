@@ -1,0 +1,124 @@
+"""The stores behind the servers, the sites that send, and what has been taken."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from deploy.local.stack import Stack
+from subgraphs.kernel import db, event_streams, redis
+from subgraphs.kernel.config import settings
+from subgraphs.kernel.events import EVENTS_TOPIC
+from subgraphs.kernel.redis_names import stream_of
+from subgraphs.kernel.streams import PARTITIONS
+from subgraphs.kernel.tenants import Tenant, set_limits
+from tests.fixtures.ports import free_port
+from tests.fixtures.shop import new_shop
+
+NO_LIMIT = 1_000_000
+"""Events a second: what is measured is the door and not a plan."""
+
+_KEPT = 20_000
+"""Entries of a partition that are left there; the others go, as after a worker has had them."""
+
+_TRIM_SECONDS = 0.5
+
+_SETTLE_SECONDS = 0.5
+
+
+class Sender(NamedTuple):
+    """A site as a client uses it."""
+
+    key: str
+    origin: str
+
+
+class World:
+    """Valkey and PostgreSQL for one run."""
+
+    def __init__(self, stack: Stack, load_core: int) -> None:
+        self.stack = stack
+        for name in ("valkey", "postgres"):
+            pin(stack.pids[name], load_core)
+
+    async def new_sender(self, events_per_second: int) -> Sender:
+        shop = await new_shop()
+        async with db.transaction(shop.owner) as session:
+            await set_limits(
+                session,
+                site_id=shop.site_id,
+                events_per_second=events_per_second,
+                retention_days=90,
+            )
+            tenant = await session.get_one(Tenant, shop.site_id)
+            return Sender(shop.site_key, f"https://{tenant.domain}")
+
+    async def check_durability(self) -> None:
+        """Valkey syncs every write before it answers, or nothing that follows means anything."""
+        found = await redis.client().config_get("append*")
+        wanted = {"appendonly": "yes", "appendfsync": "always"}
+        assert {name: found[name] for name in wanted} == wanted, found
+
+    async def appended(self) -> int:
+        """Entries that were ever appended, trimmed or not, since the last clearing."""
+        async with redis.client().pipeline(transaction=False) as pipe:
+            for partition in range(PARTITIONS):
+                pipe.xinfo_stream(stream_of(EVENTS_TOPIC, partition))
+            streams = await pipe.execute(raise_on_error=False)
+        return sum(it["entries-added"] for it in streams if isinstance(it, dict))
+
+    async def settled(self) -> int:
+        """The same, once nothing more comes: wrk goes without waiting for its last answers."""
+        before, now = -1, await self.appended()
+        while now != before:
+            await asyncio.sleep(_SETTLE_SECONDS)
+            before, now = now, await self.appended()
+        return now
+
+    async def clear(self) -> None:
+        """Begin anew with an empty store."""
+        await self.settled()
+        await redis.client().flushall()
+
+    @asynccontextmanager
+    async def trimmed(self) -> AsyncIterator[None]:
+        """Let entries go meanwhile, as if a worker kept up: a full stream would be refused."""
+        task = asyncio.create_task(self._trim())
+        try:
+            yield
+        finally:
+            task.cancel()
+
+    async def _trim(self) -> None:
+        while True:
+            await asyncio.sleep(_TRIM_SECONDS)
+            async with redis.client().pipeline(transaction=False) as pipe:
+                for partition in range(PARTITIONS):
+                    pipe.xtrim(stream_of(EVENTS_TOPIC, partition), maxlen=_KEPT)
+                await pipe.execute()
+
+
+@asynccontextmanager
+async def open_world(folder: Path, load_core: int, *processes: str) -> AsyncIterator[World]:
+    """Real stores, set up and pinned; `processes` are wanted besides."""
+    wanted = ("migrate", "valkey", *processes)
+    async with Stack(state=folder, port=free_port(), only=wanted) as stack:
+        os.environ.update(stack.env)
+        settings.cache_clear()
+        try:
+            yield World(stack, load_core)
+        finally:
+            for close in (event_streams.dispose, redis.dispose, db.dispose):
+                await close()
+
+
+def pin(pid: int, core: int) -> None:
+    """Keep a process, with its threads and children, on one core."""
+    process = psutil.Process(pid)
+    for one in (process, *process.children(recursive=True)):
+        for thread in one.threads():
+            os.sched_setaffinity(thread.id, {core})
