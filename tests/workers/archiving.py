@@ -1,16 +1,18 @@
 """Old rows to be archived, and what became of them."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from subgraphs.analytics.archive import units
+from subgraphs.analytics.archive import service, units
 from subgraphs.analytics.archive.models import Archive, ArchiveShare
-from subgraphs.kernel import db
+from subgraphs.analytics.archive.restores import advance
+from subgraphs.kernel import db, objects
+from subgraphs.kernel.config import settings
 from subgraphs.kernel.ids import new_id
 from tests.fixtures.shop import Shop
 from workers.retention import advance_all
@@ -49,8 +51,18 @@ _HAPPENINGS = text("""
 """)
 
 
-async def add(shop: Shop, start: datetime, count: int, *, first: int = 0) -> None:
-    """Rows in both tables, a second apart; the same numbers make the same ones."""
+_ROWS = {"events": _EVENTS, "notification_events": _HAPPENINGS}
+
+
+async def add(
+    shop: Shop,
+    start: datetime,
+    count: int,
+    *,
+    first: int = 0,
+    tables: Collection[str] = ("events", "notification_events"),
+) -> None:
+    """So many rows in each table, a second apart; the same numbers make the same ones."""
     async with db.service_transaction() as session:
         await session.execute(text("SELECT ensure_partitions(:start, :start)"), {"start": start})
         values = {
@@ -60,8 +72,8 @@ async def add(shop: Shop, start: datetime, count: int, *, first: int = 0) -> Non
             "first": first,
             "last": first + count,
         }
-        await session.execute(_EVENTS, values)
-        await session.execute(_HAPPENINGS, values)
+        for table in tables:
+            await session.execute(_ROWS[table], values)
 
 
 async def keep_for(shop: Shop, days: int) -> None:
@@ -91,9 +103,9 @@ async def standing(shop: Shop) -> Standing:
 async def as_text(table: str, where: str, id_: UUID) -> list[str]:
     columns = await _columns(table.rpartition(".")[2])
     listed = ", ".join(f'r."{name}"' for name in columns)
-    statement = f"SELECT ROW({listed})::text FROM {table} r WHERE {where} ORDER BY r.id"  # noqa: S608
+    statement = f"SELECT ROW({listed})::text FROM {table} r WHERE {where}"  # noqa: S608
     async with db.service_transaction() as session:
-        return list(await session.scalars(text(statement), {"id": id_}))
+        return sorted(await session.scalars(text(statement), {"id": id_}))
 
 
 async def _columns(table: str) -> list[str]:
@@ -131,6 +143,32 @@ async def archives_of(shop: Shop, columns: str = "table_name, status, rows") -> 
     async with db.service_transaction() as session:
         found = await session.execute(text(statement), {"site": shop.site_id})
         return [tuple(row) for row in found]
+
+
+async def archived(shop: Shop) -> Standing:
+    """A site's rows in the archive, by way of restores that are over afterwards."""
+    found = Standing([], [])
+    async with db.transaction(shop.owner) as session:
+        everything = await session.scalars(select(ArchiveShare).order_by(ArchiveShare.id))
+        restores = [
+            await service.restore(session, share=share, user_id=new_id(), days=1)
+            for share in everything
+            if share.site_id == shop.site_id
+        ]
+    for restore in restores:
+        await advance(restore.id)
+        rows = await as_text(f"restored.{restore.table_name}", "restore_id = :id", restore.id)
+        (found.events if restore.table_name == "events" else found.happenings).extend(rows)
+        await advance(restore.id, datetime.now(UTC) + timedelta(days=2))
+    return Standing(*map(sorted, found))
+
+
+def names_in_s3(prefix: str) -> list[str]:
+    """Objects and uploads that nobody completed."""
+    client, bucket = objects._client(), settings().s3_bucket
+    found = client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+    uploads = client.list_multipart_uploads(Bucket=bucket, Prefix=prefix).get("Uploads", [])
+    return [*(one["Key"] for one in found), *(one["Key"] for one in uploads)]
 
 
 async def a_share(session: AsyncSession, shop: Shop) -> ArchiveShare:

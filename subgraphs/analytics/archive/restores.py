@@ -62,6 +62,7 @@ async def advance(restore_id: UUID, now: datetime | None = None) -> None:
 
 async def _step(session: AsyncSession, restore: ArchiveRestore, now: datetime) -> bool:
     """One step; False where there is nothing more to do now."""
+    restore_id = restore.id
     try:
         match restore.status:
             case "REQUESTED":
@@ -78,10 +79,10 @@ async def _step(session: AsyncSession, restore: ArchiveRestore, now: datetime) -
                 return False
     except Exception as error:
         await session.rollback()
-        await _put_off(restore.id, error)
+        await _put_off(restore_id, error)
         if not isinstance(error, NotAsWritten) and not is_store_fault(error):
             raise
-        log.warning("restore %s: %s", restore.id, error)
+        log.warning("restore %s waits: %s", restore_id, error)
         return False
     return True
 
@@ -143,22 +144,23 @@ async def _insert(
 ) -> None:
     """COPY takes no table with row security, so the rows come by way of a temporary one."""
     columns = columns_in(table.schema)
+    arriving = f"arriving_{restore.id.hex}"  # asyncpg remembers a table's types by its name
     declared = ", ".join(
         f'"{column.name}" {column.type if column.is_exact else "text"}' for column in columns
     )
     listed = ", ".join(f'"{column.name}"' for column in columns)
     chosen = ", ".join(f'CAST("{column.name}" AS {column.type})' for column in columns)
     driver: Any = (await connection.get_raw_connection()).driver_connection
-    await driver.execute(f"CREATE TEMP TABLE arriving (position bigint, {declared})")
+    await driver.execute(f"CREATE TEMP TABLE {arriving} (position bigint, {declared})")
     rows = [row for batch in table.to_batches() for row in to_rows(batch)]
     numbered = [(offset + number, *row) for number, row in enumerate(rows)]
-    await driver.copy_records_to_table("arriving", records=numbered)
+    await driver.copy_records_to_table(arriving, records=numbered)
     await driver.execute(
         f"INSERT INTO restored.{restore.table_name} (restore_id, position, {listed})"  # noqa: S608
-        f" SELECT $1, position, {chosen} FROM arriving",
+        f" SELECT $1, position, {chosen} FROM {arriving}",
         restore.id,
     )
-    await driver.execute("DROP TABLE arriving")
+    await driver.execute(f"DROP TABLE {arriving}")
 
 
 async def _archive_of(session: AsyncSession, restore: ArchiveRestore) -> Archive:
