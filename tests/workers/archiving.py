@@ -34,7 +34,8 @@ _EVENTS = text("""
            CASE n % 3 WHEN 0 THEN 'order.created' WHEN 1 THEN 'page.viewed' ELSE 'goal.reached' END,
            CAST(:start AS timestamptz) + n * interval '1013 milliseconds 7 microseconds',
            'shopify', CASE WHEN n % 5 = 0 THEN NULL ELSE 'visitor ' || n END,
-           jsonb_build_object('n', n, 'name', 'Ånna "' || n || '"', 'price', n / 7.0, 'none', NULL)
+           jsonb_build_object('n', n, 'name', 'Ånna "' || n || '"', 'price', n / 7.0, 'none', NULL,
+                              'text', repeat('x', :width))
     FROM generate_series(:first, :last - 1) AS n
 """)
 _HAPPENINGS = text("""
@@ -60,9 +61,14 @@ async def add(
     count: int,
     *,
     first: int = 0,
+    width: int = 0,
     tables: Collection[str] = ("events", "notification_events"),
 ) -> None:
-    """So many rows in each table, a second apart; the same numbers make the same ones."""
+    """So many rows in each table, a second apart; the same numbers make the same ones.
+
+    Args:
+        width: characters of text in each source event.
+    """
     async with db.service_transaction() as session:
         await session.execute(text("SELECT ensure_partitions(:start, :start)"), {"start": start})
         values = {
@@ -70,6 +76,7 @@ async def add(
             "site": str(shop.site_id),
             "account": shop.account_id,
             "first": first,
+            "width": width,
             "last": first + count,
         }
         for table in tables:

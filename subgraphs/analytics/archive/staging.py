@@ -44,7 +44,7 @@ GROUP_ROWS = 20_000
 GROUP_BYTES = 32 * 1024 * 1024
 """A row group ends at whichever comes first; this is what memory holds."""
 
-_FETCH_ROWS = 2_000
+_FETCH_ROWS = 500
 
 
 @dataclass

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from subgraphs.analytics.exports.formats import Line
 from subgraphs.analytics.exports.models import Export
 
-_FETCH_ROWS = 2_000
+_FETCH_ROWS = 500
 
 _EVENTS = """
     SELECT id, event_type AS type, time AS occurred_at, captured_at, source, visitor_id,
@@ -31,11 +31,11 @@ _HAPPENINGS = """
 _BOTH = f"{_EVENTS} UNION ALL {_HAPPENINGS}"
 
 _LINES = text(f"""
-    SELECT * FROM ({_BOTH}) AS both
+    SELECT * FROM ({_BOTH}) AS told
     WHERE (CAST(:after_id AS uuid) IS NULL OR
            (occurred_at, id, type) > (:after_time, :after_id, :after_type))
     ORDER BY occurred_at, id, type""")  # noqa: S608  # all of it stands above
-_COUNT = text(f"SELECT count(*) FROM ({_BOTH}) AS both")  # noqa: S608
+_COUNT = text(f"SELECT count(*) FROM ({_BOTH}) AS told")  # noqa: S608
 
 
 async def count(connection: AsyncConnection, export: Export) -> int:
