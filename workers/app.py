@@ -37,6 +37,7 @@ SWEEP_INBOX = "integrations.sweep_inbox"
 ROLL_UP = "analytics.roll_up"
 REBUILD_COUNTERS = "analytics.rebuild_counters"
 FOLD_VISITORS = "analytics.fold_visitors"
+FORGET_VISITORS = "analytics.forget_visitors"
 MAKE_PARTITIONS = "analytics.make_partitions"
 ARCHIVE = "analytics.archive"
 ADVANCE_ARCHIVES = "analytics.advance_archives"
@@ -114,6 +115,7 @@ def _configuration() -> dict[str, Any]:
             # Two minutes past the hour, and again for hours that late events have opened since.
             "rollups": {"task": ROLL_UP, "schedule": crontab(minute="2-59/10")},
             "visitors": _every(FOLD_EVERY, FOLD_VISITORS),
+            "forgetting": {"task": FORGET_VISITORS, "schedule": crontab(hour="5", minute="27")},
             "counters": _every(LOOK_EVERY, REBUILD_COUNTERS),
             "partitions": {"task": MAKE_PARTITIONS, "schedule": crontab(hour="3", minute="17")},
             "archive": {"task": ARCHIVE, "schedule": crontab(hour="4", minute="7")},

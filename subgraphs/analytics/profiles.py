@@ -4,6 +4,8 @@ A row leaves the journal in the transaction that adds it to the profiles, so eac
 which order they are folded does not matter: counts add up, and sessions that a late event can still
 reach are kept as ranges of time, which PostgreSQL unites; older ones are a number. An event that
 comes later than the doors allow, as from the dead letters, may count a session twice.
+
+Who has not been seen for as long as the site's plan keeps events is forgotten.
 """
 
 from collections.abc import Sequence
@@ -70,6 +72,18 @@ _ADD = text("""
 """)
 
 
+# The shortest retention by itself is a constant, and finds the old blocks by the index.
+_FORGET = text("""
+    DELETE FROM visitor_profiles WHERE id IN (
+        SELECT p.id FROM visitor_profiles AS p JOIN tenants AS t USING (site_id)
+        WHERE p.last_seen_at < CAST(:now AS timestamptz) - make_interval(days => t.retention_days)
+          AND p.last_seen_at < CAST(:now AS timestamptz) - make_interval(
+              days => (SELECT min(retention_days) FROM tenants))
+        LIMIT :most)
+    RETURNING id
+""")
+
+
 @dataclass
 class _Seen:
     """What the journal adds to one visitor's profile."""
@@ -97,6 +111,12 @@ async def fold(session: AsyncSession, *, most: int) -> int:
     if seen:
         await session.execute(_ADD, _columns(seen))
     return len(rows)
+
+
+async def forget(session: AsyncSession, *, now: datetime, most: int) -> int:
+    """Delete at most so many profiles of visitors who have not been seen for long; how many."""
+    deleted = await session.scalars(_FORGET, {"now": now, "most": most})
+    return len(deleted.all())
 
 
 def _note(seen: dict[tuple[UUID, str], _Seen], site: DeedsAtSite) -> None:

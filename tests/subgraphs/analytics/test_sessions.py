@@ -19,9 +19,10 @@ from subgraphs.kernel import db
 from subgraphs.kernel.auth import Viewer
 from subgraphs.kernel.events import Event
 from subgraphs.kernel.ids import new_id
+from subgraphs.kernel.tenants import set_limits
 from tests.fixtures.active_shop import ActiveShop, new_owner, open_shop
 from tests.workers.ledgers import claim_ids, new_stream, rows
-from workers.visitors import fold_all
+from workers.visitors import fold_all, forget_all
 
 pytestmark = pytest.mark.usefixtures("stores")
 
@@ -230,3 +231,18 @@ async def test_what_is_folded_at_once_counts_once_and_what_failed_is_not_lost() 
     assert sum(folded) == 6
     (profile,) = (await profiles_of(shop)).values()
     assert (profile.views, profile.session_count) == (12, 1)
+
+
+async def test_who_has_not_been_seen_for_as_long_as_events_are_kept_is_forgotten() -> None:
+    shop, longer = await open_shop(), await open_shop()
+    for one, days in ((shop, 90), (longer, 400)):
+        async with db.transaction(one.owner) as session:
+            await set_limits(
+                session, site_id=one.site_id, events_per_second=50, retention_days=days
+            )
+        await let_in(viewed(one, NOW - timedelta(hours=1), "anna"), viewed(one, NOW, "berit"))
+
+    await forget_all(NOW + timedelta(days=90))
+
+    assert list(await profiles_of(shop)) == ["berit"]
+    assert list(await profiles_of(longer)) == ["anna", "berit"]

@@ -1,0 +1,10 @@
+"""Visitors who have not come back are forgotten with the events behind their profiles."""
+
+from deploy.migrations import scripts
+
+revision = "2026_11_24_forget_visitors"
+down_revision = "2026_11_24_visitor_deeds"
+
+
+def upgrade() -> None:
+    scripts.run("forget_visitors.sql")
