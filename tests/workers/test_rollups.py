@@ -1,12 +1,13 @@
 """Rollups on the real ClickHouse."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
 from subgraphs.analytics import store, store_rollups
-from subgraphs.analytics.store import RawEvent
+from subgraphs.analytics.store import Dimension, RawEvent, Step
 from subgraphs.kernel import clickhouse
 from subgraphs.kernel.ids import new_id
 from workers.rollups import roll_up_all
@@ -111,3 +112,137 @@ async def test_the_open_hour_is_read_and_not_rolled() -> None:
 
     assert await rolled(site_id) == []
     assert list((await read(site_id)).values()) == [1]
+
+
+async def told(site_id: UUID, dimension: Dimension = Dimension.TOTAL) -> dict[str, int]:
+    """Counts of the day around HOUR and the next, by the day, of each key or metric."""
+    day = HOUR.replace(hour=0)
+    found = await store.counts(
+        [site_id], day, day + timedelta(days=2), step=Step.DAY, dimension=dimension
+    )
+    return {row.key or row.metric: row.value for row in found}
+
+
+async def stands(site_id: UUID, table: str) -> bytes:
+    """All that a rollup has left there, but for the versions."""
+    client = await clickhouse.client()
+    return await client.raw_query(
+        f"SELECT * EXCEPT version FROM {table} FINAL"  # noqa: S608 - our own names
+        " WHERE site_id = {site:UUID} ORDER BY ALL FORMAT Native",
+        {"site": site_id},
+    )
+
+
+async def optimize(*tables: str) -> None:
+    client = await clickhouse.client()
+    for table in tables:
+        await client.command(f"OPTIMIZE TABLE {table} FINAL")
+
+
+async def test_rolling_again_leaves_the_same_bytes_merged_or_not() -> None:
+    site_id = new_id()
+    rows = [happened(site_id, "shown", minute)._replace(page="/hats") for minute in range(9)]
+    await store.add(rows)
+    await store_rollups.roll([HOUR])
+    once = await stands(site_id, "hourly_counts")
+
+    await store.add(rows)
+    await store_rollups.roll([HOUR])
+    again = await stands(site_id, "hourly_counts")
+    await optimize("raw_events", "hourly_counts", "rolled_hours")
+
+    assert b"/hats" in once
+    assert once == again == await stands(site_id, "hourly_counts")
+    assert await told(site_id, Dimension.PAGE) == {"/hats": 9}
+
+
+async def test_a_key_that_is_no_more_is_not_counted_any_longer() -> None:
+    site_id = new_id()
+    row = happened(site_id, "shown", 1)._replace(page="/hats")
+    await store.add([row])
+    await store_rollups.roll([HOUR])
+
+    await store.add([row._replace(page="/shoes")])
+    await store_rollups.roll([HOUR])
+
+    assert await told(site_id, Dimension.PAGE) == {"/shoes": 1}
+
+
+async def test_a_rollup_that_dies_on_its_way_spoils_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    site_id, mark = new_id(), store_rollups._mark
+    row = happened(site_id, "shown", 1)
+    await store.add([row])
+    await store_rollups.roll([HOUR])
+
+    async def only_open(hours: Collection[datetime], *, closed: bool, version: int) -> None:
+        if closed:
+            raise ConnectionError
+        await mark(hours, closed=closed, version=version)
+
+    monkeypatch.setattr(store_rollups, "_mark", only_open)
+    with pytest.raises(ConnectionError):
+        await store_rollups.roll([HOUR])
+    await optimize("hourly_counts", "rolled_hours")  # rows of the first rollup are gone
+    after = await read(site_id)
+    monkeypatch.undo()
+    await roll_up_all()
+
+    assert after == await read(site_id) == {(0, "shown"): 1}
+
+
+async def test_rows_of_a_rollup_that_was_sent_twice_count_once() -> None:
+    site_id = new_id()
+    await store.add([happened(site_id, "shown", minute) for minute in range(3)])
+    await store_rollups.roll([HOUR])
+    client = await clickhouse.client()
+
+    await client.command("SYSTEM STOP MERGES hourly_counts")
+    await client.command(
+        "INSERT INTO hourly_counts SELECT * FROM hourly_counts WHERE site_id = {site:UUID}",
+        {"site": site_id},
+    )
+    twice = await read(site_id)
+    await client.command("SYSTEM START MERGES hourly_counts")
+
+    assert twice == {(0, "shown"): 3}
+
+
+async def test_a_day_is_made_of_its_hours_and_made_anew_after_a_late_event() -> None:
+    site_id = new_id()
+    yesterday = store.start_of_hour(datetime.now(UTC)).replace(hour=0) - timedelta(days=1)
+    early, late = (
+        happened(site_id, "shown", 1)._replace(occurred_at=yesterday + timedelta(hours=hour))
+        for hour in (3, 22)
+    )
+    await store.add([early])
+    await roll_up_all()
+    once = await stands(site_id, "daily_counts")
+    assert yesterday not in await store_rollups.days_to_roll()
+
+    await store.add([late])
+    assert await store_rollups.days_to_roll() == []  # one of its hours is open
+    before = await counted_on(site_id, yesterday)
+    await roll_up_all()
+
+    assert before == await counted_on(site_id, yesterday) == {"shown": 2}
+    assert len(once) > 0
+    assert once != await stands(site_id, "daily_counts")
+    assert await store_rollups.days_to_roll() == []
+
+
+async def counted_on(site_id: UUID, day: datetime) -> dict[str, int]:
+    found = await store.counts([site_id], day, day + timedelta(days=1), step=Step.DAY)
+    return {row.metric: row.value for row in found}
+
+
+async def test_an_hour_older_than_raw_events_stays_as_it_is() -> None:
+    site_id, now = new_id(), datetime.now(UTC)
+    ancient = store.first_countable_hour() - timedelta(seconds=1)
+    await store.add([RawEvent(site_id, "shown", ancient, new_id(), None, None, now)])
+
+    with pytest.raises(ValueError, match="no longer all there"):
+        await store_rollups.roll([ancient - timedelta(days=6)])
+
+    assert await counted_on(site_id, ancient.replace(hour=0)) == {}
