@@ -1,0 +1,217 @@
+"""`make bench-analytics`: how long a quarter by the hour takes, for one site of many.
+
+In one run, on ClickHouse's real engine behind its HTTP door, for a small and a ten times larger
+number of events over 90 days; the last three hours are open, all others are rolled up. Asked for
+are random sites,
+
+    counts    five metrics, as a dashboard's chart asks `store.counts` for them
+    all       every metric and the revenue
+    graphql   the five through the subgraph's own app, viewer's signature to JSON, less the sockets
+    peer      the same five, counted from the raw events by a plain GROUP BY
+    read      the bound: the rows of the answer read bare, without a word on what is open
+    ping      the bound of it all: SELECT 1, there and back
+
+by turns, so that what disturbs one disturbs all. The two sizes must say the same as their raw
+events, for some sites, before anything is measured. The last line is JSON.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from deploy.local.stack import Stack
+from subgraphs.analytics import store
+from subgraphs.analytics.schema import schema
+from subgraphs.analytics.store import Step
+from subgraphs.kernel import clickhouse, db
+from subgraphs.kernel.app import create_app
+from subgraphs.kernel.auth import Viewer, ViewerSigner
+from subgraphs.kernel.config import settings
+from tests.bench.analytics_events import fill
+from tests.fixtures.ports import free_port
+from tests.fixtures.shop import more_sites, new_shop
+
+DAYS = 90
+
+METRICS = ("orders", "published", "shown", "clicked", "dismissed")
+
+COMPARED = 5
+"""Sites whose numbers are compared with their raw events."""
+
+WARM_UP = 5
+
+_PEER = """
+    SELECT toStartOfHour(occurred_at, 'UTC') AS hour, metric, count() FROM raw_events FINAL
+    WHERE site_id = {site:UUID} AND metric IN {metrics:Array(String)}
+      AND occurred_at >= {start:DateTime('UTC')} AND occurred_at < {end:DateTime('UTC')}
+    GROUP BY hour, metric
+"""
+
+_READ = """
+    SELECT toUInt32(timestamp), toString(metric), value FROM hourly_counts
+    WHERE site_id = {site:UUID} AND dimension = '' AND metric IN {metrics:Array(String)}
+      AND timestamp >= {start:DateTime('UTC')} AND timestamp < {end:DateTime('UTC')}
+"""
+
+_DOCUMENT = """
+query($sites: [_Any!]!, $start: DateTime!, $end: DateTime!) {
+  _entities(representations: $sites) {
+    ... on Site {
+      analytics(start: $start, end: $end, granularity: HOUR,
+                metrics: [ORDERS, PUBLISHED, SHOWN, CLICKED, DISMISSED]) {
+        totals { orders published shown clicked dismissed }
+        points { start counters { orders published shown clicked dismissed } }
+      }
+    }
+  }
+}"""
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.analytics", description=__doc__)
+    parser.add_argument("--events", type=int, default=20_000_000, help="of the larger size")
+    parser.add_argument("--sites", type=int, default=200)
+    parser.add_argument("--queries", type=int, default=200, help="of each kind and size")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        state = Path(folder) / "state"
+        async with Stack(state=state, port=free_port(), only=("migrate",)) as stack:
+            os.environ.update(stack.env)
+            settings.cache_clear()
+            try:
+                shop = await new_shop()
+                sites = [shop.site_id, *await more_sites(shop, asked.sites - 1)]
+                bench = Bench(shop.owner, sites)
+                for size in (asked.events // 10, asked.events):
+                    await bench.prepare(size)
+                say(json.dumps(await bench.run(asked.queries)))
+            finally:
+                for close in (clickhouse, db):
+                    await close.dispose()
+
+
+class Bench:
+    """The sites, and the databases by their number of events."""
+
+    def __init__(self, viewer: Viewer, sites: list[UUID]) -> None:
+        self._viewer = viewer
+        self._sites = sites
+        self._end = store.start_of_hour(datetime.now(UTC)) + store.HOUR
+        self._start = self._end - timedelta(days=DAYS)
+        self._filled: dict[int, dict[str, float]] = {}
+
+    async def prepare(self, size: int) -> None:
+        """Fill a database and compare some of its numbers."""
+        self._filled[size] = await fill(
+            f"events_{size}", size, self._sites, self._start, self._end, say
+        )
+        for site in random.sample(self._sites, COMPARED):
+            found = await self._counts(site, METRICS)
+            raw = await self._ask(_PEER, site)
+            hours = {(hour.replace(tzinfo=UTC), metric): value for hour, metric, value in raw}
+            assert {(it.start, it.metric): it.value for it in found} == hours
+
+    async def run(self, queries: int) -> dict[str, Any]:
+        sizes = {str(size): await self._measure(size, queries) for size in self._filled}
+        small, large = sizes.values()
+        kinds = ("counts", "all", "graphql", "peer", "read")
+        return {
+            "bench": "analytics",
+            "cores": len(os.sched_getaffinity(0)),
+            "sites": len(self._sites),
+            "days": DAYS,
+            "queries": queries,
+            "events": sizes,
+            "growth_p50": {it: ratio(large[it]["p50"], small[it]["p50"]) for it in kinds},
+            "growth_p95": {it: ratio(large[it]["p95"], small[it]["p95"]) for it in kinds},
+            "peer_to_counts_p50": ratio(large["peer"]["p50"], large["counts"]["p50"]),
+            "counts_to_read_p50": ratio(large["counts"]["p50"], large["read"]["p50"]),
+        }
+
+    async def _measure(self, size: int, queries: int) -> dict[str, Any]:
+        """Milliseconds of each kind, and how many numbers the answers have in the mean."""
+        os.environ["CLICKHOUSE_DATABASE"] = f"events_{size}"
+        settings.cache_clear()
+        await clickhouse.dispose()
+        kinds: dict[str, Callable[[UUID], Awaitable[Any]]] = {
+            "counts": lambda site: self._counts(site, METRICS),
+            "all": lambda site: self._counts(site, ()),
+            "graphql": self._graphql,
+            "peer": lambda site: self._ask(_PEER, site),
+            "read": lambda site: self._ask(_READ, site),
+            "ping": lambda site: self._ask("SELECT 1", site),
+        }
+        seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
+        rows: list[int] = []
+        app = create_app({"analytics": schema})
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://a"
+        ) as web:
+            self._web = web
+            for number in range(-WARM_UP, queries):
+                site = random.choice(self._sites)
+                for kind, ask in kinds.items():
+                    begun = time.perf_counter()
+                    answer = await ask(site)
+                    if number >= 0:
+                        seconds[kind].append(time.perf_counter() - begun)
+                        rows += [len(answer)] if kind == "counts" else []
+        figures = {kind: milliseconds(found) for kind, found in seconds.items()}
+        for kind, figure in figures.items():
+            say(f"{size:>12,} events: {kind:8} p50 {figure['p50']:7} p95 {figure['p95']:7} ms")
+        return {**figures, "rows": round(statistics.mean(rows)), **self._filled[size]}
+
+    async def _counts(self, site: UUID, metrics: tuple[str, ...]) -> list[store.Count]:
+        return await store.counts([site], self._start, self._end, step=Step.HOUR, metrics=metrics)
+
+    async def _ask(self, statement: str, site: UUID) -> Any:
+        client = await clickhouse.client()
+        values = {"site": site, "metrics": list(METRICS), "start": self._start, "end": self._end}
+        return (await client.query(statement, values)).result_rows
+
+    async def _graphql(self, site: UUID) -> Any:
+        signer = ViewerSigner(settings().viewer_signing_key.get_secret_value())
+        variables = {
+            "sites": [{"__typename": "Site", "id": str(site)}],
+            "start": self._start.isoformat(),
+            "end": self._end.isoformat(),
+        }
+        answer = await self._web.post(
+            "/analytics/graphql",
+            json={"query": _DOCUMENT, "variables": variables},
+            headers={"x-proofgraph-viewer": signer.sign(self._viewer)},
+        )
+        body = answer.json()
+        assert "errors" not in body, body
+        return body
+
+
+def milliseconds(seconds: list[float]) -> dict[str, float]:
+    cuts = statistics.quantiles(seconds, n=20, method="inclusive")
+    return {"p50": round(statistics.median(seconds) * 1e3, 1), "p95": round(cuts[-1] * 1e3, 1)}
+
+
+def ratio(one: float, other: float) -> float:
+    return round(one / other, 2)
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
