@@ -161,7 +161,7 @@ async def test_what_stands_behind_a_view_or_a_partitioned_table_is_not_read_arou
 ) -> None:
     around = [name for (name,) in await rows(RELATIONS + "('r', 'p') AND relispartition")]
     assert "events" not in around
-    assert {"events_2026_11", "notification_events_2026_11_7"} <= set(around)
+    assert f"notification_events_{datetime.now(UTC):%Y_%m}_7" in around
 
     for name in ("events", *around):
         async with db.reading(shop.owner) as session:
