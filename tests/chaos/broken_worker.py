@@ -2,27 +2,41 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from subgraphs.kernel import redis_streams
-from subgraphs.kernel.streams import Entry
+from subgraphs.kernel import event_streams
+from subgraphs.kernel.streams import Consumer, Entry
 from workers import ingest
 
 _HOLD_SECONDS = 0.3
 """From the acknowledgement to the work: time to be killed in."""
 
 
-class HastyConsumer(redis_streams.RedisConsumer):
+class Hasty:
+    """A consumer whose entries are acknowledged before anybody has them."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        self._consumer = consumer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._consumer, name)
+
     async def read(self, *, limit: int, wait: float) -> list[Entry]:
-        entries = await super().read(limit=limit, wait=wait)
-        if entries:
-            await super().ack(entries)
-            await asyncio.sleep(_HOLD_SECONDS)
+        entries = await self._consumer.read(limit=limit, wait=wait)
+        await self._consumer.ack(entries)
+        await asyncio.sleep(_HOLD_SECONDS if entries else 0)
         return entries
 
     async def ack(self, entries: Sequence[Entry], dropped: Mapping[str, str] | None = None) -> None:
-        """It was."""
+        """They were."""
+
+
+async def main() -> None:
+    streams: Any = event_streams.streams()
+    rightly = streams.consumer
+    streams.consumer = lambda topic, group: Hasty(rightly(topic, group))
+    await ingest.main()
 
 
 if __name__ == "__main__":
-    redis_streams.RedisConsumer = HastyConsumer  # type: ignore[misc]
-    asyncio.run(ingest.main())
+    asyncio.run(main())
