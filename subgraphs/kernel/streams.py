@@ -14,6 +14,7 @@ time, and whoever takes one over is first given what was delivered and never ack
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 from zlib import crc32
 
@@ -131,6 +132,7 @@ class Streams(Protocol):
         """Let go of the store."""
 
 
+@lru_cache(maxsize=50_000)
 def partition_of(key: str) -> int:
     """Where a key's records are."""
     return crc32(key.encode()) % PARTITIONS

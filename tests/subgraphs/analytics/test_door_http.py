@@ -1,0 +1,369 @@
+"""The door's HTTP: pieces, pipelines, limits, and clients that go away."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from subgraphs.analytics.door.protocol import (
+    IDLE_SECONDS,
+    LINGER_SECONDS,
+    MAX_BODY,
+    MAX_HEAD,
+    MAX_PIPELINED,
+    REQUEST_SECONDS,
+    Connection,
+    Connections,
+)
+from tests.fixtures.deadline import eventually
+from tests.fixtures.door import DoorProcess, body, shown
+from tests.fixtures.ports import free_port
+from tests.fixtures.shop import Shop, new_shop
+from tests.fixtures.valkey import Valkey
+
+
+class Client:
+    """A connection, byte by byte."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def send(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def answer(self) -> tuple[int, dict[str, str], Any]:
+        """The next answer: status, headers, body."""
+        head = (await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 15)).decode()
+        first, *lines = head.strip().split("\r\n")
+        headers = dict(line.split(": ", 1) for line in lines)
+        content = await self._reader.readexactly(int(headers.get("content-length", "0")))
+        return (
+            int(first.split()[1]),
+            headers,
+            json.loads(content) if content[:1] == b"{" else content,
+        )
+
+    async def statuses(self, count: int) -> list[int]:
+        return [(await self.answer())[0] for _ in range(count)]
+
+    async def is_closed(self) -> bool:
+        """Whether the server has said all it will."""
+        return await asyncio.wait_for(self._reader.read(1), 15) == b""
+
+    def end(self) -> None:
+        """Say no more, but listen."""
+        self._writer.write_eof()
+
+    def abort(self) -> None:
+        self._writer.transport.abort()
+
+    async def close(self) -> None:
+        self._writer.close()
+
+
+@asynccontextmanager
+async def knocking(door: DoorProcess, *, receives: int | None = None) -> AsyncIterator[Client]:
+    """A connection; `receives` so many bytes, and then the door has to wait."""
+    with socket.socket() as opened:
+        if receives:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receives)
+        opened.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(opened, ("127.0.0.1", door.port))
+        client = Client(*await asyncio.open_connection(sock=opened.dup()))
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+@pytest.fixture(scope="module")
+async def shop(stores: object) -> Shop:
+    return await new_shop()
+
+
+def request(content: dict[str, Any], *headers: str) -> bytes:
+    data = json.dumps(content).encode()
+    return head(*headers, f"Content-Length: {len(data)}") + data
+
+
+def head(*headers: str) -> bytes:
+    lines = ["POST /v1/events HTTP/1.1", "Host: door", *headers]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def results_of(answer: tuple[int, dict[str, str], Any]) -> list[tuple[str, str]]:
+    return [(result["id"], result["status"]) for result in answer[2]["results"]]
+
+
+async def test_requests_in_one_packet_are_answered_in_their_order(
+    door: DoorProcess, shop: Shop
+) -> None:
+    """Some are answered at once, some wait for the store: each in its place all the same."""
+    events = [shown() for _ in range(10)]
+    unknown = request({"siteKey": "pk_unknown", "events": [shown()]})
+    sent = b"".join(request(body(shop, event)) + unknown for event in events)
+    async with knocking(door) as client:
+        await client.send(sent + b"GET /healthz HTTP/1.1\r\n\r\n")
+
+        for event in events:
+            assert results_of(await client.answer()) == [(event["id"], "accepted")]
+            assert (await client.answer())[0] == 401
+        assert await client.answer() == (200, {"content-length": "2"}, b"ok")
+
+    assert [str(it.id) for it in await door.taken()] == [event["id"] for event in events]
+
+
+async def test_more_requests_than_are_held_at_a_time_are_all_answered(
+    door: DoorProcess, shop: Shop
+) -> None:
+    events = [shown() for _ in range(3 * MAX_PIPELINED)]
+    async with knocking(door) as client:
+        await client.send(b"".join(request(body(shop, event)) for event in events))
+
+        for event in events:
+            assert results_of(await client.answer()) == [(event["id"], "accepted")]
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+async def test_a_request_may_come_in_any_pieces(door: DoorProcess, shop: Shop, size: int) -> None:
+    first, second = shown(), shown()
+    sent = request(body(shop, first), "Origin: null") + request(body(shop, second))
+    async with knocking(door) as client:
+        for start in range(0, len(sent), size):
+            await client.send(sent[start : start + size])
+            await asyncio.sleep(0)
+        statuses = await client.statuses(1)
+        answer = await client.answer()
+
+    assert statuses == [403]  # the origin was put together rightly
+    assert results_of(answer) == [(second["id"], "accepted")]
+
+
+async def test_a_chunked_body_is_put_together(door: DoorProcess, shop: Shop) -> None:
+    event = shown()
+    data = json.dumps(body(shop, event)).encode()
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in data)
+    async with knocking(door) as client:
+        await client.send(head("Transfer-Encoding: chunked") + chunks + b"0\r\nOrigin: x\r\n\r\n")
+
+        assert results_of(await client.answer()) == [(event["id"], "accepted")]
+
+
+async def test_a_body_is_sent_on_once_it_is_wanted(door: DoorProcess, shop: Shop) -> None:
+    event = shown()
+    data = json.dumps(body(shop, event)).encode()
+    async with knocking(door) as client:
+        await client.send(head("Expect: 100-continue", f"Content-Length: {len(data)}"))
+        assert await client.answer() == (100, {}, b"")
+        await client.send(data)
+        assert results_of(await client.answer()) == [(event["id"], "accepted")]
+
+    async with knocking(door) as client:
+        await client.send(head("Expect: 100-continue", f"Content-Length: {MAX_BODY + 1}"))
+        assert (await client.answer())[0] == 413
+        assert await client.is_closed()
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (head("X: " + "x" * 4 * MAX_HEAD), 431),
+        (b"POST /" + b"x" * 3 * MAX_HEAD, 431),
+        (head(*(f"X-{n}: {n}" for n in range(5_000))), 431),
+        (head("Transfer-Encoding: chunked") + b"10000000\r\n" + b" " * 2 * MAX_BODY, 413),
+        (head("Transfer-Encoding: chunked") + b"1\r\n \r\n" * (MAX_BODY + 1), 413),
+        (head("Transfer-Encoding: chunked") + b"0\r\nX: " + b"x" * 9 * MAX_BODY, 413),
+        (b"\x16\x03\x01\x02\x00\x01", 400),
+        (head("Content-Length: 1", "Transfer-Encoding: chunked"), 400),
+        (head("Content-Length: 1", "Content-Length: 2"), 400),
+        (head("Content-Length: -1"), 400),
+        (b"POST /v1/events HTTP/1.1\r\nHost : door\r\n\r\n", 400),
+    ],
+)
+async def test_what_is_too_long_or_no_http_is_answered_and_ends_there(
+    door: DoorProcess, sent: bytes, status: int
+) -> None:
+    async with knocking(door) as client:
+        await client.send(sent)
+        answered, headers, content = await client.answer()
+
+        assert (answered, content["error"]["code"]) == (status, "BAD_USER_INPUT")
+        assert headers["connection"] == "close"
+        assert await client.is_closed()
+    assert await door.taken() == []
+
+
+async def test_a_refusal_waits_for_the_answers_before_it(door: DoorProcess, shop: Shop) -> None:
+    event = shown()
+    async with knocking(door) as client:
+        await client.send(request(body(shop, event)) + b"nonsense\r\n\r\n")
+
+        assert results_of(await client.answer()) == [(event["id"], "accepted")]
+        assert (await client.answer())[0] == 400
+        assert await client.is_closed()
+
+
+async def test_a_client_that_wants_no_more_gets_its_answer(door: DoorProcess, shop: Shop) -> None:
+    async with knocking(door) as client:
+        await client.send(request(body(shop, shown()), "Connection: close"))
+        status, headers, _ = await client.answer()
+        assert (status, headers["connection"]) == (202, "close")
+        assert await client.is_closed()
+
+    async with knocking(door) as client:
+        await client.send(request(body(shop, shown())))
+        client.end()
+        assert (await client.answer())[0] == 202
+        assert await client.is_closed()
+
+
+async def test_an_upgrade_is_not_taken_up(door: DoorProcess, shop: Shop) -> None:
+    async with knocking(door) as client:
+        wanted = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk")
+        await client.send(request(body(shop, shown()), *wanted))
+
+        assert (await client.answer())[0] in (202, 400)
+
+
+async def test_clients_that_go_away_shift_no_answer(door: DoorProcess, shop: Shop) -> None:
+    """The accident: a write to a closed client raised, and the next got its acknowledgement."""
+    left = [shown() for _ in range(20)]
+    stayed = [shown() for _ in range(20)]
+
+    async def go_away(event: dict[str, Any]) -> None:
+        async with knocking(door) as client:
+            await client.send(request(body(shop, event)))
+            client.abort()
+
+    async def stay(event: dict[str, Any]) -> None:
+        async with knocking(door) as client:
+            await client.send(request(body(shop, event)) + request(body(shop, event)))
+            assert results_of(await client.answer()) == [(event["id"], "accepted")]
+            assert results_of(await client.answer()) == [(event["id"], "duplicate")]
+
+    pairs = zip(left, stayed, strict=True)
+    await asyncio.gather(*(it for one, two in pairs for it in (go_away(one), stay(two))))
+
+    assert {event["id"] for event in stayed} <= {str(it.id) for it in await door.taken()}
+
+
+async def test_a_client_that_does_not_read_holds_up_nobody_else(
+    door: DoorProcess, shop: Shop
+) -> None:
+    unread = request({"siteKey": "pk_" + "x" * 90, "events": []}, "X: " + "x" * 200) * 60_000
+    async with knocking(door, receives=4096) as deaf, knocking(door) as client:
+        sending = asyncio.create_task(deaf.send(unread))
+        await asyncio.sleep(0.2)
+        await client.send(request(body(shop, shown())))
+
+        assert (await client.answer())[0] == 202
+        assert not sending.done()  # it is read no further than it listens
+        deaf.abort()
+        await asyncio.gather(sending, return_exceptions=True)
+
+
+async def test_a_store_that_goes_and_comes_back_takes_each_request_whole_or_not(
+    door: DoorProcess, shop: Shop
+) -> None:
+    requests = [[shown() for _ in range(10)] for _ in range(4)]
+    async with knocking(door) as client:
+        door.valkey.kill()
+        for events in requests:
+            await client.send(request(body(shop, *events)))
+        refused = [await client.answer() for _ in requests]
+        door.valkey.start()
+        for events in requests:
+            await client.send(request(body(shop, *events)))
+        taken = [await client.answer() for _ in requests]
+
+    for status, headers, content in refused:
+        assert (status, headers["retry-after"]) == (503, "2")
+        assert content["error"]["code"] == "UNAVAILABLE"
+    for events, answer in zip(requests, taken, strict=True):
+        assert results_of(answer) == [(event["id"], "accepted") for event in events]
+    assert len(await door.taken()) == 40
+
+
+async def test_on_sigterm_the_answers_in_hand_are_given(
+    stores: object, shop: Shop, valkey: Valkey
+) -> None:
+    door = DoorProcess(valkey)
+    await eventually(door.is_ready, bool)
+    event = shown()
+    sent = request(body(shop, event))
+    async with knocking(door) as client, knocking(door) as idle:
+        await client.send(sent[:50])
+        await idle.send(b"GET /healthz HTTP/1.1\r\n\r\n")
+        await idle.answer()
+        ending = asyncio.create_task(door.process.terminate())
+        assert await idle.is_closed()
+        await client.send(sent[50:])
+        answer = await client.answer()
+        assert await client.is_closed()
+
+    assert await ending == 0
+    assert results_of(answer) == [(event["id"], "accepted")]
+    assert answer[1]["connection"] == "close"
+    assert [str(it.id) for it in await door.taken()] == [event["id"]]
+
+
+@pytest.fixture
+async def connections() -> AsyncIterator[tuple[Connections, Client]]:
+    """A server whose clock we turn, that never answers, and a client of it."""
+    connections = Connections(lambda _: None)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(connections), "127.0.0.1", free_port())
+    client = Client(*await asyncio.open_connection(*server.sockets[0].getsockname()))
+    yield connections, client
+    await client.close()
+    server.close()
+    for connection in tuple(connections.open):
+        connection.abort()
+    await asyncio.sleep(0.01)
+
+
+async def test_a_request_that_never_ends_is_ended(
+    connections: tuple[Connections, Client],
+) -> None:
+    served, client = connections
+    await client.send(head("X-Slow: ")[:-4])
+    await asyncio.sleep(0.05)
+
+    served.look(REQUEST_SECONDS)
+    assert len(served.open) == 1
+    served.look(REQUEST_SECONDS + 0.1)
+    assert (await client.answer())[0] == 408
+    assert await client.is_closed()
+    served.look(REQUEST_SECONDS + 0.2 + LINGER_SECONDS)
+    await asyncio.wait_for(served.none_left.wait(), 5)
+
+
+async def test_a_connection_is_kept_while_it_may_be_used_again(
+    connections: tuple[Connections, Client],
+) -> None:
+    served, client = connections
+    await asyncio.sleep(0.05)
+
+    served.look(IDLE_SECONDS)
+    assert len(served.open) == 1
+    served.look(IDLE_SECONDS + 0.1)
+    assert await client.is_closed()
+    assert not served.open
+
+
+async def test_who_waits_for_an_answer_is_not_idle(
+    connections: tuple[Connections, Client],
+) -> None:
+    served, client = connections
+    await client.send(head("Content-Length: 0"))
+    await asyncio.sleep(0.05)
+
+    served.look(IDLE_SECONDS + 0.1)
+    await asyncio.sleep(0.05)
+    assert len(served.open) == 1
