@@ -47,6 +47,10 @@ status: ## What runs, with pids and readiness
 logs: ## Follow the logs; NAME=subgraphs for one
 	@$(VENV)/python -m deploy.local logs $(NAME)
 
+.PHONY: kafka
+kafka: setup ## Run a Kafka broker in the foreground, for STREAM_URL=kafka://127.0.0.1:9092
+	@$(VENV)/python -m deploy.local.kafka
+
 .PHONY: router
 router: setup ## Build Apollo Router from its crate, once: 15 to 25 minutes
 	@$(VENV)/python -m deploy.local.build_router

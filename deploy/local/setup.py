@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from deploy.local.kafka import jars
 from deploy.local.steps import Failed, Step, run
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +35,8 @@ def main() -> int:
         [_npm_step("router", ROUTER)],
         [_npm_step("snippet and Chromium", SNIPPET), _build_step(), _chromium_step()],
     ]
+    if jars.can_run():
+        chains.append([jars.step()])
     waiting = [chain for chain in chains if not all(step.is_done() for step in chain)]
     try:
         if waiting:

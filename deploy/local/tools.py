@@ -13,8 +13,11 @@ NODE_MAJOR = 20
 
 def cache_folder() -> Path:
     """Where things are kept that several checkouts share."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
-    return Path(base) / "proofgraph"
+    home = Path("~").expanduser()
+    if not os.access(home, os.W_OK):
+        home = Path(__file__).parents[2] / ".proofgraph-home"  # as `make setup` provides it
+        return home / ".cache" / "proofgraph"
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "proofgraph"
 
 
 def find_router() -> Path | None:

@@ -8,8 +8,12 @@ from urllib.parse import urlsplit
 
 from subgraphs.kernel import redis
 from subgraphs.kernel.config import settings
+from subgraphs.kernel.kafka_streams import KafkaStreams
 from subgraphs.kernel.redis_streams import RedisStreams
 from subgraphs.kernel.streams import Streams
+
+_MARKS_SECONDS = 1.0
+"""How long Redis may take beside Kafka, which works without it."""
 
 
 def connect(url: str = "", *, seconds: float = redis.ANSWER_SECONDS) -> Streams:
@@ -25,6 +29,9 @@ def connect(url: str = "", *, seconds: float = redis.ANSWER_SECONDS) -> Streams:
     scheme = urlsplit(url).scheme
     if scheme in {"redis", "rediss", "unix"}:
         return RedisStreams(redis.connect(url, seconds=seconds))
+    if scheme == "kafka":
+        client = redis.connect(settings().redis_url, seconds=_MARKS_SECONDS)
+        return KafkaStreams(urlsplit(url).netloc, client, seconds=seconds)
     raise ValueError(f"STREAM_URL must begin with redis:// or kafka://, not {scheme}://")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import asyncpg
+from aiokafka.errors import KafkaError
 from clickhouse_connect.driver import exceptions as clickhouse
 from redis.exceptions import RedisError
 from sqlalchemy import exc as sqlalchemy
@@ -25,6 +26,7 @@ LONGEST_PAUSE = 5.0
 _STORES = (
     OSError,  # TimeoutError and ConnectionError are among these
     RedisError,
+    KafkaError,
     sqlalchemy.SQLAlchemyError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,

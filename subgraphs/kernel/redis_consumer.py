@@ -39,6 +39,9 @@ LEASE = 2.5
 BEAT = 0.5
 """Seconds between two signs of life: some may come late before the lease ends."""
 
+_GLANCE = 0.02
+"""Seconds between looks whether what is in hand is done."""
+
 STAND_BY = 0.25
 """Seconds between looks whether a partition is free that this member was dealt."""
 
@@ -66,6 +69,7 @@ class RedisConsumer:
         self._after: dict[int, str] = {}
         self._last_seen: dict[int, str] = {}
         self._suspects: list[int] = []
+        self._is_alone = False
         self._turn = 0
         self._beating: asyncio.Task[None] | None = None
 
@@ -81,11 +85,12 @@ class RedisConsumer:
         deadline = time.monotonic() + wait
         while True:
             await self._give_up_surplus()
-            entries = await self._take(limit)
+            is_held_up = self._is_held_up()
+            entries = [] if is_held_up else await self._take(limit)
             left = deadline - time.monotonic()
             if entries or left <= 0:
                 return entries
-            await self._wait(left)
+            await (asyncio.sleep(min(left, _GLANCE)) if is_held_up else self._wait(left))
 
     async def ack(self, entries: Sequence[Entry], dropped: Mapping[str, str] | None = None) -> None:
         reasons = dropped or {}
@@ -176,6 +181,7 @@ class RedisConsumer:
     async def _take(self, limit: int) -> list[Entry]:
         """What there is, from all partitions alike; another round for those that have more."""
         entries: list[Entry] = []
+        self._is_alone = False
         waiting = self._in_turn() if not self._suspects else []
         while waiting and limit - len(entries) > (limit // _GOOD_ENOUGH if entries else 0):
             left = limit - len(entries)
@@ -191,10 +197,15 @@ class RedisConsumer:
             return await self._take_suspect(self._suspects.pop(0))
         return entries
 
+    def _is_held_up(self) -> bool:
+        """Whether what is in hand must be done first, for it or what comes next may kill us."""
+        return (self._is_alone or bool(self._suspects)) and any(self._in_hand.values())
+
     async def _take_suspect(self, part: int) -> list[Entry]:
         """The next entry of a partition, by itself: should it kill us, it takes no other along."""
         (answer,) = await self._ask([part], 1, _ANY)
         entries = self._received(part, answer)
+        self._is_alone = bool(entries)
         if entries and entries[0].deliveries > MAX_DELIVERIES:
             detail = f"given out {MAX_DELIVERIES} times, never done"
             await self.bury(entries[0], "undeliverable", detail)
@@ -203,14 +214,10 @@ class RedisConsumer:
 
     def _in_turn(self) -> list[int]:
         """The partitions to read, another one first every time."""
-        parts = sorted(self._dealt | self._held)
+        parts = sorted(self._dealt)
         self._turn += 1
         first = self._turn % len(parts) if parts else 0
-        return [
-            part
-            for part in parts[first:] + parts[:first]
-            if part in self._dealt or self._in_hand[part]
-        ]
+        return parts[first:] + parts[:first]
 
     async def _ask(self, parts: Sequence[int], limit: int, suspect: int) -> list[Any]:
         """What comes after that which was given out before, though it may not be acknowledged."""

@@ -107,6 +107,27 @@ redis.call('EXPIRE', KEYS[2], ARGV[1])
 return new
 """)
 
+# KEYS: the sets of marks. ARGV: marks. Answers 1 for each that is in one of the sets.
+SEEN = Script("""
+local found = {}
+for i = 1, #ARGV do found[i] = 0 end
+for _, set in ipairs(KEYS) do
+    for from = 1, #ARGV, 4000 do
+        local upto = math.min(from + 3999, #ARGV)
+        for i, known in ipairs(redis.call('SMISMEMBER', set, unpack(ARGV, from, upto))) do
+            if known == 1 then found[from + i - 1] = 1 end
+        end
+    end
+end
+return found
+""")
+
+# KEYS: the present set of marks. ARGV: seconds it is kept, marks.
+MARK = Script("""
+for i = 2, #ARGV do redis.call('SADD', KEYS[1], ARGV[i]) end
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+""")
+
 # KEYS: the group's members. ARGV: one of them, the lease in ms, 1 to stay or 0 to leave.
 # Answers who is alive.
 BEAT = Script("""

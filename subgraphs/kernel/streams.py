@@ -76,8 +76,10 @@ class Consumer(Protocol):
     async def read(self, *, limit: int, wait: float) -> list[Entry]:
         """The next entries of this member's partitions, none after `wait` seconds without any.
 
-        What was given out before and not acknowledged comes first, to this member too. An entry
-        past `MAX_DELIVERIES` is buried instead.
+        What another was given and did not acknowledge comes first. Who reads on gets what comes
+        after that which it has in hand. An entry past `SUSPECT_DELIVERIES` is given out when
+        nothing else is in hand, and nothing else until it is done; one past `MAX_DELIVERIES` is
+        buried instead.
         """
 
     async def ack(self, entries: Sequence[Entry], dropped: Mapping[str, str] | None = None) -> None:

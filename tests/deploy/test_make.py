@@ -15,14 +15,19 @@ TARGETS = [
     "setup",
     "demo",
     "test",
+    "chaos",
     "up",
     "down",
     "status",
     "logs",
+    "kafka",
     "router",
     "schema",
     "lint",
     "types",
+    "bench-ledger",
+    "bench-ingest",
+    "bench-analytics",
 ]
 
 

@@ -1,0 +1,47 @@
+"""What the streams on Kafka do beyond what both engines do."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from subgraphs.kernel.kafka_streams import KafkaStreams
+from subgraphs.kernel.redis import connect
+from subgraphs.kernel.streams import MAX_DELIVERIES, Lag
+from tests.fixtures.kafka import Kafka
+from tests.fixtures.valkey import Valkey
+from tests.kernel.engines import Engine, bodies, read_and_ack
+
+
+@pytest.fixture
+async def engine(kafka: Kafka, valkey: Valkey) -> AsyncIterator[Engine]:
+    streams = KafkaStreams(kafka.servers, connect(valkey.url, seconds=1), seconds=5)
+    made = Engine(streams, kafka, is_kafka=True)
+    yield made
+    await made.close()
+
+
+async def test_who_kills_its_readers_is_read_alone_and_then_buried(engine: Engine) -> None:
+    await engine.append("poison", "b", "c")
+    seen: list[list[str]] = []
+    for _ in range(MAX_DELIVERIES):
+        member = engine.member()
+        seen.append(bodies(await engine.read(member)))
+        await member.leave()  # stands for a death: nothing was acknowledged
+
+    last = engine.member()
+    assert seen == [["poison", "b", "c"]] * 3 + [["poison"]] * (MAX_DELIVERIES - 3)
+    assert await engine.read(last) == []
+    assert bodies(await read_and_ack(last, 3.0)) == ["b", "c"]
+    assert await engine.streams.drops(engine.topic) == {"undeliverable": 1}
+    assert await engine.lag() == Lag(0, 0, None, 1)
+
+
+async def test_without_redis_events_are_taken_and_their_ids_not_remembered(
+    engine: Engine, valkey: Valkey
+) -> None:
+    assert await engine.append_once("a", "a", "b") == [True, False, True]
+
+    valkey.kill()
+
+    assert await engine.append_once("a", "c") == [True, True]
+    assert bodies(await read_and_ack(engine.member(), 3.0)) == ["a", "b", "a", "c"]
