@@ -155,7 +155,10 @@ _FACTS = """
            CAST(NULL AS uuid) AS claim_id, CAST(NULL AS uuid) AS notification_id,
            CAST(NULL AS text) AS page, CAST(NULL AS text) AS arm,
            CAST(NULL AS bigint) AS revenue_minor, CAST(NULL AS text) AS currency
-    FROM source_events WHERE {where} ORDER BY time DESC, id DESC, event_type DESC LIMIT :most"""
+    FROM source_events_before(
+        site.id, CAST(:most AS integer), CAST(:at AS timestamptz), CAST(:after_id AS uuid),
+        CAST(:after_type AS text), CAST(:since AS timestamptz), CAST(:until AS timestamptz),
+        CAST(:fact_types AS text[]), CAST(:visitor_id AS text))"""
 
 _CLAIMS = """
     SELECT true AS about_claim, created_at AS time, id, event_type, captured_at, visitor_id,
@@ -179,37 +182,30 @@ def _statement(branches: list[str]) -> TextClause:
 
 
 def _branches(asked: Asked) -> list[str]:
-    """The tables that can have any of it; a condition only where one is asked for, or the planner
-    would have to expect them all."""
-    wanted = asked.filter
-    common = ["site_id = site.id"]
-    if wanted.visitor_id is not None:
-        common.append("visitor_id = :visitor_id")
+    """The tables that can have any of it."""
+    facts, claims = _types(asked.filter)
     branches = []
-    facts, claims = _types(wanted)
-    if facts != [] and wanted.claim_id is None and wanted.notification_id is None:
-        where = [*common, *_times("time", asked)]
-        where += ["event_type = ANY (:fact_types)"] if facts else []
-        branches.append(_FACTS.format(where=" AND ".join(where)))
+    if facts != [] and asked.filter.claim_id is None and asked.filter.notification_id is None:
+        branches.append(_FACTS)
     if claims != []:
-        where = [*common, *_times("created_at", asked)]
-        where += ["event_type = ANY (:claim_types)"] if claims else []
-        where += ["claim_id = :claim_id"] if wanted.claim_id else []
-        where += ["notification_id = :notification_id"] if wanted.notification_id else []
-        branches.append(_CLAIMS.format(where=" AND ".join(where)))
+        branches.append(_CLAIMS.format(where=" AND ".join(_conditions(asked, claims))))
     return branches
 
 
-def _times(column: str, asked: Asked) -> list[str]:
-    where = []
-    if asked.filter.since:
-        where.append(f"{column} >= :since")
-    if asked.filter.until:
-        where.append(f"{column} < :until")
+def _conditions(asked: Asked, types: list[str] | None) -> list[str]:
+    """Only those that are asked for, or the planner would have to expect them all."""
+    wanted = asked.filter
+    where = ["site_id = site.id"]
+    where += ["created_at >= :since"] if wanted.since else []
+    where += ["created_at < :until"] if wanted.until else []
     if asked.after:
         # The first condition says nothing new, but it alone lets partitions be left out.
-        where.append(f"{column} <= :at")
-        where.append(f"({column}, id, event_type) < (:at, :after_id, :after_type)")
+        where.append("created_at <= :at")
+        where.append("(created_at, id, event_type) < (:at, :after_id, :after_type)")
+    where += ["event_type = ANY (:claim_types)"] if types else []
+    where += ["claim_id = :claim_id"] if wanted.claim_id else []
+    where += ["notification_id = :notification_id"] if wanted.notification_id else []
+    where += ["visitor_id = :visitor_id"] if wanted.visitor_id is not None else []
     return where
 
 
@@ -224,7 +220,7 @@ def _types(wanted: Filter) -> tuple[list[str] | None, list[str] | None]:
 def _values(asked: Asked) -> dict[str, Any]:
     facts, claims = _types(asked.filter)
     at, after_id, after_type = asked.after or (None, None, None)
-    values = {
+    return {
         "most": asked.first + 1,
         "since": asked.filter.since,
         "until": asked.filter.until,
@@ -237,4 +233,3 @@ def _values(asked: Asked) -> dict[str, Any]:
         "notification_id": asked.filter.notification_id,
         "visitor_id": asked.filter.visitor_id,
     }
-    return {name: value for name, value in values.items() if value is not None}

@@ -46,7 +46,7 @@ from subgraphs.analytics.types_numbers import (
 from subgraphs.kernel import paging
 from subgraphs.kernel.context import Info
 from subgraphs.kernel.errors import BadUserInput, NotFound
-from subgraphs.kernel.graph import Money, to_uuid
+from subgraphs.kernel.graph import BigInt, Money, to_uuid
 from subgraphs.kernel.loading import ChildKey
 from subgraphs.kernel.paging import MAX_PAGE, Connection
 from subgraphs.kernel.permissions import IsUser
@@ -115,6 +115,16 @@ class SiteAnalytics:
     @strawberry.field(description="One for each hour or day, also where nothing happened.")
     async def points(self, info: Info) -> list[AnalyticsPoint]:
         return points_of(await self._series(info), self.asked)
+
+    @strawberry.field(
+        description="One metric's values in the order of `points`, for a chart: a quarter by the "
+        "hour in a tenth of the time. Null where `metrics` does not name it, and of REVENUE."
+    )
+    async def values(self, info: Info, metric: service.Metric) -> list[BigInt] | None:
+        if metric.value not in self.asked.metrics or metric is service.Metric.REVENUE:
+            return None
+        points = (await self._series(info)).points.values()
+        return [BigInt(numbers.get(metric.value, 0)) for numbers in points]
 
     @strawberry.field(
         description="With `groupBy`: the `topGroups` with the most `shown` (or of the first of "

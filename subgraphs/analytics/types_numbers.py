@@ -21,7 +21,7 @@ Granularity = strawberry.enum(
 Metric = strawberry.enum(service.Metric, description="What is counted.")
 GroupBy = strawberry.enum(service.GroupBy, description="What numbers are told apart by.")
 
-_COUNTERS = tuple(it.value for it in service.Metric if it is not service.Metric.REVENUE)
+_REVENUE = service.Metric.REVENUE.value
 
 
 @strawberry.federation.type(keys=[Key(fields=FieldSet("id"), resolvable=False)])
@@ -56,11 +56,11 @@ class Counters:
     retracted: BigInt | None = None
 
     @classmethod
-    def of(cls, numbers: Numbers, metrics: Collection[str] = _COUNTERS) -> Self:
-        return cls(**{it: BigInt(numbers.get(it, 0)) for it in metrics if it in _COUNTERS})
+    def of(cls, numbers: Numbers, metrics: Collection[str] = service.ALL_METRICS) -> Self:
+        return cls(**{it: BigInt(numbers.get(it, 0)) for it in metrics if it != _REVENUE})
 
 
-def revenue_of(numbers: Numbers, metric: str = service.Metric.REVENUE.value) -> list[Money]:
+def revenue_of(numbers: Numbers, metric: str = _REVENUE) -> list[Money]:
     """What conversions brought, by currency."""
     prefix = f"{metric}:"
     return [
@@ -71,7 +71,7 @@ def revenue_of(numbers: Numbers, metric: str = service.Metric.REVENUE.value) -> 
 
 
 def revenue_if_asked(numbers: Numbers, asked: Asked) -> list[Money] | None:
-    return revenue_of(numbers) if service.Metric.REVENUE.value in asked.metrics else None
+    return revenue_of(numbers) if _REVENUE in asked.metrics else None
 
 
 @strawberry.type

@@ -6,10 +6,12 @@ from uuid import UUID, uuid4
 
 import msgspec
 import pytest
+from sqlalchemy import text
 
 from subgraphs.analytics import history
 from subgraphs.analytics.schema import schema
-from subgraphs.kernel.auth import NOBODY
+from subgraphs.kernel import db
+from subgraphs.kernel.auth import NOBODY, Viewer
 from subgraphs.kernel.errors import BadUserInput
 from subgraphs.kernel.events import Event
 from subgraphs.kernel.ids import new_id
@@ -317,6 +319,46 @@ async def test_nothing_is_told_of_a_site_of_others_or_of_none(
     ):
         asked = shop._replace(shop=shop.shop._replace(owner=viewer))
         assert (await ask(asked)).codes == codes
+
+
+async def test_a_page_costs_what_is_on_it_however_much_there_is(shop: ActiveShop) -> None:
+    many = text("""
+        INSERT INTO events
+        SELECT now() - number * interval '1 millisecond', gen_random_uuid(), :account, :site,
+               'page.viewed', now(), 'snippet', NULL, '{}'
+        FROM generate_series(1, 10000) AS number
+    """)
+    page_of_them = text(
+        "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT * FROM source_events_before("
+        ":site, 20, now(), :id, 'page.viewed', NULL, NULL, NULL, NULL)"
+    )
+    async with db.service_transaction() as session:
+        await session.execute(many, {"account": shop.account_id, "site": shop.site_id})
+
+    async with db.reading(shop.owner) as session:
+        values = {"site": shop.site_id, "id": new_id()}
+        await session.execute(page_of_them, values)  # reads the catalogue, too
+        (told,) = (await session.execute(page_of_them, values)).scalar_one()
+
+    assert told["Plan"]["Actual Rows"] == 20
+    blocks = told["Plan"]["Shared Hit Blocks"] + told["Plan"]["Shared Read Blocks"]
+    assert blocks < 100  # of the 150 that the events alone fill
+
+
+async def test_the_function_behind_it_knows_whose_rows_they_are(
+    shop: ActiveShop, morning: Morning
+) -> None:
+    eve = await open_shop()
+    asked = text(
+        "SELECT count(*) FROM source_events_before("
+        ":site, 20, NULL, NULL, NULL, NULL, NULL, NULL, NULL)"
+    )
+
+    async def seen_by(viewer: Viewer) -> Any:
+        async with db.reading(viewer) as session:
+            return (await session.execute(asked, {"site": shop.site_id})).scalar_one()
+
+    assert [await seen_by(it) for it in (shop.owner, eve.owner, NOBODY)] == [2, 0, 0]
 
 
 @pytest.mark.parametrize(

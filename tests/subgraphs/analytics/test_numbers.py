@@ -237,6 +237,27 @@ async def test_only_the_metrics_that_are_asked_for_are_told() -> None:
     assert (money_alone["groups"], money_alone["other"]) == (None, None)
 
 
+async def test_a_metrics_values_stand_in_the_order_of_the_points() -> None:
+    shop = await new_shop()
+    await happen(shop, "shown", 2, at=START + timedelta(hours=1))
+    await happen(shop, "shown", 3, at=START + timedelta(hours=23))
+    document = """query($sites: [_Any!]!, $start: DateTime!, $end: DateTime!) {
+      _entities(representations: $sites) {
+        ... on Site {
+          analytics(start: $start, end: $end, metrics: [SHOWN, REVENUE]) {
+            shown: values(metric: SHOWN) clicked: values(metric: CLICKED)
+            revenue: values(metric: REVENUE)
+          }
+        }
+      }
+    }"""
+
+    found = first(await ask(document, shop.owner, site(shop.site_id), **RANGE), "analytics")
+
+    assert found["shown"] == [0, 2, *[0] * 21, 3]
+    assert (found["clicked"], found["revenue"]) == (None, None)
+
+
 @pytest.mark.parametrize(
     "asked",
     [
