@@ -32,6 +32,8 @@ PROCESSES = [
     "pages",
     "stream-worker",
     "celery",
+    "archiver",
+    "s3",
     "beat",
     "envoy",
 ]

@@ -15,7 +15,7 @@ from subgraphs.analytics.archive.loaders import RestoresOfArchive
 from subgraphs.kernel import db
 from subgraphs.kernel.context import Info
 from subgraphs.kernel.errors import BadUserInput
-from subgraphs.kernel.graph import to_id
+from subgraphs.kernel.graph import BigInt, to_id
 from subgraphs.kernel.loading import ChildKey
 from subgraphs.kernel.paging import (
     MAX_PAGE,
@@ -64,7 +64,7 @@ class ArchiveRestore:
     id: strawberry.ID
     status: RestoreStatus
     days: int
-    rows: int | None
+    rows: BigInt | None
     requested_at: datetime
     ready_at: datetime | None
     expires_at: datetime | None
@@ -101,7 +101,7 @@ class ArchiveRestore:
             id=to_id(row.id),
             status=RestoreStatus(row.status),
             days=row.days,
-            rows=row.rows,
+            rows=None if row.rows is None else BigInt(row.rows),
             requested_at=row.requested_at,
             ready_at=row.ready_at,
             expires_at=row.expires_at,
@@ -122,7 +122,7 @@ class Archive:
     range_end: datetime
     first_at: datetime = strawberry.field(description="When its first event happened.")
     last_at: datetime
-    rows: int
+    rows: BigInt
     sha256: str = strawberry.field(description="Of the file, in hex.")
     status: ArchiveStatus
     created_at: datetime
@@ -145,7 +145,7 @@ class Archive:
             range_end=row.range_end,
             first_at=row.first_at,
             last_at=row.last_at,
-            rows=row.rows,
+            rows=BigInt(row.rows),
             sha256=row.sha256,
             status=ArchiveStatus(row.status),
             created_at=row.created_at,

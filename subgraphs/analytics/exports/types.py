@@ -10,7 +10,7 @@ import strawberry
 
 from subgraphs.analytics.exports import models, service
 from subgraphs.kernel.context import Info
-from subgraphs.kernel.graph import to_id
+from subgraphs.kernel.graph import BigInt, to_id
 
 
 @strawberry.enum(description="How the file is written; one event a line in both.")
@@ -45,8 +45,8 @@ class Export:
     end: datetime
     types: list[str] | None
     progress: float = strawberry.field(description="From 0 to 1.")
-    rows: int
-    bytes: int
+    rows: BigInt
+    bytes: BigInt
     created_at: datetime
     expires_at: datetime | None
     row: strawberry.Private[models.Export]
@@ -71,8 +71,8 @@ class Export:
             end=row.range_end,
             types=row.types,
             progress=service.progress(row),
-            rows=row.rows,
-            bytes=row.bytes,
+            rows=BigInt(row.rows),
+            bytes=BigInt(row.bytes),
             created_at=row.created_at,
             expires_at=row.expires_at,
             row=row,
