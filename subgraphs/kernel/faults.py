@@ -37,6 +37,9 @@ _DATA_STATES = ("21", "22", "23", "54")
 """SQLSTATE classes: cardinality violation, data exception, integrity constraint violation, limit
 exceeded (as by a value too long for its index)."""
 
+_NO_PARTITION = "no partition of relation"
+"""PostgreSQL calls it a violated constraint; it has no state of its own."""
+
 
 def is_store_fault(error: BaseException) -> bool:
     """Whether the same work may succeed later."""
@@ -44,6 +47,8 @@ def is_store_fault(error: BaseException) -> bool:
         return False
     cause: BaseException | None = error
     while cause is not None:
+        if _NO_PARTITION in str(cause):  # dropped just now: the next try makes it again
+            return True
         if isinstance(cause, ValueError):  # asyncpg: a value that does not fit its type
             return False
         if str(getattr(cause, "sqlstate", None) or "").startswith(_DATA_STATES):

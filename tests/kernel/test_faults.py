@@ -58,6 +58,11 @@ DATA: list[Callable[[], Awaitable[None]]] = [
 STORES: list[Callable[[], Awaitable[None]]] = [
     lambda: sql("SELECT 1 FROM there_is_no_such_table"),
     lambda: sql("DELETE FROM users"),
+    lambda: sql(
+        "INSERT INTO notification_events SELECT created_at, gen_random_uuid(), gen_random_uuid(),"
+        " gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'shown', created_at"
+        " FROM (VALUES (timestamptz '1800-01-01')) AS v (created_at)"
+    ),
     a_statement_that_takes_too_long,
     lambda: sql("SELECT pg_terminate_backend(pg_backend_pid())"),
     lambda: query("SELECT 1 FROM there_is_no_such_table"),
