@@ -100,12 +100,14 @@ def _configuration() -> dict[str, Any]:
             # Where those send who know a task by its name alone.
             Queue("celery", Exchange("celery"), "celery"),
             Queue("inbox", Exchange("inbox"), "inbox"),
+            # Queues take turns: in the inbox's, a sweep would expire behind the webhooks of a rush.
+            Queue("sweeps", Exchange("sweeps"), "sweeps"),
             Queue("rollups", Exchange("rollups"), "rollups"),
             Queue("archive", Exchange("archive"), "archive"),
         ],
         "task_routes": {
             PROCESS_INBOX: "inbox",
-            SWEEP_INBOX: "inbox",
+            SWEEP_INBOX: "sweeps",
             ROLL_UP: "rollups",
             **dict.fromkeys(OF_ARCHIVE, "archive"),
         },

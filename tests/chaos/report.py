@@ -27,7 +27,20 @@ def table(outcome: Outcome) -> str:
     rows = [f"{'process':16}{'faults':>7}{'longest recovery':>19}"]
     for name, found in sorted(recoveries.items(), key=lambda item: -max(item[1])):
         rows.append(f"{name:16}{len(found):7}{max(found):17.1f} s")
-    return "\n".join(rows)
+    return "\n".join([*rows, *_slowest(outcome)])
+
+
+def _slowest(outcome: Outcome) -> list[str]:
+    """What waited longest for its effects, and for which."""
+    done = [it for it in outcome.traces.acknowledged if it.took is not None]
+    if not done:
+        return []
+    slowest = max(done, key=lambda it: it.took or 0.0)
+    since = slowest.acknowledged or 0.0
+    effects = {"PostgreSQL": slowest.stored, "ClickHouse": slowest.counted}
+    effects |= {"the follower": slowest.claimed} if slowest.claimed else {}
+    told = ", ".join(f"{where} after {at - since:.1f} s" for where, at in effects.items() if at)
+    return [f"slowest of all: {slowest.metric} {slowest.key}, {told}"]
 
 
 def figures(outcome: Outcome) -> dict[str, object]:
