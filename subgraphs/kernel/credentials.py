@@ -108,13 +108,13 @@ class SiteKeys:
     """Site keys as a door sees them, with a small cache that also remembers misses."""
 
     def __init__(self) -> None:
-        self._cache: dict[str, tuple[float, SiteAccess | None]] = {}
+        self._cache: dict[str, tuple[float, Found]] = {}
         self._changes = 0
 
     def peek(self, key: str) -> Found | None:
         """What is known without a look-up, if anything."""
         cached = self._cache.get(key)
-        return Found(cached[1]) if cached and cached[0] > time.monotonic() else None
+        return cached[1] if cached and cached[0] > time.monotonic() else None
 
     async def find(self, key: str, *, fresh: bool = False) -> SiteAccess | None:
         """The site a key belongs to, or None; a `fresh` answer was looked up after this call."""
@@ -128,7 +128,7 @@ class SiteKeys:
         if len(self._cache) >= _CACHE_ENTRIES:
             self._cache.clear()
         if changes == self._changes:  # else this may be what was true before
-            self._cache[key] = (now + CACHE_SECONDS, access)
+            self._cache[key] = (now + CACHE_SECONDS, Found(access))
         return access
 
     def forget(self, change: Changed | None) -> None:

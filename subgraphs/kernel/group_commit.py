@@ -6,8 +6,8 @@ throughput is that of its batches, and a lone request still goes at once.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Protocol
 
 from subgraphs.kernel.streams import Record, Streams
 
@@ -17,13 +17,14 @@ MAX_GROUP = 500
 """Records of one append; one request is never split over two, so it is taken whole or not at all.
 """
 
-Appended = Callable[[Sequence[bool] | Exception], None]
-"""Is told which of its records were new, or why none was taken."""
 
+class Waiting(Protocol):
+    """A caller. It is called back: a future for each would cost more than its records do."""
 
-class _Waiting(NamedTuple):
-    records: Sequence[Record]
-    appended: Appended
+    records: list[Record]
+
+    def appended(self, outcome: Sequence[bool] | Exception) -> None:
+        """Hear which of the records were new, or why none was taken."""
 
 
 class GroupCommit:
@@ -32,15 +33,12 @@ class GroupCommit:
     def __init__(self, streams: Streams, topic: str) -> None:
         self._streams = streams
         self._topic = topic
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[Waiting] = []
         self._running: asyncio.Task[None] | None = None
 
-    def append_once(self, records: Sequence[Record], appended: Appended) -> None:
-        """Append with whoever else is here by the loop's next turn.
-
-        It calls back: a future for each caller would cost more than its record does.
-        """
-        self._waiting.append(_Waiting(records, appended))
+    def append_once(self, waiting: Waiting) -> None:
+        """Append its records with whoever else is here by the loop's next turn."""
+        self._waiting.append(waiting)
         if self._running is None:
             self._running = asyncio.create_task(self._run())
 
@@ -51,7 +49,7 @@ class GroupCommit:
         finally:
             self._running = None
 
-    async def _append(self, group: list[_Waiting]) -> None:
+    async def _append(self, group: list[Waiting]) -> None:
         records = [record for waiting in group for record in waiting.records]
         try:
             new = await self._streams.append_once(self._topic, records)
@@ -65,7 +63,7 @@ class GroupCommit:
             _tell(waiting, new[start:end])
             start = end
 
-    def _next_group(self) -> list[_Waiting]:
+    def _next_group(self) -> list[Waiting]:
         size = 0
         for taken, waiting in enumerate(self._waiting):
             size += len(waiting.records)
@@ -77,7 +75,7 @@ class GroupCommit:
         return group
 
 
-def _tell(waiting: _Waiting, outcome: Sequence[bool] | Exception) -> None:
+def _tell(waiting: Waiting, outcome: Sequence[bool] | Exception) -> None:
     """One caller's fault must not shift or swallow what the next ones are told."""
     try:
         waiting.appended(outcome)

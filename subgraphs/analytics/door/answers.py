@@ -13,6 +13,13 @@ _ACCEPTED = (
 )
 _AROUND_RESULTS = len('{"results":}')
 
+_EACH_ACCEPTED = '","status":"accepted","reason":null},{"id":"'
+_ALL_ACCEPTED = (
+    b"HTTP/1.1 202 Accepted\r\ncontent-type: application/json\r\n"
+    b'content-length: %d\r\n%b\r\n{"results":[{"id":"%b","status":"accepted","reason":null}]}'
+)
+_AROUND_ACCEPTED = len('{"results":[{"id":"","status":"accepted","reason":null}]}')
+
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _PREFLIGHT = {
@@ -55,6 +62,13 @@ def accepted(results: list[Result], origin: bytes | None) -> bytes:
     """The 202."""
     body = _encode(results)
     return _ACCEPTED % (len(body) + _AROUND_RESULTS, cors(origin), body)
+
+
+def all_accepted(ids: list[str], origin: bytes | None) -> bytes:
+    """The 202 as it nearly always is: every event was new."""
+    body = _EACH_ACCEPTED.join(ids).encode()
+    length = _AROUND_ACCEPTED + len(body)
+    return _ALL_ACCEPTED % (length, cors(origin), body)
 
 
 def preflight(origin: bytes | None) -> bytes:

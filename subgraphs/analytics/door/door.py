@@ -6,9 +6,9 @@ call that brought the request's last byte.
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import httptools
@@ -17,35 +17,30 @@ import msgspec
 from subgraphs.analytics import bots
 from subgraphs.analytics.door import answers
 from subgraphs.analytics.door.admission import Admission, Guest
-from subgraphs.analytics.door.answers import Refusal, Result
+from subgraphs.analytics.door.answers import Refusal
 from subgraphs.analytics.door.backlog import Backlog
 from subgraphs.analytics.door.protocol import Request
+from subgraphs.analytics.door.refusing import refuse, reply
+from subgraphs.analytics.door.taking import Taking
 from subgraphs.analytics.snippet_events import (
     MAX_EVENTS,
-    Refused,
     Sender,
     judge,
     read_request,
 )
 from subgraphs.analytics.snippet_events import Request as Sent
 from subgraphs.kernel import db, event_streams
-from subgraphs.kernel.events import EVENTS_TOPIC, LEDGER_GROUP, Event, encode
-from subgraphs.kernel.faults import is_store_fault
+from subgraphs.kernel.events import EVENTS_TOPIC, LEDGER_GROUP
 from subgraphs.kernel.group_commit import GroupCommit
 from subgraphs.kernel.invalidation import Changed
-from subgraphs.kernel.streams import Record, partition_of
+from subgraphs.kernel.streams import partition_of
 
 log = logging.getLogger(__name__)
 
 STORE_SECONDS = 2.0
 """How long the store may take to answer: a visitor's page can send again, it need not wait."""
 
-RETRY_SECONDS = 2
-"""How long a client is asked to wait while a store is away."""
-
 _PATH = b"/v1/events"
-
-_text_of = msgspec.to_builtins
 
 
 class _Moment(NamedTuple):
@@ -86,7 +81,7 @@ class Door:
             else:
                 self._answer_other(request)
         except Exception as error:
-            self._refuse(request, error)
+            refuse(request, error)
 
     def _take(self, request: Request) -> None:
         sent = _read(request.body)
@@ -100,60 +95,29 @@ class Door:
         try:
             self._append(request, sent, await self._admission.find(sent.site_key))
         except Exception as error:
-            self._refuse(request, error)
+            refuse(request, error)
 
     def _append(self, request: Request, sent: Sent, guest: Guest) -> None:
         moment = self._moment or self._look_at_the_clock()
         self._admission.admit(guest, request.origin, len(sent.events), moment.seconds)
         sender, now = _sender(request), moment.time
         judged = [judge(it, site=guest.access, sender=sender, now=now) for it in sent.events]
-        records = [
-            Record(guest.key, _text_of(event.id), encode(event))
-            for event in judged
-            if isinstance(event, Event)
-        ]
-        if records:
-            self._commit.append_once(records, partial(self._appended, request, judged, guest))
+        taking = Taking(request, guest, judged)
+        if taking.records:
+            self._commit.append_once(taking)
         else:
-            request.answer(answers.accepted(_results(judged, ()), request.origin))
-
-    def _appended(
-        self,
-        request: Request,
-        judged: Sequence[Event | Refused],
-        guest: Guest,
-        appended: Sequence[bool] | Exception,
-    ) -> None:
-        if isinstance(appended, Exception):
-            guest.bucket.give_back(len(judged))
-            self._refuse(request, appended)
-        else:
-            request.answer(answers.accepted(_results(judged, appended), request.origin))
-
-    def _refuse(self, request: Request, error: Exception) -> None:
-        if isinstance(error, Refusal):
-            refusal = error
-        elif is_store_fault(error):
-            log.warning("a store is away, nothing was taken: %r", error)
-            message = "Nothing was taken; send the same events again."
-            headers = {"retry-after": str(RETRY_SECONDS)}
-            refusal = Refusal(503, "UNAVAILABLE", message, headers)
-        else:
-            log.error("a request could not be answered", exc_info=error)
-            refusal = Refusal(500, "INTERNAL_SERVER_ERROR", "Something broke; we were told.")
-        answer = refusal.encode(request.origin)
-        request.answer(answers.without_body(answer) if request.method == b"HEAD" else answer)
+            taking.appended(())
 
     def _answer_other(self, request: Request) -> None:
-        path = httptools.parse_url(request.target).path
+        path = _path_of(request)
         if path == b"/healthz":
-            request.answer(answers.encode(200, b"ok"))
+            reply(request, answers.encode(200, b"ok"))
         elif path == b"/readyz":
             self._start(self._answer_readiness(request))
         elif path != _PATH:
             raise Refusal(404, "NOT_FOUND", "There is nothing here; post to /v1/events.")
         elif request.method == b"OPTIONS":
-            request.answer(answers.preflight(request.origin))
+            reply(request, answers.preflight(request.origin))
         elif request.method == b"POST":  # the address was written another way
             self._take(request)
         else:
@@ -164,9 +128,9 @@ class Door:
             await self._streams.ping()
             await db.ping(worker=True)
         except Exception as error:  # whatever a driver raises means "not now"
-            request.answer(answers.encode(503, repr(error).encode()))
+            reply(request, answers.encode(503, repr(error).encode()))
         else:
-            request.answer(answers.encode(200, b"ok"))
+            reply(request, answers.encode(200, b"ok"))
 
     async def _waiting(self) -> list[int]:
         lags = await self._streams.lags(EVENTS_TOPIC, LEDGER_GROUP)
@@ -197,14 +161,12 @@ def _read(body: bytes | bytearray) -> Sent:
         raise Refusal(400, "BAD_USER_INPUT", message) from error
 
 
-def _results(judged: Sequence[Event | Refused], appended: Iterable[bool]) -> list[Result]:
-    new = iter(appended)
-    return [
-        Result(item.id, "refused", item.reason)
-        if isinstance(item, Refused)
-        else Result(_text_of(item.id), "accepted" if next(new) else "duplicate")
-        for item in judged
-    ]
+def _path_of(request: Request) -> bytes | None:
+    try:
+        path: bytes | None = httptools.parse_url(request.target).path
+    except httptools.HttpParserInvalidURLError as error:
+        raise Refusal(400, "BAD_USER_INPUT", "This is no address of ours.") from error
+    return path
 
 
 def _sender(request: Request) -> Sender:

@@ -52,6 +52,11 @@ class Client:
     async def statuses(self, count: int) -> list[int]:
         return [(await self.answer())[0] for _ in range(count)]
 
+    async def read_all_sent(self) -> tuple[str, bytes]:
+        """The status line without its phrase, and all that follows in the first packet."""
+        sent = await asyncio.wait_for(self._reader.read(4096), 15)
+        return sent[:12].decode(), sent
+
     async def is_closed(self) -> bool:
         """Whether the server has said all it will."""
         return await asyncio.wait_for(self._reader.read(1), 15) == b""
@@ -229,6 +234,27 @@ async def test_an_upgrade_is_not_taken_up(door: DoorProcess, shop: Shop) -> None
         await client.send(request(body(shop, shown()), *wanted))
 
         assert (await client.answer())[0] in (202, 400)
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("HEAD /healthz", 200),
+        ("HEAD /v1/events", 405),
+        ("OPTIONS *", 404),
+        ("POST //", 404),
+        ("GET /healthz?x=1", 200),
+        ("GET http://door/healthz", 200),
+        ("CONNECT door:443", 400),
+    ],
+)
+async def test_odd_requests_are_answered(door: DoorProcess, line: str, status: int) -> None:
+    async with knocking(door) as client:
+        await client.send(f"{line} HTTP/1.1\r\nHost: door\r\n\r\n".encode())
+        first, rest = await client.read_all_sent()
+
+    assert first == f"HTTP/1.1 {status}"
+    assert rest.endswith(b"\r\n\r\n") == line.startswith("HEAD")
 
 
 async def test_clients_that_go_away_shift_no_answer(door: DoorProcess, shop: Shop) -> None:

@@ -1,0 +1,34 @@
+"""From what went wrong to what the client is told."""
+
+import logging
+
+from subgraphs.analytics.door import answers
+from subgraphs.analytics.door.answers import Refusal
+from subgraphs.analytics.door.protocol import Request
+from subgraphs.kernel.faults import is_store_fault
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 2
+"""How long a client is asked to wait while a store is away."""
+
+
+def refuse(request: Request, error: Exception) -> None:
+    """Answer a request of which nothing is taken."""
+    reply(request, _refusal_of(error).encode(request.origin))
+
+
+def reply(request: Request, answer: bytes) -> None:
+    """Answer a request that may be a HEAD."""
+    request.answer(answers.without_body(answer) if request.method == b"HEAD" else answer)
+
+
+def _refusal_of(error: Exception) -> Refusal:
+    if isinstance(error, Refusal):
+        return error
+    if is_store_fault(error):
+        log.warning("a store is away, nothing was taken: %r", error)
+        message = "Nothing was taken; send the same events again."
+        return Refusal(503, "UNAVAILABLE", message, {"retry-after": str(RETRY_SECONDS)})
+    log.error("a request could not be answered", exc_info=error)
+    return Refusal(500, "INTERNAL_SERVER_ERROR", "Something broke; we were told.")

@@ -1,0 +1,54 @@
+"""One request's events on their way into the stream, and the 202 once they are on disk."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from subgraphs.analytics.door import answers
+from subgraphs.analytics.door.admission import Guest
+from subgraphs.analytics.door.answers import Result
+from subgraphs.analytics.door.protocol import Request
+from subgraphs.analytics.door.refusing import refuse
+from subgraphs.analytics.snippet_events import Refused
+from subgraphs.kernel.events import Event, encode
+from subgraphs.kernel.streams import Record
+
+_text_of = msgspec.to_builtins
+
+
+class Taking:
+    """What GroupCommit takes and calls back."""
+
+    __slots__ = ("_guest", "_judged", "_request", "records")
+
+    def __init__(self, request: Request, guest: Guest, judged: Sequence[Event | Refused]) -> None:
+        self._request = request
+        self._guest = guest
+        self._judged = judged
+        key = guest.key
+        self.records = [
+            Record(key, _text_of(event.id), encode(event))
+            for event in judged
+            if type(event) is Event
+        ]
+
+    def appended(self, outcome: Sequence[bool] | Exception) -> None:
+        """Say what became of each event; all of them are on disk, or none is."""
+        request, records = self._request, self.records
+        if isinstance(outcome, Exception):
+            self._guest.bucket.give_back(len(self._judged))
+            refuse(request, outcome)
+        elif len(records) == len(self._judged) and all(outcome):
+            ids = [record.id for record in records]
+            request.answer(answers.all_accepted(ids, request.origin))
+        else:
+            request.answer(answers.accepted(self._results(outcome), request.origin))
+
+    def _results(self, outcome: Sequence[bool]) -> list[Result]:
+        new = iter(outcome)
+        return [
+            Result(item.id, "refused", item.reason)
+            if isinstance(item, Refused)
+            else Result(_text_of(item.id), "accepted" if next(new) else "duplicate")
+            for item in self._judged
+        ]
