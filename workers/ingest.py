@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from subgraphs.analytics import pipeline
 from subgraphs.analytics.batch import Batch
 from subgraphs.analytics.dashboards import tell_dashboards
-from subgraphs.kernel import clickhouse, db, event_streams, redis, telemetry
+from subgraphs.kernel import clickhouse, db, event_streams, metrics, redis, telemetry
 from subgraphs.kernel.events import EVENTS_TOPIC, LEDGER_GROUP
 from subgraphs.kernel.faults import patiently
 from subgraphs.kernel.streams import Consumer, Entry
@@ -99,8 +99,9 @@ async def main() -> None:
     consumer = event_streams.streams().consumer(EVENTS_TOPIC, GROUP)
     working = asyncio.create_task(consume(consumer, stopping))
     told = asyncio.create_task(stopping.wait())
-    await asyncio.wait({working, told}, return_when=asyncio.FIRST_COMPLETED)
-    await asyncio.wait({working}, timeout=LAST_PATIENCE)
+    async with metrics.exposed(EVENTS_TOPIC, GROUP):
+        await asyncio.wait({working, told}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({working}, timeout=LAST_PATIENCE)
     if working.done():
         working.result()
     else:

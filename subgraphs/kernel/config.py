@@ -106,6 +106,9 @@ class Settings(BaseSettings):
     allow_loopback_origins: bool = False
     """Accept pages served from this machine for every site; for the local stack only."""
 
+    metrics_port: int = 0
+    """Where the ingest door and the stream worker answer /metrics, on loopback; 0: nowhere."""
+
     log_level: str = "INFO"
 
     @property

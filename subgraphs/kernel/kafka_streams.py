@@ -46,6 +46,7 @@ class KafkaStreams:
         self._cluster = Cluster(servers, seconds=seconds)
         self._client = client
         self._marks_from = 0.0
+        self._dead_known: dict[str, tuple[dict[int, int], dict[tuple[int, int], Any]]] = {}
         self._consumers: weakref.WeakSet[KafkaConsumer] = weakref.WeakSet()
 
     async def append(self, topic: str, records: Sequence[Record]) -> None:
@@ -149,7 +150,10 @@ class KafkaStreams:
     async def _dead(self, topic: str) -> dict[tuple[int, int], Any]:
         """The dead letters that were not put back, by partition and offset."""
         name = dead_topic(topic)
-        first, _ = await self._cluster.ends(name)
+        first, after = await self._cluster.ends(name)
+        known, letters = self._dead_known.get(topic, ({}, {}))
+        if known == after:
+            return letters
         found: dict[tuple[int, int], Any] = {}
         for part, records in (await self._cluster.records_from(name, first)).items():
             for record in records:
@@ -158,6 +162,7 @@ class KafkaStreams:
                     found.pop((part, int(headers["replayed"])), None)
                 else:
                     found[part, record.offset] = record
+        self._dead_known[topic] = after, found
         return found
 
     async def _not_seen(self, topic: str, marks: Sequence[bytes], places: Places) -> set[int]:

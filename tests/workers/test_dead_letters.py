@@ -1,0 +1,42 @@
+"""The command for buried events."""
+
+import os
+import subprocess
+import sys
+
+from subgraphs.kernel.redis import connect
+from subgraphs.kernel.redis_streams import RedisStreams
+from subgraphs.kernel.streams import Record
+from tests.fixtures.valkey import Valkey
+
+
+def command(valkey: Valkey, *arguments: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "workers.dead_letters", "--topic", "t", *arguments],
+        env={**os.environ, "REDIS_URL": valkey.url, "STREAM_URL": ""},
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, done.stdout
+
+
+async def test_what_was_buried_is_listed_shown_and_put_back(valkey: Valkey) -> None:
+    streams = RedisStreams(connect(valkey.url))
+    await streams.append("t", [Record("site", "a", b"body of a")])
+    consumer = streams.consumer("t", "g")
+    (entry,) = await consumer.read(limit=1, wait=1)
+    await consumer.bury(entry, "poison", "ValueError('no')")
+
+    code, listed = command(valkey, "list")
+    letter, reason, detail = listed.rstrip("\n").split("\t")
+    shown = command(valkey, "show", letter)
+    back = command(valkey, "replay", letter)
+    again = command(valkey, "replay", letter)
+
+    assert (code, reason, detail) == (0, "poison", "ValueError('no')")
+    assert shown == (0, "body of a\n")
+    assert back == (0, "1 put back\n")
+    assert again == (1, "")
+    assert [it.body for it in await consumer.read(limit=9, wait=1)] == [b"body of a"]
+    await consumer.leave()
+    await streams.close()
