@@ -27,6 +27,8 @@ PORTS = (
     *SUBGRAPHS,
     "inbox",
     "ingest",
+    "ingest-metrics",
+    "stream-worker-metrics",
     "live",
     "router",
     "router-health",
@@ -54,6 +56,10 @@ def build_processes(
         Problem: a program that is wanted is not there.
     """
 
+    def metrics_of(name: str) -> dict[str, str]:
+        port = ports.get(f"{name}-metrics")
+        return {"METRICS_PORT": str(port)} if port else {}
+
     def web(name: str, app: str, *needs: str) -> Process:
         return _web_process(name, app, ports[name], environment_of(name, settings), needs)
 
@@ -61,7 +67,7 @@ def build_processes(
         return Process(
             name=name,
             command=[sys.executable, "-m", *command],
-            environment=environment_of(name.partition(".")[0], settings),
+            environment=environment_of(name.partition(".")[0], settings) | metrics_of(name),
             needs=needs,
             ready_line=ready_line,
         )
@@ -75,7 +81,9 @@ def build_processes(
         web("authz", "router.authz.app:app", *stored),
         *subgraphs,
         web("inbox", "subgraphs.integrations.inbox:app", *stored),
-        _ingest_process(ports["ingest"], environment_of("ingest", settings), stored),
+        _ingest_process(
+            ports["ingest"], environment_of("ingest", settings) | metrics_of("ingest"), stored
+        ),
         web("live", "router.live.app:app", "valkey"),
         web("pages", "router.pages:app"),
     ]

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager, suppress
 
 from subgraphs.analytics.door.door import Door
 from subgraphs.analytics.door.protocol import Connection, Connections
-from subgraphs.kernel import invalidation
+from subgraphs.kernel import event_streams, invalidation, metrics
+from subgraphs.kernel.events import EVENTS_TOPIC, LEDGER_GROUP
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +28,10 @@ async def serve(host: str, port: int) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    async with serving(host, port):
+    async with serving(host, port), metrics.exposed(EVENTS_TOPIC, LEDGER_GROUP):
         log.info("listening on %s, port %d", host, port)
         await stopped.wait()
+    await event_streams.dispose()
 
 
 @asynccontextmanager
