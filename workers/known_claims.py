@@ -17,24 +17,29 @@ MOST = 20_000
 
 
 class KnownClaims:
-    """The claims that were asked for last."""
+    """The claims that were asked for last, by the names they were asked for."""
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
-        self._claims: dict[UUID, Claim] = {}
+        self._claims: dict[str, Claim] = {}
 
-    async def find(self, session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, Claim]:
+    async def find(self, session: AsyncSession, names: Collection[str]) -> dict[str, Claim]:
         """These claims; those there are none of are absent."""
-        if not ids:
-            return {}
-        unknown = [id_ for id_ in ids if id_ not in self._claims]
-        read = await notifications.claims_by_id(session, unknown)
-        found = {id_: self._claims.pop(id_) for id_ in ids if id_ in self._claims}
-        found |= {id_: known(row) for id_, row in read.items()}
+        unknown = {name: _id(name) for name in names if name not in self._claims}
+        read = await notifications.claims_by_id(session, {id_ for id_ in unknown.values() if id_})
+        found = {name: self._claims.pop(name) for name in names if name in self._claims}
+        found |= {name: known(read[id_]) for name, id_ in unknown.items() if id_ in read}
         self._claims |= found  # at the end of it, with those that were asked for last
-        for id_ in list(self._claims)[: max(0, len(self._claims) - self._most)]:
-            del self._claims[id_]
+        for name in list(self._claims)[: max(0, len(self._claims) - self._most)]:
+            del self._claims[name]
         return found
+
+
+def _id(name: str) -> UUID | None:
+    try:
+        return UUID(name)
+    except ValueError:
+        return None
 
 
 def known(row: models.Claim) -> Claim:
@@ -56,4 +61,4 @@ _claims = KnownClaims()
 
 async def find_claims(session: AsyncSession, batch: Batch) -> None:
     """The claims that claim events speak of."""
-    batch.mentioned = await _claims.find(session, batch.claim_ids)
+    batch.mentioned = await _claims.find(session, batch.claim_names)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -66,7 +65,7 @@ class Claim(NamedTuple):
     variant_id: UUID | None = None
 
 
-@dataclass
+@dataclass(slots=True)
 class Item:
     """One entry on its way."""
 
@@ -89,8 +88,8 @@ class Batch:
     """Whether the items have their events, or the reasons why they have none."""
     made: list[Claim] = field(default_factory=list)
     """The claims these events made, in the events' order."""
-    mentioned: dict[UUID, Claim] = field(default_factory=dict)
-    """The claims that claim events speak of."""
+    mentioned: dict[str, Claim] = field(default_factory=dict)
+    """The claims that claim events speak of, by the names that they call them."""
     new_events: list[Event] = field(default_factory=list)
     """Source events that the ledger did not have before."""
     happenings: list[Happening] = field(default_factory=list)
@@ -116,21 +115,12 @@ class Batch:
         return [event for event in self.events if event.type not in CLAIM_EVENTS]
 
     @property
-    def claim_ids(self) -> set[UUID]:
-        """The claims that claim events speak of, whether there are such or not."""
-        ids = (claim_id_of(event) for event in self.events if event.type in CLAIM_EVENTS)
-        return {id_ for id_ in ids if id_}
+    def claim_names(self) -> set[str]:
+        """What claim events call the claims they speak of, whether there are such or not."""
+        return {claim_name_of(event) for event in self.events if event.type in CLAIM_EVENTS}
 
 
-def claim_id_of(event: Event) -> UUID | None:
-    """The claim an event speaks of, if it says so in a way that can be read."""
-    try:
-        return _uuid(event.payload["claimId"])
-    except (KeyError, ValueError, TypeError, AttributeError):
-        return None
-
-
-@lru_cache(maxsize=20_000)
-def _uuid(text: str) -> UUID:
-    """Visitors are shown the same few claims again and again."""
-    return UUID(text)
+def claim_name_of(event: Event) -> str:
+    """What an event calls the claim it speaks of; empty if it does not."""
+    name = event.payload.get("claimId")
+    return name if isinstance(name, str) else ""

@@ -5,20 +5,25 @@ events. The same batch makes the same message; one that is cut anew after a cras
 event a second time, under the same id.
 """
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
-from itertools import chain
-from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from subgraphs.analytics.batch import ORDER_CREATED, Batch
+from subgraphs.analytics.ledger import Happening
 from subgraphs.kernel import live
+from subgraphs.kernel.events import Event
 from subgraphs.kernel.ids import derived_id
 
 LATEST = 50
 """Events that one message tells of; a person reads fewer, and the rest is in the counters."""
+
+
+TOLD_IN_ALL = 1000
+"""Events that all messages of a batch tell of. Who has so many is behind, and tells old news."""
 
 
 class Told(msgspec.Struct, rename="camel"):
@@ -36,32 +41,33 @@ async def tell_dashboards(batch: Batch) -> None:
     counters: dict[UUID, dict[str, int]] = {}
     for counter in batch.counters:
         counters.setdefault(counter.site_id, {})[counter.metric] = counter.value
-    happened: dict[UUID, list[Told]] = {}
-    for site_id, told in chain(_orders(batch), _happenings(batch)):
-        happened.setdefault(site_id, []).append(told)
-    await live.publish_all(
-        [_message(site_id, told, counters.get(site_id, {})) for site_id, told in happened.items()]
-    )
-
-
-def _message(
-    site_id: UUID, told: list[Told], counters: dict[str, int]
-) -> tuple[str, UUID, dict[str, Any]]:
-    first, last = told[0], told[-1]
-    id_ = derived_id(last.occurred_at, site_id, first.id, last.id, last.type, len(told))
-    events = told[-LATEST:]
-    data = {"counters": counters, "events": events, "more": len(told) - len(events)}
-    return live.activity_of(site_id), id_, data
-
-
-def _orders(batch: Batch) -> Iterable[tuple[UUID, Told]]:
+    sold: dict[UUID, list[Event]] = defaultdict(list)
     for event in batch.source_events:
         if event.type == ORDER_CREATED:
-            yield event.site_id, Told(event.id, event.type, event.occurred_at)
-
-
-def _happenings(batch: Batch) -> Iterable[tuple[UUID, Told]]:
-    texts = {claim.id: claim.text for claim in [*batch.made, *batch.mentioned.values()]}
+            sold[event.site_id].append(event)
+    happened: dict[UUID, list[Happening]] = defaultdict(list)
     for it in batch.happenings:
-        kind = f"claim.{it.metric}"
-        yield it.site_id, Told(it.id, kind, it.created_at, it.claim_id, texts.get(it.claim_id))
+        happened[it.site_id].append(it)
+    texts = {claim.id: claim.text for claim in [*batch.made, *batch.mentioned.values()]}
+    sites = {**sold, **happened}
+    latest = max(1, min(LATEST, TOLD_IN_ALL // max(1, len(sites))))
+    messages = []
+    for site_id in sites:
+        count = len(sold[site_id]) + len(happened[site_id])
+        told = [
+            *(Told(it.id, it.type, it.occurred_at) for it in sold[site_id][-latest:]),
+            *(_told(it, texts.get(it.claim_id)) for it in happened[site_id][-latest:]),
+        ][-latest:]
+        data = {"counters": counters.get(site_id, {}), "events": told, "more": count - len(told)}
+        messages.append((live.activity_of(site_id), _id(site_id, told, count), data))
+    await live.publish_all(messages)
+
+
+def _told(it: Happening, text: str | None) -> Told:
+    return Told(it.id, f"claim.{it.metric}", it.created_at, it.claim_id, text)
+
+
+def _id(site_id: UUID, told: Sequence[Told], count: int) -> UUID:
+    """The same for the same events."""
+    first, last = told[0], told[-1]
+    return derived_id(last.occurred_at, site_id, first.id, last.id, last.type, count)

@@ -175,6 +175,8 @@ async def add_events(session: AsyncSession, events: Sequence[Event]) -> list[Eve
     ]
     await _stage(session, "staged_events", _Source._fields, rows)
     new = _Fresh.of((await session.execute(_MOVE_EVENTS)).one_or_none())
+    if new.is_all:
+        return list(events)
     return [event for event in events if new.takes(event.id, event.type)]
 
 
@@ -195,6 +197,8 @@ async def add_happenings(
         await session.execute(_CLEAR)
     await _stage(session, "staged_happenings", Happening._fields, happenings)
     new = _Fresh.of((await session.execute(_MOVE_HAPPENINGS)).one_or_none())
+    if new.is_all:
+        return list(happenings)
     return [row for row in happenings if new.takes(row.id, row.event_type)]
 
 
@@ -244,6 +248,10 @@ class _Fresh:
         if answer is None:
             return cls(None)
         return cls(set(zip(answer[0] or (), answer[1] or (), strict=True)))
+
+    @property
+    def is_all(self) -> bool:
+        return self._keys is None
 
     def takes(self, id_: UUID, type_: str) -> bool:
         """Whether this was new; a row that was staged twice is new once."""

@@ -30,6 +30,7 @@ HIDDEN_BELOW = 5
 """Fewer visitors are not told."""
 
 _BUCKET = timedelta(seconds=30)
+_BUCKET_SECONDS = _BUCKET.total_seconds()
 
 _KEPT = WINDOW + 3 * _BUCKET
 """How long a bucket is kept after it was last written."""
@@ -65,10 +66,11 @@ def sighting(
 async def add(client: Redis, sightings: Iterable[Sighting], *, now: datetime | None = None) -> None:
     """Put the sightings that are still in the window where they are counted; again is the same."""
     oldest = _place((now or datetime.now(UTC)) - WINDOW)
-    seen: dict[tuple[UUID, int], set[str]] = {}
+    seen: dict[tuple[UUID, int], set[bytes]] = {}
     for it in sightings:
         if (place := _place(it.at)) >= oldest:
-            seen.setdefault((it.site_id, place), set()).add(it.visitor_id)
+            # Bytes, which the client sends as they are.
+            seen.setdefault((it.site_id, place), set()).add(it.visitor_id.encode())
     if not seen:
         return
     async with client.pipeline(transaction=False) as pipe:
@@ -95,7 +97,7 @@ async def count(
 
 
 def _place(moment: datetime) -> int:
-    return int(moment.timestamp() // _BUCKET.total_seconds())
+    return int(moment.timestamp() // _BUCKET_SECONDS)
 
 
 def _key(site_id: UUID, place: int) -> str:

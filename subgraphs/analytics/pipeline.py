@@ -19,13 +19,12 @@ from subgraphs.analytics.batch import (
     Batch,
     Claim,
     Drop,
-    claim_id_of,
+    claim_name_of,
 )
 from subgraphs.analytics.clock import clock
 from subgraphs.analytics.deduplicate import deduplicate
 from subgraphs.analytics.ledger import Happening, Key
 from subgraphs.analytics.pace import drop_bots, recall
-from subgraphs.analytics.repeats import as_stored
 from subgraphs.analytics.sessions import sessionise
 from subgraphs.kernel import events, live, redis
 from subgraphs.kernel.events import Event
@@ -60,7 +59,7 @@ def read(batch: Batch) -> None:
     batch.is_read = True
 
 
-__all__ = ["as_stored", "attribute", "recall", "sessionise"]
+__all__ = ["attribute", "recall", "sessionise"]
 
 
 async def write_events(session: AsyncSession, batch: Batch) -> None:
@@ -82,8 +81,7 @@ async def write_happenings(session: AsyncSession, batch: Batch) -> None:
     for item in batch.items:
         if not item.event or item.drop or item.event.type not in CLAIM_EVENTS:
             continue
-        claim_id = claim_id_of(item.event)
-        claim = batch.mentioned.get(claim_id) if claim_id else None
+        claim = batch.mentioned.get(claim_name_of(item.event))
         if claim is None or claim.site_id != item.event.site_id:
             item.drop = Drop.UNKNOWN_CLAIM
         else:

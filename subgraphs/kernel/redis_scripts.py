@@ -200,6 +200,19 @@ end
 return { 0, last, entries, counts }
 """)
 
+# KEYS: the stream. ARGV: group, ids with spaces between. Lua unpacks a few thousand at most.
+ACK = Script("""
+local ids = {}
+for id in string.gmatch(ARGV[2], '%S+') do
+    ids[#ids + 1] = id
+    if #ids == 1000 then
+        redis.call('XACK', KEYS[1], ARGV[1], unpack(ids))
+        ids = {}
+    end
+end
+if #ids > 0 then redis.call('XACK', KEYS[1], ARGV[1], unpack(ids)) end
+""")
+
 # KEYS: the stream, its drop counters. ARGV: group, then id and reason by turns.
 ACK_DROPPED = Script("""
 for i = 2, #ARGV, 2 do
