@@ -66,7 +66,8 @@ class Cluster:
 
     async def committed(self, topic: str, group: str) -> dict[int, Any]:
         """(offset, metadata) by partition, of those that have any."""
-        admin = await self._started_admin(topic)
+        await self.provide(topic)
+        admin = await self._started_admin()
         found = await admin.list_consumer_group_offsets(group, partitions=partitions_of(topic))
         return {tp.partition: it for tp, it in found.items() if it.offset >= 0}
 
@@ -100,11 +101,11 @@ class Cluster:
             return found
 
     async def groups(self) -> list[str]:
-        admin = await self._started_admin(None)
+        admin = await self._started_admin()
         return [name for name, *_ in await admin.list_consumer_groups()]
 
     async def delete_before(self, topic: str, offsets: Mapping[int, int]) -> None:
-        admin = await self._started_admin(topic)
+        admin = await self._started_admin()
         await admin.delete_records(
             {
                 TopicPartition(topic, part): RecordsToDelete(before_offset=offset)
@@ -116,17 +117,11 @@ class Cluster:
         """Make the topic if it is not there; its copies are as many as the brokers make of any."""
         if topic in self._topics:
             return
-        async with self._lock:
-            if self._admin is None:
-                admin = AIOKafkaAdminClient(
-                    bootstrap_servers=self.servers, request_timeout_ms=self._timeout_ms
-                )
-                await admin.start()
-                self._admin = admin
+        admin = await self._started_admin()
         # What every group has acknowledged is let go of by `trim`, and nothing else is.
         configs = {"retention.ms": "-1"}
         wanted = [NewTopic(topic, PARTITIONS, -1, {}, configs)]
-        answer = await self._admin.create_topics(wanted)
+        answer = await admin.create_topics(wanted)
         for _, code, *_ in answer.topic_errors:
             error = for_code(code)
             if code and error is not TopicAlreadyExistsError:
@@ -135,9 +130,8 @@ class Cluster:
 
     async def ping(self) -> None:
         """Answer if a broker does."""
-        if self._admin is None:
-            await self.provide("ping")
-        await self._admin.describe_cluster()
+        admin = await self._started_admin()
+        await admin.describe_cluster()
 
     async def close(self) -> None:
         for opened in (self._producer, self._reader):
@@ -162,10 +156,15 @@ class Cluster:
                 self._producer = producer
             return self._producer
 
-    async def _started_admin(self, topic: str | None) -> Any:
-        if topic is not None:
-            await self.provide(topic)
-        return self._admin
+    async def _started_admin(self) -> Any:
+        async with self._lock:
+            if self._admin is None:
+                admin = AIOKafkaAdminClient(
+                    bootstrap_servers=self.servers, request_timeout_ms=self._timeout_ms
+                )
+                await admin.start()
+                self._admin = admin
+            return self._admin
 
     async def _started_reader(self, topic: str) -> Any:
         await self.provide(topic)

@@ -36,6 +36,10 @@ async def test_who_kills_its_readers_is_read_alone_and_then_buried(engine: Engin
     assert await engine.lag() == Lag(0, 0, None, 1)
 
 
+async def test_a_ping_answers(engine: Engine) -> None:
+    await engine.streams.ping()
+
+
 async def test_without_redis_events_are_taken_and_their_ids_not_remembered(
     engine: Engine, valkey: Valkey
 ) -> None:
