@@ -1,52 +1,36 @@
-"""Groups, stats, funnels, top pages and A/B results through the schema, on the real stores."""
+"""Funnels, stats, top pages and A/B results through the schema, on the real stores."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from clickhouse_connect.driver.asyncclient import AsyncClient
 
-from subgraphs.analytics import live_visitors, service, store
+from subgraphs.analytics import live_visitors
 from subgraphs.analytics.live_visitors import Sighting
 from subgraphs.analytics.rates import rate
-from subgraphs.analytics.schema import schema
-from subgraphs.analytics.store import RawEvent
 from subgraphs.kernel import redis
-from subgraphs.kernel.auth import NOBODY, Viewer
+from subgraphs.kernel.auth import NOBODY
 from subgraphs.kernel.ids import new_id
-from tests.fixtures.graph import Answer, counted_statements, run
-from tests.fixtures.shop import Shop, more_sites, new_shop
+from tests.fixtures.graph import Answer, counted_statements
+from tests.fixtures.shop import more_sites, new_shop
+from tests.subgraphs.analytics.numbers import (
+    END,
+    EUR,
+    GROUPS,
+    RANGE,
+    START,
+    ask,
+    counted_queries,
+    first,
+    happen,
+    money,
+    notification,
+    site,
+)
 
 pytestmark = pytest.mark.usefixtures("stores")
 
-START = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=20)
-END = START + timedelta(days=1)
-RANGE = {"start": START.isoformat(), "end": END.isoformat()}
-EUR: dict[str, Any] = {"currency": "EUR"}
-VND: dict[str, Any] = {"currency": "VND"}
-
-GROUPS = """
-query($sites: [_Any!]!, $start: DateTime!, $end: DateTime!, $by: GroupBy, $metrics: [Metric!],
-      $top: Int = 10, $granularity: Granularity! = DAY) {
-  _entities(representations: $sites) {
-    ... on Site {
-      analytics(start: $start, end: $end, granularity: $granularity, groupBy: $by,
-                metrics: $metrics, topGroups: $top) {
-        totals { shown clicked orders }
-        revenue { amountMinor currency }
-        groups {
-          key totals { shown clicked } revenue { amountMinor currency }
-          notification { id } variant { id }
-          points { start counters { shown } revenue { amountMinor } }
-        }
-        other { totals { shown clicked orders } revenue { amountMinor currency } }
-      }
-    }
-  }
-}"""
 FUNNEL = """
 query($sites: [_Any!]!, $start: DateTime!, $end: DateTime!) {
   _entities(representations: $sites) {
@@ -100,198 +84,6 @@ query($sites: [_Any!]!) {
     }
   }
 }"""
-
-
-async def ask(document: str, viewer: Viewer, *entities: dict[str, Any], **more: Any) -> Answer:
-    return await run(schema, viewer, document, sites=list(entities), **more)
-
-
-def site(site_id: UUID) -> dict[str, Any]:
-    return {"__typename": "Site", "id": str(site_id)}
-
-
-def notification(id_: UUID, site_id: UUID) -> dict[str, Any]:
-    """As the router asks, with what `stats` requires."""
-    return {"__typename": "Notification", "id": str(id_), "site": site(site_id)}
-
-
-async def happen(shop: Shop | UUID, metric: str, times: int = 1, **fields: Any) -> None:
-    site_id = shop if isinstance(shop, UUID) else shop.site_id
-    at = fields.pop("at", START + timedelta(hours=1))
-    rows = [
-        RawEvent(
-            site_id=site_id,
-            metric=metric,
-            occurred_at=at,
-            id=new_id(),
-            claim_id=None,
-            captured_at=at,
-            **{"notification_id": None, **fields},
-        )
-        for _ in range(times)
-    ]
-    await store.add(rows)
-
-
-def first(answer: Answer, field: str) -> Any:
-    assert answer.codes == []
-    return answer.data["_entities"][0][field]
-
-
-def money(amount: int, currency: str = "EUR") -> dict[str, Any]:
-    return {"amountMinor": amount, "currency": currency}
-
-
-@contextmanager
-def counted_queries(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """What ClickHouse is asked meanwhile; it answers all the same."""
-    seen: list[str] = []
-    asked = AsyncClient.query
-
-    async def query(self: Any, statement: str, *args: Any, **kwargs: Any) -> Any:
-        seen.append(statement)
-        return await asked(self, statement, *args, **kwargs)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(AsyncClient, "query", query)
-        yield seen
-
-
-async def test_groups_and_other_add_up_to_the_totals() -> None:
-    shop = await new_shop()
-    await happen(shop, "orders", 9)
-    await happen(shop, "shown", 5, page="/blue", at=END - timedelta(hours=1))
-    await happen(shop, "clicked", 2, page="/blue")
-    await happen(shop, "shown", 3, page="/red")
-    await happen(shop, "converted", page="/red", amount_minor=3_000_000_000, **VND)
-    await happen(shop, "converted", page="/red", amount_minor=250, **EUR)
-    await happen(shop, "shown", 2, page="/green")
-    await happen(shop, "converted", page="/green", amount_minor=100, **EUR)
-    await happen(shop, "shown", 1)
-    await happen(shop, "shown", 7, page="/blue", at=END)
-
-    found = first(
-        await ask(GROUPS, shop.owner, site(shop.site_id), by="PAGE", top=2, **RANGE), "analytics"
-    )
-
-    assert found["totals"] == {"shown": 11, "clicked": 2, "orders": 9}
-    assert found["revenue"] == [money(350), money(3_000_000_000, "VND")]
-    blue, red = found["groups"]
-    assert (blue["key"], blue["totals"], blue["revenue"]) == (
-        "/blue",
-        {"shown": 5, "clicked": 2},
-        [],
-    )
-    assert (red["key"], red["totals"]) == ("/red", {"shown": 3, "clicked": 0})
-    assert red["revenue"] == [money(250), money(3_000_000_000, "VND")]
-    assert blue["points"] == [{"start": START.isoformat(), "counters": {"shown": 5}, "revenue": []}]
-    assert (blue["notification"], blue["variant"]) == (None, None)
-    assert found["other"] == {
-        "totals": {"shown": 3, "clicked": 0, "orders": 9},
-        "revenue": [money(100), money(0, "VND")],
-    }
-
-
-@pytest.mark.parametrize(
-    ("by", "field", "key"),
-    [
-        ("DEVICE", "device", "mobile"),
-        ("COUNTRY", "country", "NO"),
-        ("NOTIFICATION", "notification_id", uuid4()),
-        ("VARIANT", "variant_id", uuid4()),
-    ],
-)
-async def test_a_group_says_what_it_is_of(by: str, field: str, key: Any) -> None:
-    shop = await new_shop()
-    await happen(shop, "shown", 2, **{field: key})
-    await happen(shop, "shown", 1)
-
-    found = first(await ask(GROUPS, shop.owner, site(shop.site_id), by=by, **RANGE), "analytics")
-
-    (group,) = found["groups"]
-    reference = {"id": str(key)}
-    assert (group["key"], group["totals"]["shown"]) == (str(key), 2)
-    assert group["notification"] == (reference if by == "NOTIFICATION" else None)
-    assert group["variant"] == (reference if by == "VARIANT" else None)
-    assert found["other"]["totals"]["shown"] == 1
-
-
-async def test_only_the_metrics_that_are_asked_for_are_told() -> None:
-    shop = await new_shop()
-    await happen(shop, "shown", 2, page="/a")
-    await happen(shop, "clicked", 3, page="/b")
-    await happen(shop, "converted", page="/b", amount_minor=100, **EUR)
-
-    asked = {"by": "PAGE", "metrics": ["CLICKED"], **RANGE}
-    found = first(await ask(GROUPS, shop.owner, site(shop.site_id), **asked), "analytics")
-    alone = {"metrics": ["REVENUE"], **RANGE}
-    money_alone = first(await ask(GROUPS, shop.owner, site(shop.site_id), **alone), "analytics")
-
-    assert found["totals"] == {"shown": None, "clicked": 3, "orders": None}
-    assert found["revenue"] is None
-    assert [(it["key"], it["totals"]) for it in found["groups"]] == [
-        ("/b", {"shown": None, "clicked": 3})
-    ]
-    assert money_alone["totals"] == {"shown": None, "clicked": None, "orders": None}
-    assert money_alone["revenue"] == [money(100)]
-    assert (money_alone["groups"], money_alone["other"]) == (None, None)
-
-
-async def test_a_metrics_values_stand_in_the_order_of_the_points() -> None:
-    shop = await new_shop()
-    await happen(shop, "shown", 2, at=START + timedelta(hours=1))
-    await happen(shop, "shown", 3, at=START + timedelta(hours=23))
-    document = """query($sites: [_Any!]!, $start: DateTime!, $end: DateTime!) {
-      _entities(representations: $sites) {
-        ... on Site {
-          analytics(start: $start, end: $end, metrics: [SHOWN, REVENUE]) {
-            shown: values(metric: SHOWN) clicked: values(metric: CLICKED)
-            revenue: values(metric: REVENUE)
-          }
-        }
-      }
-    }"""
-
-    found = first(await ask(document, shop.owner, site(shop.site_id), **RANGE), "analytics")
-
-    assert found["shown"] == [0, 2, *[0] * 21, 3]
-    assert (found["clicked"], found["revenue"]) == (None, None)
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        {"metrics": []},
-        {"by": "PAGE", "top": 0},
-        {"by": "PAGE", "top": 51},
-        {"by": "SURNAME"},
-        {"metrics": ["SURNAME"]},
-    ],
-)
-async def test_what_cannot_be_asked_is_the_callers_error(asked: dict[str, Any]) -> None:
-    shop = await new_shop()
-
-    answer = await ask(GROUPS, shop.owner, site(shop.site_id), **asked, **RANGE)
-
-    assert answer.codes == ["BAD_USER_INPUT"]
-
-
-async def test_too_many_points_in_groups_are_refused_and_fewer_groups_are_not() -> None:
-    shop = await new_shop()
-    for number in range(6):
-        await happen(shop, "shown", page=f"/{number}")
-    quarter = {
-        "start": (END - timedelta(days=92)).isoformat(),
-        "end": END.isoformat(),
-        "granularity": "HOUR",
-        "by": "PAGE",
-    }
-
-    many = await ask(GROUPS, shop.owner, site(shop.site_id), top=6, **quarter)
-    few = await ask(GROUPS, shop.owner, site(shop.site_id), top=5, **quarter)
-
-    assert set(many.codes) == {"BAD_USER_INPUT"}
-    assert [len(it["points"]) for it in first(few, "analytics")["groups"]] == [92 * 24] * 5
 
 
 async def test_the_funnel_sets_the_held_out_beside() -> None:
@@ -544,8 +336,3 @@ def test_an_interval_is_wilsons_and_keeps_within_bounds() -> None:
         assert (round(found.low, 4), round(found.high, 4)) == (low, high)
     assert rate(0, 0) is None
     assert rate(7, 5) == rate(5, 5)
-
-
-def test_groups_are_ranked_by_shown_or_by_what_there_is() -> None:
-    assert service.ranking(service.ALL_METRICS) == "shown"
-    assert service.ranking(("clicked", "revenue")) == "clicked"
