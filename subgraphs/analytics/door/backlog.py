@@ -9,8 +9,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
-from subgraphs.kernel.faults import is_store_fault
-
 log = logging.getLogger(__name__)
 
 FULL = 200_000
@@ -63,9 +61,7 @@ class Backlog:
         while True:
             try:
                 self.judge(await look())
-            except Exception as error:
-                if not is_store_fault(error):
-                    raise
+            except Exception as error:  # whatever it is, the next look may tell
                 log.warning("how long the stream is cannot be told: %r", error)
             await asyncio.sleep(LOOK_SECONDS)
 
