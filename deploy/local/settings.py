@@ -104,6 +104,7 @@ def all_settings(
         "REDIS_URL": stores.redis_url,
         "STREAM_URL": os.environ.get("STREAM_URL", ""),
         "CLICKHOUSE_URL": stores.clickhouse_url,
+        **{name: os.environ[name] for name in _OF_CLICKHOUSE if os.environ.get(name)},
         **stores.s3,
         "VIEWER_SIGNING_KEY": secrets.viewer_signing_key,
         "VIEWER_VERIFY_KEY": secrets.viewer_verify_key,
@@ -118,6 +119,9 @@ def all_settings(
     }
 
 
+_OF_CLICKHOUSE = {"CLICKHOUSE_CLUSTER", "RAW_RETENTION_DAYS"}
+"""Passed on as they are set; see `kernel/config.py`."""
+
 _OF_EVERY_SUBGRAPH = {"DATABASE_URL", "REDIS_URL", "VIEWER_VERIFY_KEY", "PUBLIC_URL"}
 _OF_ONE_SUBGRAPH = {
     "users": {"SESSION_SIGNING_KEY", "SESSION_VERIFY_KEY", "PII_KEY"},
@@ -131,7 +135,8 @@ _OF_ONE_SUBGRAPH = {
 _URLS_OF_SUBGRAPHS = {f"{name.upper()}_URL" for name in SUBGRAPHS}
 
 NEEDED: dict[str, set[str]] = {
-    "migrate": {"OWNER_DATABASE_URL", "APP_DB_PASSWORD", "WORKER_DB_PASSWORD", "CLICKHOUSE_URL"},
+    "migrate": {"OWNER_DATABASE_URL", "APP_DB_PASSWORD", "WORKER_DB_PASSWORD", "CLICKHOUSE_URL"}
+    | _OF_CLICKHOUSE,
     "authz": {
         "WORKER_DATABASE_URL",
         "REDIS_URL",
@@ -148,8 +153,9 @@ NEEDED: dict[str, set[str]] = {
     "inbox": {"WORKER_DATABASE_URL", "REDIS_URL", "STREAM_URL", "SECRETS_KEY", "PUBLIC_URL"},
     "ingest": {"WORKER_DATABASE_URL", "REDIS_URL", "STREAM_URL", "ALLOW_LOOPBACK_ORIGINS"},
     "pages": {"PUBLIC_URL"},
-    "stream-worker": {"WORKER_DATABASE_URL", "REDIS_URL", "STREAM_URL", "CLICKHOUSE_URL"},
-    "celery": {"WORKER_DATABASE_URL", "REDIS_URL", "STREAM_URL", "CLICKHOUSE_URL"},
+    "stream-worker": {"WORKER_DATABASE_URL", "REDIS_URL", "STREAM_URL", "CLICKHOUSE_URL"}
+    | _OF_CLICKHOUSE,
+    "celery": {"WORKER_DATABASE_URL", "REDIS_URL", "STREAM_URL", "CLICKHOUSE_URL"} | _OF_CLICKHOUSE,
     "archiver": {"WORKER_DATABASE_URL", "REDIS_URL"} | _OF_S3,
     "beat": {"REDIS_URL"},
 }
