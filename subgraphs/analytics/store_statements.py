@@ -94,27 +94,31 @@ def raw_counts(dimensions: Sequence[Dimension], where: str, *, revenue: bool = T
 
 _RANGE = "timestamp >= {start:DateTime('UTC')} AND timestamp < {end:DateTime('UTC')}"
 
-# An hour that is not listed has no events. The open ones are few: looked up once, as a constant,
-# they narrow down what is read of the raw events.
+# One look at the hours, for all parts of a statement: an hour that a rollup closes meanwhile would
+# count twice, or not at all. First the open ones, which are few and narrow down what is read of the
+# raw events, then the closed ones with their versions. An hour that is not listed has no events.
 _STATES = f"""
-    (SELECT groupArray(timestamp) FROM rolled_hours FINAL WHERE NOT closed AND {_RANGE}) AS open,
-    closed AS (SELECT timestamp, version FROM rolled_hours FINAL WHERE closed AND {_RANGE})
+    (
+        SELECT (groupArrayIf(timestamp, NOT closed), groupArrayIf((timestamp, version), closed))
+        FROM rolled_hours FINAL WHERE {_RANGE}
+    ) AS states
 """
 
 STATE_OF_DAY = "if(min(closed), groupBitXor(cityHash64(timestamp, version)), 0)"
 """A number for the state of a day's hours; 0 while one of them is open."""
 
-_DAYS = f"""
-    days AS (
-        SELECT rolled.timestamp AS timestamp, rolled.version AS version
-        FROM rolled_days AS rolled FINAL
-        INNER JOIN (
-            SELECT toStartOfDay(timestamp, 'UTC') AS day, {STATE_OF_DAY} AS hours
-            FROM rolled_hours FINAL WHERE {_RANGE} GROUP BY day
-        ) AS present ON present.day = rolled.timestamp AND present.hours = rolled.hours
-        WHERE rolled.hours != 0 AND rolled.timestamp >= {{start:DateTime('UTC')}}
-          AND rolled.timestamp + INTERVAL 1 DAY <= {{end:DateTime('UTC')}}
-    )
+# The whole days that are made of just these hours, with their versions.
+_DAYS = """
+    (
+        SELECT groupArray((timestamp, version)) FROM rolled_days FINAL
+        WHERE timestamp >= {start:DateTime('UTC')}
+          AND timestamp + INTERVAL 1 DAY <= {end:DateTime('UTC')}
+          AND NOT has(arrayMap(hour -> toStartOfDay(hour, 'UTC'), states.1), timestamp)
+          AND (timestamp, hours) IN (
+              SELECT toStartOfDay(hour.1, 'UTC') AS day, groupBitXor(cityHash64(hour.1, hour.2))
+              FROM (SELECT arrayJoin(states.2) AS hour) GROUP BY day
+          )
+    ) AS days
 """
 
 # A rollup that was sent twice has its rows twice, alike, until they are merged.
@@ -122,14 +126,14 @@ _ROLLED = """
     SELECT site_id, timestamp, toString(metric) AS metric_, {key} AS key, any(value) AS value
     FROM {table}
     WHERE site_id IN {{sites:Array(UUID)}} AND dimension = '{dimension}' AND {range}
-      AND (timestamp, version) IN {states} {narrowed}
+      AND (timestamp, version) IN (SELECT arrayJoin({states})) {narrowed}
     GROUP BY ALL
 """
 
 _RAW = """
     site_id IN {sites:Array(UUID)}
-    AND occurred_at >= arrayMin(open) AND occurred_at < arrayMax(open) + INTERVAL 1 HOUR
-    AND has(open, toStartOfHour(occurred_at, 'UTC'))
+    AND occurred_at >= arrayMin(states.1) AND occurred_at < arrayMax(states.1) + INTERVAL 1 HOUR
+    AND has(states.1, toStartOfHour(occurred_at, 'UTC'))
 """
 
 
@@ -191,7 +195,7 @@ def _by_hour(
 ) -> str:
     raw = raw_counts([dimension], _RAW, revenue=not metrics or any(map(_of_revenue, metrics)))
     return f"""
-        {_rolled("hourly_counts", "closed", dimension, but + _narrowed("metric", metrics, keys))}
+        {_rolled("hourly_counts", "states.2", dimension, but + _narrowed("metric", metrics, keys))}
         UNION ALL
         SELECT site_id, timestamp, metric_, key, value FROM ({raw})
         WHERE true {_narrowed("metric_", metrics, keys)}
@@ -201,7 +205,7 @@ def _by_hour(
 def _by_day(dimension: Dimension, metrics: Collection[str], keys: Collection[str]) -> str:
     """By the day where a whole day stands, by the hour elsewhere."""
     whole = _rolled("daily_counts", "days", dimension, _narrowed("metric", metrics, keys))
-    outside = " AND toStartOfDay(timestamp, 'UTC') NOT IN (SELECT timestamp FROM days)"
+    outside = " AND toStartOfDay(timestamp, 'UTC') NOT IN (SELECT arrayJoin(days).1)"
     return f"{whole} UNION ALL {_by_hour(dimension, metrics, keys, outside)}"
 
 
