@@ -6,7 +6,7 @@ there, so the hour is open, and read raw, from before the first new row until af
 """
 
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from subgraphs.analytics import store
 from subgraphs.analytics.store_statements import (
@@ -105,10 +105,13 @@ async def roll(hours: Collection[datetime]) -> None:
     """Count hours anew and close them; twice leaves the same numbers.
 
     Raises:
-        ValueError: an hour is so old that its raw events may be gone.
+        ValueError: an hour is not over, and would be closed while it is still being written to; or
+            it is so old that its raw events may be gone.
     """
     if not hours:
         return
+    if max(hours) + store.HOUR + GRACE > datetime.now(UTC):
+        raise ValueError(f"the hour of {max(hours).isoformat()} is not over")
     if min(hours) < _first_hour():
         raise ValueError(f"the events of {min(hours).isoformat()} are no longer all there")
     version = await _version()

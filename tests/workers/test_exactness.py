@@ -59,7 +59,7 @@ FACTS = st.builds(
     st.sampled_from(["mobile", "desktop", ""]),
     st.sampled_from(["DE", "NL", ""]),
 )
-ROLLS = st.builds(Roll, st.none() | st.lists(st.integers(0, HOURS - 1), max_size=4).map(tuple))
+ROLLS = st.builds(Roll, st.none() | st.lists(st.integers(0, HOURS - 2), max_size=4).map(tuple))
 
 
 @pytest.fixture(scope="module")

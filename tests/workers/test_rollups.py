@@ -110,6 +110,9 @@ async def test_the_open_hour_is_read_and_not_rolled() -> None:
 
     await roll_up_all()
 
+    with pytest.raises(ValueError, match="is not over"):
+        await store_rollups.roll([HOUR, store.start_of_hour(now)])
+
     assert await rolled(site_id) == []
     assert list((await read(site_id)).values()) == [1]
 
