@@ -339,6 +339,24 @@ async def test_a_lost_copy_is_fetched_back_from_the_archive_to_know_what_to_dele
     assert await archived(short) == before
 
 
+async def test_a_partition_too_large_to_be_compared_in_time_is_emptied_by_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shop = await new_shop()
+    await add(shop, month_ago(22), 10)
+    before = await standing(shop)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(removing, "COMPARE_TIMEOUT", "1ms")
+        await archive_all()
+
+    assert await standing(shop) == ([], [])
+    assert await archives_of(shop, "status, rows, removed") == [("DROPPED", 10, 10)] * 2
+    await units.plan()
+    assert month_ago(22) not in await partitions("events")
+    assert await archived(shop) == before
+
+
 async def test_one_at_a_time() -> None:
     async with alone("test") as first, alone("test") as second, alone("other") as other:
         assert (first is None, second is None, other is None) == (False, True, False)

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from anyio import to_thread
 from sqlalchemy import func, text, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from subgraphs.analytics.archive.columns import TIME_OF, to_rows
@@ -17,13 +18,32 @@ from subgraphs.kernel import objects
 
 _BATCH_ROWS = 5_000
 
+COMPARE_TIMEOUT = "25s"
+"""Some thirty million rows; well within a turn, so that there is time left for deleting."""
+
+_CANCELLED = "57014"
+"""PostgreSQL's SQLSTATE of a statement that took too long."""
+
+_WITHIN = text("SELECT set_config('statement_timeout', :timeout, true)")
+
 _DROP = text("SELECT drop_archived(:table, :partition)")
 
 
 async def drop_whole(connection: AsyncConnection, table: str, partition: str) -> bool:
-    """Drop a partition if all that stands in it is stored; False if something else is."""
+    """Drop a partition if all that stands in it is stored.
+
+    False if something else is, or if it is too large to be compared in time: its rows can still be
+    deleted by their keys, a batch at a time.
+    """
     async with AsyncSession(connection) as session:
-        dropped = await session.scalar(_DROP, {"table": table, "partition": partition})
+        await session.execute(_WITHIN, {"timeout": COMPARE_TIMEOUT})
+        try:
+            dropped = await session.scalar(_DROP, {"table": table, "partition": partition})
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) != _CANCELLED:
+                raise
+            await session.rollback()
+            return False
         await session.commit()
     return bool(dropped)
 
