@@ -25,7 +25,8 @@ from workers.exports import advance_all
 
 pytestmark = pytest.mark.usefixtures("stores")
 
-START = datetime(2026, 10, 5, tzinfo=UTC)
+START = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=3)
+DAY = f"{START:%Y-%m-%d}"
 EXPORT = """
 mutation($input: ExportEventsInput!) { exportEvents(input: $input) { id status progress url } }"""
 FIND = """
@@ -108,8 +109,8 @@ async def test_events_leave_as_lines_of_json_by_a_link() -> None:
     assert first | {"id": ""} == {
         "id": "",
         "type": "order.created",
-        "occurredAt": "2026-10-05T00:00:00.000Z",
-        "capturedAt": "2026-10-05T00:00:00.000Z",
+        "occurredAt": f"{DAY}T00:00:00.000Z",
+        "capturedAt": f"{DAY}T00:00:00.000Z",
         "source": "shopify",
         "visitorId": None,
         "notificationId": None,
@@ -133,8 +134,8 @@ async def test_types_and_times_choose() -> None:
     file = await fetch((await find(shop, export_id))["url"])
     lines = [json.loads(line) for line in file.splitlines()]
     assert [(line["type"], line["occurredAt"]) for line in lines] == [
-        ("order.created", "2026-10-05T00:00:00.039Z"),
-        ("claim.shown", "2026-10-05T00:00:01.000Z"),
+        ("order.created", f"{DAY}T00:00:00.039Z"),
+        ("claim.shown", f"{DAY}T00:00:01.000Z"),
     ]
 
 
@@ -340,9 +341,9 @@ async def test_only_owners_and_administrators_export_and_fetch() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"start": "2026-10-05T00:00:00"},
+        {"start": f"{DAY}T00:00:00"},
         {"end": START.isoformat()},
-        {"end": "2027-10-07T00:00:00Z"},
+        {"end": (START + timedelta(days=367)).isoformat()},
         {"types": []},
         {"types": [""]},
         {"types": ["x"] * 21},
