@@ -28,6 +28,7 @@ import asyncpg
 
 from deploy.local.stack import Stack
 from subgraphs.analytics.ledger import Happening
+from subgraphs.analytics.sessions import read_deeds
 from subgraphs.kernel import clickhouse, db, event_streams, live, redis
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.events import EVENTS_TOPIC, Event, encode
@@ -186,17 +187,18 @@ class Bench:
 
     async def _empty(self) -> None:
         await self._owner.execute(
-            "TRUNCATE notification_events; TRUNCATE counters; TRUNCATE visitor_profiles"
+            "TRUNCATE notification_events; TRUNCATE counters; TRUNCATE visitor_deeds"
         )
         await (await clickhouse.client()).command("TRUNCATE TABLE raw_events")
 
     async def _check(self) -> None:
         """Each store has every event, once."""
         counted = await (await clickhouse.client()).query("SELECT count() FROM raw_events FINAL")
+        journal = await self._owner.fetch("SELECT deeds FROM visitor_deeds")
         found = {
             "rows": await self._owner.fetchval("SELECT count(*) FROM notification_events"),
             "counters": await self._owner.fetchval("SELECT sum(value) FROM counters"),
-            "profiles": await self._owner.fetchval("SELECT sum(shown) FROM visitor_profiles"),
+            "deeds": sum(len(site.deeds) for row in journal for site in read_deeds(row["deeds"])),
             "clickhouse": counted.result_rows[0][0],
         }
         if wrong := {name: count for name, count in found.items() if count != self._count}:
