@@ -22,6 +22,7 @@ from uuid import UUID
 from redis.asyncio import Redis
 
 from subgraphs.analytics.batch import SNIPPET, Batch
+from subgraphs.kernel.redis_scripts import Call, Script, run
 
 WINDOW = timedelta(minutes=5)
 """How long a visitor counts as being there: long enough to read a page without clicking."""
@@ -34,6 +35,15 @@ _BUCKET_SECONDS = _BUCKET.total_seconds()
 
 _KEPT = WINDOW + 3 * _BUCKET
 """How long a bucket is kept after it was last written."""
+
+
+# KEYS: a bucket. ARGV: how long it is kept, then visitors; Lua unpacks a few thousand at most.
+_NOTE = Script("""
+for first = 2, #ARGV, 1000 do
+    redis.call('PFADD', KEYS[1], unpack(ARGV, first, math.min(first + 999, #ARGV)))
+end
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+""")
 
 
 class Sighting(NamedTuple):
@@ -73,11 +83,12 @@ async def add(client: Redis, sightings: Iterable[Sighting], *, now: datetime | N
             seen.setdefault((it.site_id, place), set()).add(it.visitor_id.encode())
     if not seen:
         return
-    async with client.pipeline(transaction=False) as pipe:
-        for (site_id, place), visitors in seen.items():
-            pipe.pfadd(_key(site_id, place), *visitors)
-            pipe.expire(_key(site_id, place), _KEPT)
-        await pipe.execute()
+    kept = int(_KEPT.total_seconds())
+    calls = [
+        Call([_key(site_id, place)], [kept, *visitors])
+        for (site_id, place), visitors in seen.items()
+    ]
+    await run(client, _NOTE, calls)
 
 
 async def count(

@@ -142,3 +142,46 @@ async def test_a_partition_is_dropped_by_its_name_alone() -> None:
 
 def moment(year: int, month: int) -> datetime:
     return datetime(year, month, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("known", [0, 1, ledger.WORTH_A_TRY])
+async def test_many_rows_are_added_and_counted_once_whatever_was_there(known: int) -> None:
+    at = datetime.now(UTC).replace(microsecond=0)
+    site = happened(at)
+    rows_ = [site._replace(id=new_id()) for _ in range(2 * ledger.WORTH_A_TRY)]
+    assert await add(*rows_[:known]) == rows_[:known]
+
+    assert await add(*rows_) == rows_[known:]
+
+    assert await stored(site) == (len(rows_), [("shown", len(rows_))])
+
+
+async def test_many_rows_of_two_months_of_which_one_is_not_there() -> None:
+    at = datetime.now(UTC).replace(microsecond=0)
+    site = happened(at)
+    rows_ = [site._replace(id=new_id()) for _ in range(ledger.WORTH_A_TRY)]
+    rows_ += [row._replace(id=new_id(), created_at=moment(2020, 7)) for row in rows_]
+
+    assert await add(*rows_) == rows_
+
+    assert await stored(site) == (len(rows_), [("shown", len(rows_))])
+
+
+async def test_two_who_copy_the_same_rows_at_once_add_them_once() -> None:
+    site = happened(moment(2020, 2))
+    rows_ = [site._replace(id=new_id()) for _ in range(2 * ledger.WORTH_A_TRY)]
+
+    added = await asyncio.gather(add(*rows_), add(*reversed(rows_)))
+
+    assert sorted(len(each) for each in added) == [0, len(rows_)]
+    assert await stored(site) == (len(rows_), [("shown", len(rows_))])
+
+
+async def stored(of: Happening) -> tuple[int, list[tuple[str, int]]]:
+    """How many rows its site has, and its counters."""
+    ((count,),) = await rows(
+        "SELECT count(*) FROM notification_events WHERE site_id = :site", site=of.site_id
+    )
+    return count, await rows(
+        "SELECT metric, value FROM counters WHERE site_id = :site", site=of.site_id
+    )

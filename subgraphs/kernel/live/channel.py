@@ -5,17 +5,16 @@ import logging
 import re
 from collections.abc import AsyncGenerator, Sequence
 from datetime import timedelta
-from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
 from subgraphs.kernel import redis
 from subgraphs.kernel.errors import BadUserInput
 from subgraphs.kernel.live.wakes import wake_channel, woken
+from subgraphs.kernel.redis_scripts import Call, Script, run
 
 log = logging.getLogger(__name__)
 
@@ -32,14 +31,14 @@ _LOOK_AGAIN_SECONDS = 5.0
 _CURSOR = re.compile(r"\d{1,15}-\d{1,9}")
 
 # KEYS: the channel, the id's marker. ARGV: the id, the data, the marker's seconds, the bound.
-_PUBLISH = """
+_PUBLISH = Script("""
 local known = redis.call('GET', KEYS[2])
 if known then return known end
 local cursor = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[4], '*', 'id', ARGV[1],
                           'data', ARGV[2])
 redis.call('SET', KEYS[2], cursor, 'EX', ARGV[3])
 return cursor
-"""
+""")
 
 
 class Message(NamedTuple):
@@ -75,26 +74,20 @@ async def publish(channel: str, id_: UUID, data: dict[str, Any]) -> str:
 
 
 async def publish_all(messages: Sequence[tuple[str, UUID, dict[str, Any]]]) -> list[str]:
-    """Publish in order, in one round trip; returns the cursors."""
+    """Publish in order, then wake those who follow; returns the cursors."""
     if not messages:
         return []
-    script, client = _script(), redis.client()
-    async with client.pipeline(transaction=False) as pipe:
-        for channel, id_, data in messages:
-            await script(
-                keys=[channel, f"{channel}:{id_}"],
-                args=[
-                    str(id_),
-                    msgspec.json.encode(data),
-                    int(_REMEMBERED.total_seconds()),
-                    BUFFERED,
-                ],
-                client=pipe,
-            )
+    bounds = int(_REMEMBERED.total_seconds()), BUFFERED
+    calls = [
+        Call([channel, f"{channel}:{id_}"], [str(id_), msgspec.json.encode(data), *bounds])
+        for channel, id_, data in messages
+    ]
+    cursors = await run(redis.client(), _PUBLISH, calls)
+    async with redis.client().pipeline(transaction=False) as pipe:
         for channel in dict.fromkeys(channel for channel, _, _ in messages):
             pipe.publish(wake_channel(channel), "")
-        replies = await pipe.execute()
-    return [reply.decode() for reply in replies[: len(messages)]]
+        await pipe.execute()
+    return [cursor.decode() for cursor in cursors]
 
 
 async def follow(channel: str, after: str | None = None) -> AsyncGenerator[Entry, None]:
@@ -143,8 +136,3 @@ async def _woken_or_bored(look: asyncio.Event) -> None:
         await asyncio.wait_for(look.wait(), _LOOK_AGAIN_SECONDS)
     except TimeoutError:
         return
-
-
-@lru_cache(maxsize=1)
-def _script() -> AsyncScript:
-    return redis.client().register_script(_PUBLISH)
