@@ -7,6 +7,7 @@ from typing import Any
 
 from deploy.local.state import ROOT
 from tests.chaos.power import Power
+from tests.fixtures.surroundings import GIVEN
 
 SEED = "4"
 KILLS = "20"
@@ -15,7 +16,10 @@ KILLS = "20"
 async def chaos(*arguments: str) -> tuple[int, dict[str, Any], str]:
     """Exit code, figures and all that was said."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.chaos", *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "tests.chaos", *arguments),
+        cwd=ROOT,
+        env=GIVEN,
+        stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await process.communicate()
     said = output.decode()

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from deploy.local.merchant import ANALYTICS, Merchant, Shop
 from deploy.local.stack import Stack
 from deploy.local.tools import find_router
 from tests.fixtures.ports import free_port
+from tests.fixtures.surroundings import as_given
 
 PASSWORD = "correct horse"
 SCREENSHOTS = Path(__file__).parents[2] / ".proofgraph"
@@ -66,7 +68,9 @@ def running(
         gateway=name,
         split=name == "embedded",
     )
-    with stack:
+    with ExitStack() as started:
+        with as_given():
+            started.enter_context(stack)
         yield Running(name, stack)
 
 
