@@ -1,7 +1,8 @@
-"""Group commit: what arrives while one append is under way shares the next.
+"""Group commit: what arrives together is appended together.
 
 A durable append costs one fsync whether it carries one record or hundreds, so under load a door's
-throughput is that of its batches, and a lone request still goes at once.
+throughput is that of its groups. A lone request goes at the end of the loop's turn that brought it;
+while an append is under way others gather until they are worth one of their own, or it is done.
 """
 
 import asyncio
@@ -16,6 +17,10 @@ log = logging.getLogger(__name__)
 MAX_GROUP = 500
 """Records of one append; one request is never split over two, so it is taken whole or not at all.
 """
+
+WORTH_A_GROUP = 48
+"""Records that go although an append is under way: what a group costs besides them is then less
+than they do."""
 
 
 class Waiting(Protocol):
@@ -33,21 +38,34 @@ class GroupCommit:
     def __init__(self, streams: Streams, topic: str) -> None:
         self._streams = streams
         self._topic = topic
+        self._loop = asyncio.get_running_loop()
         self._waiting: list[Waiting] = []
-        self._running: asyncio.Task[None] | None = None
+        self._size = 0
+        """Records of those who wait."""
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._is_due = False
 
     def append_once(self, waiting: Waiting) -> None:
-        """Append its records with whoever else is here by the loop's next turn."""
+        """Append its records with whoever else is here by the end of the loop's turn."""
         self._waiting.append(waiting)
-        if self._running is None:
-            self._running = asyncio.create_task(self._run())
+        self._size += len(waiting.records)
+        if not self._is_due:
+            self._is_due = True
+            self._loop.call_soon(self._send)
 
-    async def _run(self) -> None:
-        try:
-            while self._waiting:
-                await self._append(self._next_group())
-        finally:
-            self._running = None
+    def _send(self) -> None:
+        self._is_due = False
+        while self._waiting and len(self._under_way) < self._streams.appends_at_once:
+            if self._under_way and self._size < WORTH_A_GROUP:
+                return
+            # Begun in this order, the appends are written in this order: a key's records keep it.
+            task = self._loop.create_task(self._append(self._next_group()))
+            self._under_way.add(task)
+            task.add_done_callback(self._is_done)
+
+    def _is_done(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self._send()
 
     async def _append(self, group: list[Waiting]) -> None:
         records = [record for waiting in group for record in waiting.records]
@@ -66,12 +84,13 @@ class GroupCommit:
     def _next_group(self) -> list[Waiting]:
         size = 0
         for taken, waiting in enumerate(self._waiting):
-            size += len(waiting.records)
-            if taken and size > MAX_GROUP:
+            if taken and size + len(waiting.records) > MAX_GROUP:
                 break
+            size += len(waiting.records)
         else:
             taken = len(self._waiting)
         group, self._waiting = self._waiting[:taken], self._waiting[taken:]
+        self._size -= size
         return group
 
 

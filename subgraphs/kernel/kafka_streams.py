@@ -42,6 +42,9 @@ class KafkaStreams:
         client: the Redis that remembers ids and counts drops; closed with these streams.
     """
 
+    appends_at_once = 1
+    """Each looks at the marks first, and so would overtake one that began before it."""
+
     def __init__(self, servers: str, client: Redis, *, seconds: float) -> None:
         self._cluster = Cluster(servers, seconds=seconds)
         self._client = client

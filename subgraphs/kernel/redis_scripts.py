@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from hashlib import sha1
 from typing import Any, NamedTuple
 
-from hiredis import pack_command
 from redis.asyncio import Redis
-from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError
+
+from subgraphs.kernel.redis_pipeline import pack
 
 Arguments = Sequence[str | bytes | int]
 
@@ -47,34 +47,15 @@ async def run(client: Redis, script: Script, calls: Sequence[Call]) -> list[Any]
 
 
 async def _run(client: Redis, script: Script, calls: Sequence[Call]) -> list[Any]:
-    """On a connection of the pool, packed by hiredis: redis-py packs in Python, and for hundreds of
-    records that costs more than all else a door does with them."""
-    packed = b"".join(_packed(script, call) for call in calls)
-    connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]
-    try:
-        answers: list[Any] = await connection.retry.call_with_retry(
-            lambda: _ask(connection, packed, len(calls)), lambda _: connection.disconnect()
-        )
-        return answers
-    finally:
-        await client.connection_pool.release(connection)
+    async with client.pipeline(transaction=False) as pipe:
+        for keys, args in calls:
+            pipe.evalsha(script.sha, len(keys), *keys, *args)
+        return await pipe.execute(raise_on_error=False)
 
 
-def _packed(script: Script, call: Call) -> bytes:
-    command = ("EVALSHA", script.sha, len(call.keys), *call.keys, *call.args)
-    packed: bytes = pack_command(command)  # type: ignore[arg-type]  # its stub knows one argument
-    return packed
-
-
-async def _ask(connection: AbstractConnection, packed: bytes, count: int) -> list[Any]:
-    await connection.send_packed_command(packed)
-    answers: list[Any] = []
-    for _ in range(count):
-        try:
-            answers.append(await connection.read_response())
-        except ResponseError as error:
-            answers.append(error)
-    return answers
+def packed(script: Script, calls: Sequence[Call]) -> bytes:
+    """The same as bytes, for a server that knows the script."""
+    return b"".join(pack(("EVALSHA", script.sha, len(keys), *keys, *args)) for keys, args in calls)
 
 
 # KEYS: the stream. ARGV: one body a record.

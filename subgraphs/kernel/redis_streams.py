@@ -26,7 +26,8 @@ from subgraphs.kernel.redis_names import (
     place_in,
     stream_of,
 )
-from subgraphs.kernel.redis_scripts import Arguments, Call, run
+from subgraphs.kernel.redis_pipeline import RedisPipeline
+from subgraphs.kernel.redis_scripts import APPEND, APPEND_ONCE, Arguments, Call, packed, run
 from subgraphs.kernel.streams import (
     PARTITIONS,
     DeadLetter,
@@ -40,14 +41,18 @@ from subgraphs.kernel.streams import (
 class RedisStreams:
     """Topics as Redis streams."""
 
+    appends_at_once = 4
+    """One that waits for the disk, one that the server works at, and two on their way."""
+
     def __init__(self, client: Redis) -> None:
         self._client = client
+        self._pipeline = RedisPipeline(client, [APPEND.text, APPEND_ONCE.text])
 
     async def append(self, topic: str, records: Sequence[Record]) -> None:
         def call(partition: int, chosen: Sequence[Record]) -> Call:
             return Call([stream_of(topic, partition)], [record.body for record in chosen])
 
-        await self._append(redis_scripts.APPEND, records, call)
+        await self._append(APPEND, records, call)
 
     async def append_once(self, topic: str, records: Sequence[Record]) -> list[bool]:
         def call(partition: int, chosen: Sequence[Record]) -> Call:
@@ -57,7 +62,7 @@ class RedisStreams:
             args: Arguments = [markers.KEPT_SECONDS, len(chosen), *marks, *bodies]
             return Call([stream, *markers.windows(stream)], args)
 
-        answers = await self._append(redis_scripts.APPEND_ONCE, records, call)
+        answers = await self._append(APPEND_ONCE, records, call)
         return [bool(new) for new in answers]
 
     def consumer(self, topic: str, group: str) -> RedisConsumer:
@@ -114,6 +119,7 @@ class RedisStreams:
         await self._client.ping()
 
     async def close(self) -> None:
+        await self._pipeline.close()
         await self._client.aclose()
 
     async def _append(
@@ -127,7 +133,10 @@ class RedisStreams:
         for place, record in enumerate(records):
             places.setdefault(partition_of(record.key), []).append(place)
         calls = [call(part, [records[at] for at in chosen]) for part, chosen in places.items()]
-        answers = await run(self._client, script, calls)
+        answers = await self._pipeline.ask(packed(script, calls), len(calls))
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
         found: list[Any] = [None] * len(records)
         for chosen, answer in zip(places.values(), answers, strict=True):
             for place, one in zip(chosen, answer or (), strict=False):

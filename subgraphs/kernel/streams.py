@@ -101,7 +101,14 @@ class Consumer(Protocol):
 
 
 class Streams(Protocol):
-    """Where topics live."""
+    """Where topics live.
+
+    Attributes:
+        appends_at_once: how many appends may be under way and still be written in the order in
+            which they were asked for.
+    """
+
+    appends_at_once: int
 
     async def append(self, topic: str, records: Sequence[Record]) -> None:
         """Append; they are durable when this returns. Those of one key are taken all or none."""

@@ -1,5 +1,6 @@
 """From what went wrong to what the client is told."""
 
+import asyncio
 import logging
 
 from subgraphs.analytics.door import answers
@@ -12,10 +13,32 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 2
 """How long a client is asked to wait while a store is away."""
 
+HELD_SECONDS = 0.25
+"""How long who sends too much waits for the word that it was too much. Whoever comes again at once
+is slowed down to that, and the others have the door's time."""
+
+MAX_HELD = 10_000
+"""Refusals held back at a time: some 20 MB. Beyond it they go at once."""
+
+_held: set[asyncio.TimerHandle] = set()
+
 
 def refuse(request: Request, error: Exception) -> None:
     """Answer a request of which nothing is taken."""
-    reply(request, _refusal_of(error).encode(request.origin))
+    refusal = _refusal_of(error)
+    if refusal.status == 429 and len(_held) < MAX_HELD:
+        _hold(request, refusal)
+    else:
+        reply(request, refusal.encode(request.origin))
+
+
+def _hold(request: Request, refusal: Refusal) -> None:
+    def let_go() -> None:
+        _held.discard(handle)
+        reply(request, refusal.encode(request.origin))
+
+    handle = asyncio.get_running_loop().call_later(HELD_SECONDS, let_go)
+    _held.add(handle)
 
 
 def reply(request: Request, answer: bytes) -> None:

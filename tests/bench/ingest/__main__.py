@@ -33,6 +33,12 @@ WARM_UP = 2
 FLOODED_LIMIT = 50
 """Events a second of the tenant that floods: the smallest plan's."""
 
+FLOODERS = 1_000
+"""Connections of the flood, each of which comes again as soon as it is answered."""
+
+VISITORS = 1_024
+"""Connections that make up half of the door's load, each thinking between its requests."""
+
 NEIGHBOUR_RATE = 200
 """Requests a second of the tenant beside it."""
 
@@ -72,7 +78,7 @@ class Bench:
         with servers.door(self._server_core) as door:
             half = float(figures["door_per_second"]) / 2
             figures |= await self._latency(door, sender, half)
-            figures |= await self._flood(door, half)
+            figures |= await self._flood(door)
         return {**figures, "acknowledged_and_lost": self._lost}
 
     async def _throughput(self, sender: Sender) -> dict[str, float]:
@@ -117,22 +123,34 @@ class Bench:
         return found
 
     async def _latency(self, door: Server, sender: Sender, rate: float) -> dict[str, float]:
-        core, p99s, p50s = self._load_core, [], []
-        await at_rate(door, sender, core=core, rate=rate / 2, seconds=WARM_UP)
+        core, rates, p99s, p50s = self._load_core, [], [], []
         for repeat in range(REPEATS):
             await self._world.clear()
             async with self._world.trimmed():
-                found = await at_rate(door, sender, core=core, rate=rate, seconds=SECONDS)
-            appended = await self._world.appended()
-            self._lost += found["accepted"] - appended
-            assert found["accepted"] == appended == found["sent"], (found, appended)
-            say(f"{repeat + 1}/{REPEATS} at {rate:,.0f}/s  p99 {found['p99']} ms")
-            p50s.append(found["p50"])
-            p99s.append(found["p99"])
-        return {"half_rate": rate, "half_p50_ms": median(p50s), "half_p99_ms": median(p99s)}
+                found = await at_full_speed(
+                    door,
+                    sender,
+                    core=core,
+                    seconds=SECONDS,
+                    connections=VISITORS,
+                    thinking=VISITORS / rate * 1000,
+                )
+            appended = await self._world.settled()
+            self._lost += max(0, found.requests - appended)
+            assert found.refused == 0, found
+            assert found.requests <= appended, (found, appended)
+            say(f"{repeat + 1}/{REPEATS} at {found.per_second:,.0f}/s  p99 {found.p99} ms")
+            rates.append(found.per_second)
+            p50s.append(found.p50)
+            p99s.append(found.p99)
+        return {
+            "half_rate": round(median(rates)),
+            "half_p50_ms": median(p50s),
+            "half_p99_ms": median(p99s),
+        }
 
-    async def _flood(self, door: Server, rate: float) -> dict[str, float]:
-        """A tenant sends half of what the door can take, far above its limit, beside another."""
+    async def _flood(self, door: Server) -> dict[str, float]:
+        """A tenant sends as fast as it is answered, far above its limit, beside another."""
         flooding = await self._world.new_sender(FLOODED_LIMIT)
         neighbour = await self._world.new_sender(NO_LIMIT)
         core = self._load_core
@@ -140,11 +158,17 @@ class Bench:
         for repeat in range(REPEATS):
             quiet = await at_rate(door, neighbour, core=core, rate=NEIGHBOUR_RATE, seconds=SECONDS)
             flood = asyncio.create_task(
-                at_rate(door, flooding, core=core, rate=rate, seconds=SECONDS + 2 * WARM_UP)
+                at_full_speed(
+                    door,
+                    flooding,
+                    core=core,
+                    seconds=SECONDS + 2 * WARM_UP,
+                    connections=FLOODERS,
+                )
             )
             await asyncio.sleep(WARM_UP)
             loud = await at_rate(door, neighbour, core=core, rate=NEIGHBOUR_RATE, seconds=SECONDS)
-            refused += (await flood)["statuses"].get("429", 0)
+            refused += (await flood).refused
             assert quiet["accepted"] == quiet["sent"], quiet
             assert loud["accepted"] == loud["sent"], loud
             alone.append(quiet["p99"])

@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import secrets
+import time
 from collections import deque
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -78,9 +79,9 @@ class Run:
         options = self._options
         for _ in range(options.connections):
             await self._loop.create_connection(lambda: Visitor(self), "127.0.0.1", options.port)
-        start, sent, total = self._loop.time(), 0, self._total
+        start, sent, total = time.monotonic(), 0, self._total
         while sent < total:
-            now = self._loop.time()
+            now = time.monotonic()
             due = min(total, int((now - start) * options.rate) + 1)
             for number in range(sent, due):
                 self._send(self._request(number), start + number / options.rate)
@@ -91,7 +92,7 @@ class Run:
         return self._figures(total)
 
     def answered(self, visitor: Visitor, due: float, status: int, is_new: bool) -> None:
-        self._latencies.append(self._loop.time() - due)
+        self._latencies.append(time.monotonic() - due)
         if len(self._latencies) == self._total:
             self._all_answered.set()
         self._statuses[status] = self._statuses.get(status, 0) + 1

@@ -26,16 +26,30 @@ class Throughput(NamedTuple):
     cpu_us: float
     """Its own processor time for a request, in microseconds."""
     refused: int
+    p50: float
     p99: float
+    """Milliseconds from the request's first byte to the answer's last."""
 
 
 async def at_full_speed(
-    server: Server, sender: Sender, *, core: int, seconds: float, connections: int = CONNECTIONS
+    server: Server,
+    sender: Sender,
+    *,
+    core: int,
+    seconds: float,
+    connections: int = CONNECTIONS,
+    thinking: float = 0.0,
 ) -> Throughput:
-    """As many requests as it takes, over as many connections."""
+    """As many requests as it takes, over as many connections.
+
+    Args:
+        thinking: milliseconds, on average, that a connection waits before each request. With many
+            connections that think for long, requests come at a rate and hardly wait for each other.
+    """
     before = server.cpu_seconds()
     started = datetime.now(UTC).isoformat()
     arguments = [sender.key, sender.origin, started, f"0193c2f0-{secrets.token_hex(2)}-7d4b-8f6e-"]
+    arguments.append(f"{thinking:g}")
     url = f"http://127.0.0.1:{server.port}/v1/events"
     load = [str(find("wrk")), "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "10s"]
     found = await _run(core, *load, "-s", str(_SCRIPT), url, "--", *arguments)
@@ -47,6 +61,7 @@ async def at_full_speed(
         per_second=requests / found["seconds"],
         cpu_us=cpu / max(requests, 1) * 1e6,
         refused=int(found["refused"]),
+        p50=found["p50"],
         p99=float(found["p99"]),
     )
 

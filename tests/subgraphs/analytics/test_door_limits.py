@@ -1,5 +1,6 @@
 """Who sends too much waits; nobody else does, and nothing of a refused request is taken."""
 
+import asyncio
 from uuid import uuid4
 
 import httpx
@@ -47,6 +48,20 @@ async def test_who_floods_is_asked_to_wait_and_another_is_not(
     assert int(second.headers["ratelimit-remaining"]) + wait == 50
     assert second.headers["ratelimit-reset"] == str(wait)
     assert len(await door.taken()) == 101
+
+
+async def test_who_floods_is_let_wait_while_others_are_answered(client: httpx.AsyncClient) -> None:
+    flooding, other = await shop_with(1), await shop_with(1)
+    await post(client, body(flooding, *(shown() for _ in range(100))))
+    await post(client, body(other, shown()))  # both are known at the door from here on
+
+    refused = asyncio.create_task(post(client, body(flooding, *(shown() for _ in range(90)))))
+    await asyncio.sleep(0.05)
+    taken = asyncio.create_task(post(client, body(other, shown())))
+    (first,), _ = await asyncio.wait({refused, taken}, return_when=asyncio.FIRST_COMPLETED)
+
+    assert first is taken
+    assert (taken.result().status_code, (await refused).status_code) == (202, 429)
 
 
 async def test_a_page_can_read_that_it_has_to_wait(client: httpx.AsyncClient) -> None:
