@@ -2,7 +2,7 @@
 
 An id is kept as 14 bytes of a hash of key and id, in a set per partition and window of time. With
 Valkey's own two bytes that is exactly its smallest allocation but one; with the set's table an id
-costs some 30 bytes, whatever its length: a thousand a second for a day are 2.6 GB. That two ids
+costs some 40 bytes, whatever its length: a thousand a second for a day are 3.5 GB. That two ids
 share the 112 bits has odds of one in 10^17 with 180 million ids, two thousand a second for a day.
 """
 
