@@ -35,6 +35,8 @@ async def roll_up_all() -> int:
             break
         await store_rollups.roll_day(day)
         log.info("rolled up %s", day.date().isoformat())
+    if time.monotonic() < until:
+        await store_rollups.settle()
     return rolled
 
 

@@ -30,6 +30,17 @@ LAST_CALL = timedelta(days=5)
 """How long after an hour no longer takes events it may still be rolled. Less than the migrations'
 SLACK_DAYS, so that all its raw events are there."""
 
+_BY_MONTH = ("hourly_counts", "raw_events")
+"""Tables with a partition a month."""
+
+_UNSETTLED = """
+    SELECT table, partition_id FROM system.parts
+    WHERE active AND database = currentDatabase() AND table IN {tables:Array(String)}
+      AND toUInt32OrZero(partition_id) < toYYYYMM(now() - INTERVAL 1 DAY)
+    GROUP BY table, partition_id HAVING count() > 1
+    ORDER BY table, partition_id
+"""
+
 _TO_ROLL = """
     SELECT timestamp FROM rolled_hours FINAL
     WHERE NOT closed AND timestamp + INTERVAL 1 HOUR + INTERVAL {grace:UInt32} SECOND <= now()
@@ -91,6 +102,24 @@ _ROLL_DAY = """
 _MARK_DAY = """
     INSERT INTO rolled_days SELECT {day:DateTime('UTC')}, {state:UInt64}, {version:UInt64}
 """
+
+
+async def settle() -> int:
+    """Merge what stands in several parts of a month that is over; how many such months there were.
+
+    A query opens every part, and ClickHouse by itself leaves a finished month in a handful.
+    """
+    client = await clickhouse.client()
+    cluster = settings().clickhouse_cluster
+    tables = [f"{table}_local" if cluster else table for table in _BY_MONTH]
+    found = (await client.query(_UNSETTLED, {"tables": tables})).result_rows
+    for table, partition in found:
+        on_cluster = " ON CLUSTER {cluster:Identifier}" if cluster else ""
+        statement = (
+            f"OPTIMIZE TABLE {{table:Identifier}}{on_cluster} PARTITION ID {{id:String}} FINAL"
+        )
+        await client.command(statement, {"table": table, "id": partition, "cluster": cluster})
+    return len(found)
 
 
 async def hours_to_roll() -> list[datetime]:

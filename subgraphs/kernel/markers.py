@@ -8,6 +8,7 @@ share the 112 bits has odds of one in 10^17 with 180 million ids, two thousand a
 
 import time
 from datetime import timedelta
+from functools import lru_cache
 from hashlib import blake2b
 
 from subgraphs.kernel.streams import Record
@@ -37,6 +38,10 @@ def windows(stream: str, now: float | None = None) -> list[str]:
 
     The next one is among them: other machines' clocks may be ahead.
     """
-    window = int((time.time() if now is None else now) // _WINDOW)
+    return _sets(stream, int((time.time() if now is None else now) // _WINDOW))
+
+
+@lru_cache(maxsize=256)
+def _sets(stream: str, window: int) -> list[str]:
     others = [window + 1, *range(window - 1, window - 1 - _WINDOWS_BACK, -1)]
     return [f"{stream}:once:{number}" for number in [window, *others]]

@@ -114,6 +114,7 @@ async def _roll(say: Callable[[str], None], database: str) -> None:
         say(f"{database}: rolled to {hours[-1].isoformat()}")
     for day in await store_rollups.days_to_roll():
         await store_rollups.roll_day(day)
+    await store_rollups.settle()
 
 
 async def _merged() -> None:

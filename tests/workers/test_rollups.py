@@ -249,3 +249,17 @@ async def test_an_hour_older_than_raw_events_stays_as_it_is() -> None:
         await store_rollups.roll([ancient - timedelta(days=6)])
 
     assert await counted_on(site_id, ancient.replace(hour=0)) == {}
+
+
+async def test_a_month_that_is_over_is_merged_and_says_the_same() -> None:
+    site_id, now = new_id(), datetime.now(UTC)
+    then = (now - timedelta(days=60)).replace(minute=0, second=0, microsecond=0)
+    for number in range(3):
+        at = then + timedelta(minutes=number)
+        await store.add([RawEvent(site_id, "shown", at, new_id(), None, None, now)])
+
+    assert await store_rollups.settle() > 0
+    assert await store_rollups.settle() == 0
+
+    (count,) = await store.counts([site_id], then, then + store.HOUR, step=Step.HOUR)
+    assert count.value == 3

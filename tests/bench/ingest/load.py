@@ -13,7 +13,7 @@ from tests.bench.ingest.servers import Server
 from tests.bench.ingest.tools import find
 from tests.bench.ingest.world import Sender
 
-CONNECTIONS = 128
+CONNECTIONS = 256
 
 _SCRIPT = Path(__file__).parent / "wrk.lua"
 
