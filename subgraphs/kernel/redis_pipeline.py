@@ -52,6 +52,8 @@ class RedisPipeline:
             redis.exceptions.ConnectionError, TimeoutError: the server is away, or does not know a
                 script any more; it may have done what it was asked.
         """
+        if not count:
+            return []
         link = self._link
         if link is None or not link.is_open or self._turn.locked():
             link = await self._connected()

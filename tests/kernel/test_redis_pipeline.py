@@ -52,6 +52,12 @@ async def test_many_at_once_each_get_their_own_answer_in_order(pipeline: RedisPi
     assert done == list(range(200))
 
 
+async def test_nothing_asked_is_answered_at_once(pipeline: RedisPipeline, client: Redis) -> None:
+    assert await pipeline.ask(b"", 0) == []
+    await RedisStreams(client).append("t", [])
+    assert await RedisStreams(client).append_once("t", []) == []
+
+
 async def test_an_error_is_one_of_the_replies(pipeline: RedisPipeline) -> None:
     wrong, right = await pipeline.ask(pack(("INCR",)) + pack(("PING",)), 2)
 

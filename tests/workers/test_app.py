@@ -30,6 +30,7 @@ class Kept:
 
     def keep(self) -> None:
         if self.process.has_ended:
+            self.process.kill()  # lets go of its output
             self.process = Process(*self._arguments, env=self._env)
 
     async def said(self, text: str) -> bool:
