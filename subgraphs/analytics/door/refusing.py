@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 
 from subgraphs.analytics.door import answers
 from subgraphs.analytics.door.answers import Refusal
@@ -13,9 +14,10 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 2
 """How long a client is asked to wait while a store is away."""
 
-HELD_SECONDS = 0.25
-"""How long who sends too much waits for the word that it was too much. Whoever comes again at once
-is slowed down to that, and the others have the door's time."""
+HELD_SECONDS = (0.25, 1.0)
+"""How long who sends too much waits for the word that it was too much, at least and at most.
+Whoever comes again at once is slowed down to that, and the others have the door's time; by chance
+between the two, so that those who were refused together do not come again together."""
 
 MAX_HELD = 10_000
 """Refusals held back at a time: some 20 MB. Beyond it they go at once."""
@@ -37,7 +39,8 @@ def _hold(request: Request, refusal: Refusal) -> None:
         _held.discard(handle)
         reply(request, refusal.encode(request.origin))
 
-    handle = asyncio.get_running_loop().call_later(HELD_SECONDS, let_go)
+    seconds = random.uniform(*HELD_SECONDS)  # noqa: S311  (spreads, hides nothing)
+    handle = asyncio.get_running_loop().call_later(seconds, let_go)
     _held.add(handle)
 
 
