@@ -117,8 +117,8 @@ class SiteAnalytics:
         return points_of(await self._series(info), self.asked)
 
     @strawberry.field(
-        description="One metric's values in the order of `points`, for a chart: a quarter by the "
-        "hour in a tenth of the time. Null where `metrics` does not name it, and of REVENUE."
+        description="One metric's values in the order of `points`, for a chart: as a list they "
+        "cost less than an object each. Null where `metrics` does not name it, and of REVENUE."
     )
     async def values(self, info: Info, metric: service.Metric) -> list[BigInt] | None:
         if metric.value not in self.asked.metrics or metric is service.Metric.REVENUE:

@@ -71,7 +71,7 @@ class GroupCommit:
         records = [record for waiting in group for record in waiting.records]
         try:
             new = await self._streams.append_once(self._topic, records)
-        except Exception as error:  # each caller gets it, and none of their records was taken
+        except Exception as error:  # nobody knows what was taken: each sends again, ids decide
             for waiting in group:
                 _tell(waiting, error)
             return

@@ -23,8 +23,6 @@ MAX_TYPES = 20
 LINK_SECONDS = 300
 """How long a link opens the file; a new one is made whenever `url` is asked for."""
 
-FINISHED = ("READY", "FAILED", "EXPIRED")
-
 
 async def get(session: AsyncSession, *, export_id: UUID) -> Export:
     """An export.
