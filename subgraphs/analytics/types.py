@@ -301,7 +301,7 @@ class ABTest:
         id: strawberry.ID,
         site: Mapping[str, Any] | None = None,
         variants: Sequence[Mapping[str, Any]] = (),
-        startedAt: str | None = None,  # noqa: N803
+        startedAt: str | None = None,  # noqa: N803  # the graph's name
     ) -> Self:
         return cls(
             id=id,

@@ -290,7 +290,7 @@ class KafkaConsumer:
         self._shared_out.set()
 
 
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """Hears when the partitions are shared out anew."""
 
     def __init__(self, consumer: KafkaConsumer) -> None:

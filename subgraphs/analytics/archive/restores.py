@@ -155,6 +155,7 @@ async def _insert(
     rows = [row for batch in table.to_batches() for row in to_rows(batch)]
     numbered = [(offset + number, *row) for number, row in enumerate(rows)]
     await driver.copy_records_to_table(arriving, records=numbered)
+    # Names are the catalogue's, and one of our two tables': the database checks that it is.
     await driver.execute(
         f"INSERT INTO restored.{restore.table_name} (restore_id, position, {listed})"  # noqa: S608
         f" SELECT $1, position, {chosen} FROM {arriving}",

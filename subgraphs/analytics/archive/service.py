@@ -108,6 +108,7 @@ async def restored_rows(
     """Rows behind a position, one more than asked for where there are more; none once expired."""
     if restore.status != "READY":
         return ()
+    # One of our two tables: the database checks that it is.
     statement = text(f"""
         SELECT position, to_jsonb(r) - 'restore_id' - 'position'
         FROM restored.{restore.table_name} r

@@ -35,7 +35,7 @@ _LINES = text(f"""
     WHERE (CAST(:after_id AS uuid) IS NULL OR
            (occurred_at, id, type) > (:after_time, :after_id, :after_type))
     ORDER BY occurred_at, id, type""")  # noqa: S608  # all of it stands above
-_COUNT = text(f"SELECT count(*) FROM ({_BOTH}) AS told")  # noqa: S608
+_COUNT = text(f"SELECT count(*) FROM ({_BOTH}) AS told")  # noqa: S608  # as above
 
 
 async def count(connection: AsyncConnection, export: Export) -> int:
