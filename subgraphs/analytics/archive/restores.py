@@ -155,7 +155,8 @@ async def _insert(
     rows = [row for batch in table.to_batches() for row in to_rows(batch)]
     numbered = [(offset + number, *row) for number, row in enumerate(rows)]
     await driver.copy_records_to_table(arriving, records=numbered)
-    # Names are the catalogue's, and one of our two tables': the database checks that it is.
+    # The file's bytes were checked, so its names are those the catalogue gave when it was written;
+    # the table is one of our two, which the database sees to.
     await driver.execute(
         f"INSERT INTO restored.{restore.table_name} (restore_id, position, {listed})"  # noqa: S608
         f" SELECT $1, position, {chosen} FROM {arriving}",
