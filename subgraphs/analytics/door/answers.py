@@ -38,7 +38,7 @@ class Result(msgspec.Struct, frozen=True, gc=False):
 
 
 class Refusal(Exception):
-    """A request of which nothing is taken, and the answer to it.
+    """A request that is not answered 202, and what it is answered.
 
     Attributes:
         headers: what the answer says besides, as how long to wait.

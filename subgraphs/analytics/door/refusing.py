@@ -14,6 +14,11 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 2
 """How long a client is asked to wait while a store is away."""
 
+AGAIN = (
+    "It is not known whether these events were taken. Send them again under the same ids: what was"
+    " taken is answered as a duplicate, and nothing counts twice."
+)
+
 HELD_SECONDS = (0.25, 1.0)
 """How long who sends too much waits for the word that it was too much, at least and at most.
 Whoever comes again at once is slowed down to that, and the others have the door's time; by chance
@@ -26,7 +31,7 @@ _held: set[asyncio.TimerHandle] = set()
 
 
 def refuse(request: Request, error: Exception) -> None:
-    """Answer a request of which nothing is taken."""
+    """Answer a request that nobody can promise to have been taken."""
     refusal = _refusal_of(error)
     if refusal.status == 429 and len(_held) < MAX_HELD:
         _hold(request, refusal)
@@ -53,8 +58,8 @@ def _refusal_of(error: Exception) -> Refusal:
     if isinstance(error, Refusal):
         return error
     if is_store_fault(error):
-        log.warning("a store is away, nothing was taken: %r", error)
-        message = "Nothing was taken; send the same events again."
-        return Refusal(503, "UNAVAILABLE", message, {"retry-after": str(RETRY_SECONDS)})
+        # What was on its way into the stream when its time was over may be in it all the same.
+        log.warning("a store is away, it is not known what was taken: %r", error)
+        return Refusal(503, "UNAVAILABLE", AGAIN, {"retry-after": str(RETRY_SECONDS)})
     log.error("a request could not be answered", exc_info=error)
-    return Refusal(500, "INTERNAL_SERVER_ERROR", "Something broke; we were told.")
+    return Refusal(500, "INTERNAL_SERVER_ERROR", f"Something broke; we were told. {AGAIN}")

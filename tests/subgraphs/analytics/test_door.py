@@ -232,6 +232,24 @@ async def test_while_the_store_is_away_nothing_is_taken_and_it_can_be_sent_again
     assert (await client.get("/readyz")).status_code == 200
 
 
+async def test_what_was_under_way_when_its_time_was_over_is_not_said_to_be_lost(
+    client: httpx.AsyncClient, door: DoorProcess
+) -> None:
+    shop = await new_shop()
+    await post(client, body(shop, shown()))  # the connection is there, and the site known
+    late = body(shop, shown(), shown())
+
+    with door.valkey.paused():
+        unknown = await post(client, late)
+    again = await post(client, late)
+
+    assert error_of(unknown) == (503, "UNAVAILABLE")
+    assert "not known whether" in unknown.json()["error"]["message"]
+    assert "the same ids" in unknown.json()["error"]["message"]
+    assert {result["status"] for result in again.json()["results"]} == {"duplicate"}
+    assert len(await door.taken()) == 3
+
+
 async def test_what_is_sent_at_once_is_answered_each_with_its_own(
     client: httpx.AsyncClient, door: DoorProcess
 ) -> None:
