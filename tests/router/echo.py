@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -67,13 +68,18 @@ async def raw(address: str, lines: list[str], body: str = "") -> tuple[int, Any]
     reader, writer = await asyncio.open_connection(host.hostname, host.port)
     head = [*lines, "host: proofgraph.test", "connection: close", "", ""]
     writer.write(("\r\n".join(head) + body).encode())
-    answer = (await asyncio.wait_for(reader.read(), 10)).decode()
+    status, content = await asyncio.wait_for(_answer(reader), 10)
     writer.close()
     await writer.wait_closed()
-    head_text, _, content = answer.partition("\r\n\r\n")
-    if "chunked" in head_text:
-        content = content.partition("\r\n")[2].partition("\r\n")[0]
-    return int(head_text.split()[1]), json.loads(content)
+    return status, json.loads(content)
+
+
+async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """One answer and no more: for a second after a refusal, Envoy waits for the client to close."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+    length = re.search(r"content-length: (\d+)", head)
+    size = int(length[1]) if length else int(await reader.readline(), 16)  # or in one chunk
+    return int(head.split()[1]), await reader.readexactly(size)
 
 
 async def _length(receive: Receive) -> int:
