@@ -15,7 +15,7 @@ const DAY_HOURS = 24;
 const HOUR_MS = 3_600_000;
 const FEED_LENGTH = 40;
 const TOTALS = ["orders", "published", "shown", "clicked", "dismissed"] as const;
-const COUNTERS = ["published", "shown", "clicked", "converted"] as const;
+const COUNTERS = ["orders", "published", "shown", "clicked", "converted"] as const;
 
 interface Site {
   id: string;

@@ -1,7 +1,7 @@
-"""What counts of a batch, as rows for ClickHouse: orders, views, and what happened to claims."""
+"""What counts of a batch: orders, views, and what happened to claims; as rows for ClickHouse."""
 
 from subgraphs.analytics.batch import ORDER_CREATED, PAGE_VIEWED, Batch
-from subgraphs.analytics.ledger import Happening
+from subgraphs.analytics.ledger import Countable, Happening
 from subgraphs.analytics.store import RawEvent
 from subgraphs.kernel.events import Event
 
@@ -10,8 +10,22 @@ _METRICS = {ORDER_CREATED: "orders", PAGE_VIEWED: "page_views"}
 
 def rows_of(batch: Batch) -> list[RawEvent]:
     """One row for each thing that counts."""
-    rows = [_source_event(event) for event in batch.source_events if event.type in _METRICS]
+    rows = [_source_event(event) for event in facts_of(batch)]
     return rows + [_happening(happening) for happening in batch.happenings]
+
+
+def facts_of(batch: Batch) -> list[Event]:
+    """The source events that count."""
+    return [event for event in batch.source_events if event.type in _METRICS]
+
+
+def new_facts_of(batch: Batch) -> list[Countable]:
+    """Those that the ledger did not have before."""
+    return [
+        (event.site_id, event.account_id, _METRICS[event.type])
+        for event in batch.new_events
+        if event.type in _METRICS
+    ]
 
 
 def _source_event(event: Event) -> RawEvent:

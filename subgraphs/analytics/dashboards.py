@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 from subgraphs.analytics.batch import ORDER_CREATED, Batch
+from subgraphs.analytics.counted import facts_of
 from subgraphs.analytics.ledger import Happening
 from subgraphs.kernel import live
 from subgraphs.kernel.events import Event
@@ -41,25 +42,27 @@ async def tell_dashboards(batch: Batch) -> None:
     counters: dict[UUID, dict[str, int]] = {}
     for counter in batch.counters:
         counters.setdefault(counter.site_id, {})[counter.metric] = counter.value
-    sold: dict[UUID, list[Event]] = defaultdict(list)
-    for event in batch.source_events:
-        if event.type == ORDER_CREATED:
-            sold[event.site_id].append(event)
+    facts: dict[UUID, list[Event]] = defaultdict(list)
+    for event in facts_of(batch):
+        facts[event.site_id].append(event)
     happened: dict[UUID, list[Happening]] = defaultdict(list)
     for it in batch.happenings:
         happened[it.site_id].append(it)
     texts = {claim.id: claim.text for claim in [*batch.made, *batch.mentioned.values()]}
-    sites = {**sold, **happened}
+    sites = {**facts, **happened}
     latest = max(1, min(LATEST, TOLD_IN_ALL // max(1, len(sites))))
     messages = []
     for site_id in sites:
-        count = len(sold[site_id]) + len(happened[site_id])
+        # A view is counted and not told of: it would push what a merchant looks for off the list.
+        sold = [event for event in facts[site_id] if event.type == ORDER_CREATED]
         told = [
-            *(Told(it.id, it.type, it.occurred_at) for it in sold[site_id][-latest:]),
+            *(Told(it.id, it.type, it.occurred_at) for it in sold[-latest:]),
             *(_told(it, texts.get(it.claim_id)) for it in happened[site_id][-latest:]),
         ][-latest:]
-        data = {"counters": counters.get(site_id, {}), "events": told, "more": count - len(told)}
-        messages.append((live.activity_of(site_id), _id(site_id, told, count), data))
+        more = len(sold) + len(happened[site_id]) - len(told)
+        data = {"counters": counters.get(site_id, {}), "events": told, "more": more}
+        id_ = _id(site_id, facts[site_id], happened[site_id])
+        messages.append((live.activity_of(site_id), id_, data))
     await live.publish_all(messages)
 
 
@@ -67,7 +70,8 @@ def _told(it: Happening, text: str | None) -> Told:
     return Told(it.id, f"claim.{it.metric}", it.created_at, it.claim_id, text)
 
 
-def _id(site_id: UUID, told: Sequence[Told], count: int) -> UUID:
+def _id(site_id: UUID, facts: Sequence[Event], happened: Sequence[Happening]) -> UUID:
     """The same for the same events."""
-    first, last = told[0], told[-1]
-    return derived_id(last.occurred_at, site_id, first.id, last.id, last.type, count)
+    things = [(it.occurred_at, it.id, it.type) for it in (*facts[:1], *facts[-1:])]
+    things += [(it.created_at, it.id, it.metric) for it in (*happened[:1], *happened[-1:])]
+    return derived_id(things[-1][0], site_id, things, len(facts), len(happened))

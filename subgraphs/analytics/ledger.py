@@ -73,8 +73,12 @@ class _Source(NamedTuple):
     payload: str
 
 
+Countable = tuple[UUID, UUID, str]
+"""Site, account and metric of something that happened."""
+
+
 class Counted(NamedTuple):
-    """How often something has happened to a site's claims."""
+    """How often something has happened at a site."""
 
     site_id: UUID
     metric: str
@@ -212,7 +216,7 @@ async def add_happenings(
     if not happenings:
         return []
     if len(happenings) >= WORTH_A_TRY and await _copied_into_month(session, happenings):
-        await _count(session, happenings)
+        await count(session, [(it.site_id, it.account_id, it.metric) for it in happenings])
         return list(happenings)
     if more:
         await session.execute(_CLEAR)
@@ -267,16 +271,6 @@ async def _copied_into_month(session: AsyncSession, happenings: Sequence[Happeni
     return await copied(session, table, Happening._fields, happenings)
 
 
-async def _count(session: AsyncSession, happenings: Iterable[Happening]) -> None:
-    """Count rows all of which are new."""
-    found = Counter((row.site_id, row.account_id, row.metric) for row in happenings)
-    sites, accounts, metrics = map(list, zip(*sorted(found), strict=True))
-    values = [found[key] for key in sorted(found)]
-    await session.execute(
-        _COUNT, {"sites": sites, "accounts": accounts, "metrics": metrics, "values": values}
-    )
-
-
 class _Fresh:
     """Which of the staged rows were new."""
 
@@ -310,6 +304,18 @@ async def _stage(
     # Also what begins the transaction: the driver by itself would copy outside of it.
     await session.execute(_STAGING)
     await copy(session, table, fields, rows)
+
+
+async def count(session: AsyncSession, happened: Iterable[Countable]) -> None:
+    """Count what is new."""
+    found = Counter(happened)
+    if not found:
+        return
+    sites, accounts, metrics = map(list, zip(*sorted(found), strict=True))
+    values = [found[key] for key in sorted(found)]
+    await session.execute(
+        _COUNT, {"sites": sites, "accounts": accounts, "metrics": metrics, "values": values}
+    )
 
 
 async def counters(session: AsyncSession, site_ids: Collection[UUID]) -> list[Counted]:

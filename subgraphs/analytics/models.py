@@ -12,7 +12,7 @@ from subgraphs.kernel.db import Base
 
 
 class Counter(Base):
-    """How often something happened to a site's claims; as exact as the ledger."""
+    """How often something happened at a site; as exact as the ledger."""
 
     __tablename__ = "counters"
 

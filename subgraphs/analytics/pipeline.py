@@ -96,8 +96,10 @@ async def write_happenings(session: AsyncSession, batch: Batch) -> None:
 
 
 async def count(session: AsyncSession, batch: Batch) -> None:
-    """The ledger's counters of the sites where something happened."""
-    site_ids = {happening.site_id for happening in batch.happenings}
+    """Count the new facts, as what happened to claims is; the counters of the sites concerned."""
+    await ledger.count(session, counted.new_facts_of(batch))
+    site_ids = {event.site_id for event in counted.facts_of(batch)}
+    site_ids |= {happening.site_id for happening in batch.happenings}
     batch.counters = await ledger.counters(session, site_ids)
 
 

@@ -11,19 +11,6 @@ import strawberry
 from subgraphs.analytics.activity import Activity
 from subgraphs.analytics.types_numbers import Counters
 
-COUNTED = (
-    "published",
-    "shown",
-    "clicked",
-    "dismissed",
-    "converted",
-    "converted_shown",
-    "converted_held_out",
-    "withheld",
-    "retracted",
-)
-"""What the ledger counts as it is written; orders and views are counted by the hour alone."""
-
 
 @strawberry.type
 class ActivityEvent:
@@ -51,8 +38,8 @@ class SiteActivity:
 
     cursor: str
     counters: Counters = strawberry.field(
-        description="How often each thing has happened to the site's claims so far. Absolute: who "
-        "missed messages has missed no number. Orders and page views are in `analytics`."
+        description="How often each thing has happened at the site so far. Absolute: who missed "
+        "messages has missed no number."
     )
     events: list[ActivityEvent] = strawberry.field(
         description="The latest ones, at most 50, newest last."
@@ -63,7 +50,7 @@ class SiteActivity:
     def of(cls, activity: Activity) -> Self:
         return cls(
             cursor=activity.cursor,
-            counters=Counters.of(activity.counters, COUNTED),
+            counters=Counters.of(activity.counters),
             events=[ActivityEvent.of(event) for event in activity.events],
             more=activity.more,
         )

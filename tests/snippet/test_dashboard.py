@@ -101,7 +101,7 @@ async def test_dashboard_shows_what_happened_and_what_happens(
     event: dict[str, Any] = {"type": "claim.shown", "occurredAt": now, "claimId": "c1"}
     late = {**event, "type": "claim.clicked", "text": "<b>Mia</b> from Oslo bought Shoes"}
     events = [{**event, "text": "Anna from Oslo bought Shoes"}, late]
-    counters = {"published": 1200, "shown": 900, "clicked": 30, "converted": 2}
+    counters = {"orders": 40, "published": 1200, "shown": 900, "clicked": 30, "converted": 2}
     stand.stream = [{"siteActivity": {"cursor": "1-0", "counters": counters, "events": events}}]
 
     await page.goto(f"{stand.origin}/demo/dashboard.html")
@@ -115,7 +115,7 @@ async def test_dashboard_shows_what_happened_and_what_happens(
     await expect(page.locator("#feed li span:nth-child(2)")).to_have_text(
         ["<b>Mia</b> from Oslo bought Shoes", "Anna from Oslo bought Shoes"]
     )
-    await expect(page.locator("#counters dd")).to_have_text(["1,200", "900", "30", "2"])
+    await expect(page.locator("#counters dd")).to_have_text(["40", "1,200", "900", "30", "2"])
     assert stand.inits == [{"authorization": "Bearer good"}]
     assert stand.subscribed == [{"siteId": "s1", "a": None}]
     link = await page.get_by_role("link", name="Open the shop").get_attribute("href")

@@ -9,6 +9,21 @@ from tests.workers.ledgers import messages_of, new_stream
 pytestmark = pytest.mark.usefixtures("stores")
 
 
+async def test_views_are_counted_and_not_told_of() -> None:
+    shop, stream = await open_shop(), await new_stream()
+    await stream.append(shop.viewed("a"), shop.viewed("b"))
+    await stream.drain()
+    await stream.append(shop.viewed("a"), shop.order())
+
+    await stream.drain()
+
+    views, sold = await messages_of(shop)
+    assert (views["counters"], views["events"], views["more"]) == ({"page_views": 2}, [], 0)
+    assert sold["counters"] == {"orders": 1, "page_views": 3, "published": 1}
+    assert [told["type"] for told in sold["events"]] == ["order.created", "claim.published"]
+    assert sold["more"] == 0
+
+
 async def test_a_batch_makes_one_message_a_site_with_the_counters_and_the_latest_events() -> None:
     shop, quiet, stream = await open_shop(), await open_shop(), await new_stream()
     order, other = shop.order(), quiet.order()
@@ -22,13 +37,13 @@ async def test_a_batch_makes_one_message_a_site_with_the_counters_and_the_latest
 
     made, watched = await messages_of(shop)
     text = "Anna bought Shoes 1"
-    assert made["counters"] == {"published": 1}
+    assert made["counters"] == {"orders": 1, "published": 1}
     assert [(told["type"], told["claimId"], told["text"]) for told in made["events"]] == [
         ("order.created", None, None),
         ("claim.published", str(claim_id), text),
     ]
     assert made["more"] == 0
-    assert watched["counters"] == {"published": 1, "shown": LATEST + 5, "clicked": 1}
+    assert watched["counters"] == {"orders": 1, "published": 1, "shown": LATEST + 5, "clicked": 1}
     assert [told["id"] for told in watched["events"][:-1]] == [str(event.id) for event in seen[6:]]
     assert watched["events"][-1]["type"] == "claim.clicked"
     assert watched["more"] == 6

@@ -36,7 +36,7 @@ def expected(shop: ActiveShop, orders: list[Event], seen: dict[str, int], found:
         happenings=counted,
         claims=list(zip(ids, cursors, strict=True)),
         numbers={"orders": len(orders), **counted},
-        counters=counted,
+        counters={"orders": len(orders), **counted},
         live=list(zip(cursors, ids, strict=True)),
         activity=len(orders) + sum(counted.values()),
     )

@@ -62,7 +62,10 @@ async def all_done(shop: ActiveShop, orders: list[Event]) -> None:
     # Of a full batch, dashboards are told of the latest alone; the counters tell of all.
     wanted = expected(shop, orders, {}, found)
     assert found == wanted._replace(activity=min(found.activity, wanted.activity))
-    assert (await messages_of(shop))[-1]["counters"] == {"published": len(orders)}
+    assert (await messages_of(shop))[-1]["counters"] == {
+        "orders": len(orders),
+        "published": len(orders),
+    }
 
 
 async def test_killed_in_the_middle_of_200_orders_it_loses_and_doubles_nothing(

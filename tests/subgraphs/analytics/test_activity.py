@@ -26,7 +26,7 @@ ACTIVITY = """
 subscription($site: ID!, $after: String) {
   siteActivity(siteId: $site, after: $after) {
     cursor more events { type occurredAt claimId text }
-    counters { orders published shown clicked }
+    counters { orders pageViews published shown clicked }
   }
 }"""
 
@@ -86,17 +86,20 @@ async def test_counters_are_absolute_and_begin_with_the_ledgers() -> None:
         session.add(
             Counter(site_id=shop.site_id, account_id=shop.account_id, metric="shown", value=7)
         )
-    cursors = await tell(shop, entry("a", shown=5, published=2), entry("b", shown=9))
+    first = entry("a", shown=5, published=2, orders=3)
+    cursors = await tell(shop, first, entry("b", shown=9), entry(page_views=4))
 
     async def counters_after(cursor: str) -> Any:
         async with aclosing(await subscribe(shop.owner, shop.site_id, after=cursor)) as messages:
             return (await anext(messages)).data["siteActivity"]["counters"]
 
-    nothing = {"orders": None, "published": 0, "shown": 7, "clicked": 0}
-    assert await counters_after("0-0") == {**nothing, "published": 2, "shown": 9}
-    assert await counters_after(cursors[0]) == {**nothing, "shown": 9}
+    nothing = {"orders": 0, "pageViews": 0, "published": 0, "shown": 7, "clicked": 0}
+    viewed = {**nothing, "pageViews": 4}
+    assert await counters_after("0-0") == {**viewed, "orders": 3, "published": 2, "shown": 9}
+    assert await counters_after(cursors[0]) == {**viewed, "shown": 9}
+    assert await counters_after(cursors[1]) == viewed
     await tell(shop, entry("c", shown=6))  # told late
-    assert await counters_after(cursors[1]) == nothing
+    assert await counters_after(cursors[2]) == nothing
 
 
 async def test_a_message_tells_of_the_latest_and_counts_the_rest() -> None:

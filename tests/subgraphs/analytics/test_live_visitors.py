@@ -9,8 +9,6 @@ import pytest
 from subgraphs.analytics import counters, live_visitors
 from subgraphs.analytics.live_visitors import HIDDEN_BELOW, WINDOW, Sighting, add, count
 from subgraphs.kernel import redis
-from subgraphs.kernel.events import Event
-from subgraphs.kernel.ids import new_id
 from tests.fixtures.active_shop import ActiveShop, open_shop
 from tests.workers.ledgers import claim_ids, new_stream
 from workers.rebuild import rebuild, rebuild_if_lost
@@ -70,19 +68,8 @@ async def test_a_crowd_is_counted_within_two_per_cent() -> None:
     assert abs((await there(site) or 0) - 20_000) <= 400
 
 
-def viewed(shop: ActiveShop, visitor: str | None, **payload: str) -> Event:
-    now = datetime.now(UTC)
-    return Event(
-        id=new_id(),
-        site_id=shop.site_id,
-        account_id=shop.account_id,
-        type="page.viewed",
-        occurred_at=now,
-        captured_at=now,
-        source="snippet",
-        visitor_id=visitor,
-        payload={"page": "/", **payload},
-    )
+VIEWED = {"orders": 1, "page_views": 13}
+"""What its counters hold besides."""
 
 
 async def a_busy_shop() -> ActiveShop:
@@ -94,10 +81,10 @@ async def a_busy_shop() -> ActiveShop:
     seen = [shop.seen(kind, claim_id) for kind in ("shown", "clicked", "withheld")]
     await stream.append(
         order,
-        *(viewed(shop, f"visitor {n}") for n in range(4)),
+        *(shop.viewed(f"visitor {n}") for n in range(4)),
         *(msgspec.structs.replace(event, visitor_id=event.type) for event in seen),
-        *(viewed(shop, f"machine {n}", bot="crawler") for n in range(9)),
-        *(viewed(shop, None) for _ in range(9)),
+        *(shop.viewed(f"machine {n}", bot="crawler") for n in range(9)),
+        *(shop.viewed(None) for _ in range(9)),
         shop.seen("shown", uuid4()),
     )
     await stream.drain()
@@ -122,7 +109,7 @@ async def test_what_redis_lost_is_found_out_and_comes_back_exactly() -> None:
 
     assert (lost, again) == (True, False)
     assert await counters.shown(client, shop.site_id) == before
-    assert before == {"published": 1, "shown": 1, "clicked": 1, "withheld": 1}
+    assert before == {**VIEWED, "published": 1, "shown": 1, "clicked": 1, "withheld": 1}
     assert await count(client, [shop.site_id]) == {shop.site_id: 7}
 
 
@@ -133,7 +120,7 @@ async def test_counters_that_fell_behind_are_raised_and_none_is_lowered() -> Non
     await rebuild()
 
     found = await counters.shown(client, shop.site_id)
-    assert found == {"published": 1, "shown": 1, "clicked": 9, "withheld": 1}
+    assert found == {**VIEWED, "published": 1, "shown": 1, "clicked": 9, "withheld": 1}
 
 
 async def test_the_copy_is_made_again_from_time_to_time() -> None:
