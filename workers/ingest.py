@@ -47,6 +47,7 @@ async def make_claims(session: AsyncSession, batch: Batch) -> None:
 
 RECORD: tuple[Callable[[AsyncSession, Batch], Awaitable[None]], ...] = (
     pipeline.recall,
+    pipeline.drop_gone,
     pipeline.write_events,
     make_claims,
     find_claims,

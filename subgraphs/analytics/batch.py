@@ -50,6 +50,8 @@ class Drop(StrEnum):
     BOT_TOO_FAST = "bot_too_fast"
     DUPLICATE = "duplicate"
     UNKNOWN_CLAIM = "unknown_claim"
+    PAST_RETENTION = "past_retention"
+    ARCHIVED = "archived"
 
 
 class Claim(NamedTuple):

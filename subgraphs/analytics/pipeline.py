@@ -23,6 +23,7 @@ from subgraphs.analytics.batch import (
 )
 from subgraphs.analytics.clock import clock
 from subgraphs.analytics.deduplicate import deduplicate
+from subgraphs.analytics.gone import drop_gone
 from subgraphs.analytics.ledger import Happening, Key
 from subgraphs.analytics.pace import drop_bots, recall
 from subgraphs.analytics.sessions import sessionise
@@ -59,7 +60,7 @@ def read(batch: Batch) -> None:
     batch.is_read = True
 
 
-__all__ = ["attribute", "recall", "sessionise"]
+__all__ = ["attribute", "drop_gone", "recall", "sessionise"]
 
 
 async def write_events(session: AsyncSession, batch: Batch) -> None:

@@ -8,6 +8,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from subgraphs.kernel.db import Base
 
+DEFAULT_DAYS = 90
+"""The retention of rows whose site is in no directory; no plan keeps less."""
+
 
 class Archive(Base):
     """A Parquet file of the archive: one part of one unit. For our services alone."""

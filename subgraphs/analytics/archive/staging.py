@@ -27,12 +27,9 @@ from subgraphs.analytics.archive.columns import (
     schema_of,
     to_batch,
 )
-from subgraphs.analytics.archive.models import Archive, ArchiveShare
+from subgraphs.analytics.archive.models import DEFAULT_DAYS, Archive, ArchiveShare
 from subgraphs.kernel import objects
 from subgraphs.kernel.ids import new_id
-
-DEFAULT_DAYS = 90
-"""The retention of rows whose site is in no directory."""
 
 PART_ROWS = 500_000
 PART_BYTES = 1024 * 1024 * 1024

@@ -12,8 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from subgraphs.analytics.archive import keeping, removing, staging
 from subgraphs.analytics.archive.columns import TIME_OF
-from subgraphs.analytics.archive.models import Archive
-from subgraphs.analytics.archive.staging import DEFAULT_DAYS
+from subgraphs.analytics.archive.models import DEFAULT_DAYS, Archive
 from subgraphs.kernel import db
 from subgraphs.kernel.faults import is_store_fault
 from subgraphs.kernel.ids import new_id
