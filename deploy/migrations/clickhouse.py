@@ -11,6 +11,8 @@ from string import Template
 
 from clickhouse_connect.driver import Client
 
+from deploy.migrations import clickhouse_granularity
+
 SOURCE = Path(__file__).parent / "sql" / "clickhouse.sql"
 
 SHARDED = ("raw_events", "hourly_counts", "daily_counts")
@@ -20,8 +22,8 @@ SLACK_DAYS = 7
 """Raw events outlive what is rolled by so much: an hour near the end is never rolled half."""
 
 GRANULARITY = 1024
-"""Rows of counts that are read at least, by each part of a table: one site's metric has some 700 in
-a month, and ClickHouse's 8192 would read those of eleven others with it."""
+"""Rows that are read at least, by each part of a table: one site's metric has some 700 counts in a
+month, and few events in an open hour. ClickHouse's 8192 would read many others' with them."""
 
 _DISTRIBUTED = (
     "CREATE TABLE IF NOT EXISTS {table} ON CLUSTER {cluster} AS {table}_local"
@@ -41,6 +43,8 @@ def upgrade(client: Client, *, database: str, cluster: str, raw_retention_days: 
     client.database = database
     for statement in statements(cluster=cluster, raw_retention_days=raw_retention_days):
         client.command(statement)
+    if not cluster:
+        clickhouse_granularity.renew(client, GRANULARITY)
 
 
 def statements(*, cluster: str, raw_retention_days: int) -> list[str]:

@@ -179,8 +179,8 @@ def asked_groups(series: Asked, by: GroupBy, most: int) -> AskedGroups:
 async def series(site_ids: Collection[UUID], asked: Asked) -> Mapping[UUID, Series]:
     """The series of many sites in one query."""
     found = {site_id: _empty(asked.period) for site_id in site_ids}
-    for count in await _counts(site_ids, asked):
-        _add(found[count.site_id], count)
+    for counts in await _counts(site_ids, asked):
+        _add(found[counts.site_id], counts)
     return found
 
 
@@ -229,11 +229,11 @@ async def group_series(
 ) -> Mapping[tuple[UUID, str], Series]:
     """The series of many groups in one query; groups where nothing happened are absent."""
     found: dict[tuple[UUID, str], Series] = {}
-    for count in await _counts(site_ids, asked, dimension, keys):
-        place = count.site_id, count.key
+    for counts in await _counts(site_ids, asked, dimension, keys):
+        place = counts.site_id, counts.key
         if place not in found:
             found[place] = _empty(asked.period)
-        _add(found[place], count)
+        _add(found[place], counts)
     return found
 
 
@@ -271,7 +271,7 @@ async def _counts(
     asked: Asked,
     dimension: Dimension = Dimension.TOTAL,
     keys: Collection[str] = (),
-) -> list[store.Count]:
+) -> list[store.Counts]:
     start, end, granularity = asked.period
     return await store.counts(
         site_ids,
@@ -288,9 +288,11 @@ def _empty(period: Period) -> Series:
     return Series({bucket: {} for bucket in period.buckets()}, {})
 
 
-def _add(series: Series, count: store.Count) -> None:
-    series.points[count.start][count.metric] = count.value
-    series.totals[count.metric] = series.totals.get(count.metric, 0) + count.value
+def _add(series: Series, counts: store.Counts) -> None:
+    """Each site's metric and key come once, with all their buckets."""
+    for start, value in zip(counts.starts, counts.values, strict=True):
+        series.points[start][counts.metric] = value
+    series.totals[counts.metric] = sum(counts.values)
 
 
 def _check(start: datetime, end: datetime) -> None:

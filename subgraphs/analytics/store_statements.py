@@ -6,6 +6,7 @@ a rollup leaves behind is what the query would have said.
 
 from collections.abc import Collection, Sequence
 from enum import StrEnum
+from typing import NamedTuple
 
 REVENUES = {
     "converted": "revenue",
@@ -94,29 +95,42 @@ def raw_counts(dimensions: Sequence[Dimension], where: str, *, revenue: bool = T
 
 _RANGE = "timestamp >= {start:DateTime('UTC')} AND timestamp < {end:DateTime('UTC')}"
 
-# One look at the hours, for all parts of a statement: an hour that a rollup closes meanwhile would
-# count twice, or not at all. First the open ones, which are few and narrow down what is read of the
-# raw events, then the closed ones with their versions. An hour that is not listed has no events.
-_STATES = f"""
-    (
-        SELECT (groupArrayIf(timestamp, NOT closed), groupArrayIf((timestamp, version), closed))
-        FROM rolled_hours FINAL WHERE {_RANGE}
-    ) AS states
+LOOK_AT_HOURS = """
+    SELECT groupArrayIf(toUInt32(timestamp), NOT closed),
+           groupBitXor(cityHash64(timestamp, if(closed, version, 0)))
+    FROM rolled_hours FINAL
 """
+"""The open hours, and a number for the versions of all others. An hour that is opened once more, as
+each batch of late events does, leaves it as it is."""
+
+LOOK_AT_DAYS = f"""
+    SELECT *, (SELECT groupBitXor(cityHash64(timestamp, hours, version)) FROM rolled_days FINAL)
+    FROM ({LOOK_AT_HOURS})
+"""
+"""The same, and a number for the days."""
 
 STATE_OF_DAY = "if(min(closed), groupBitXor(cityHash64(timestamp, version)), 0)"
 """A number for the state of a day's hours; 0 while one of them is open."""
 
+_OPEN = "{open:Array(DateTime('UTC'))}"
+
+# The open hours were looked up before; the others are still what they were then, or the answer is
+# thrown away (`store_states`).
+_CLOSED = f"""
+    SELECT timestamp, version FROM rolled_hours FINAL
+    WHERE closed AND {_RANGE} AND NOT has({_OPEN}, timestamp)
+"""
+
 # The whole days that are made of just these hours, with their versions.
-_DAYS = """
+_DAYS = f"""
     (
         SELECT groupArray((timestamp, version)) FROM rolled_days FINAL
-        WHERE timestamp >= {start:DateTime('UTC')}
-          AND timestamp + INTERVAL 1 DAY <= {end:DateTime('UTC')}
-          AND NOT has(arrayMap(hour -> toStartOfDay(hour, 'UTC'), states.1), timestamp)
+        WHERE timestamp >= {{start:DateTime('UTC')}}
+          AND timestamp + INTERVAL 1 DAY <= {{end:DateTime('UTC')}}
+          AND NOT has(arrayMap(hour -> toStartOfDay(hour, 'UTC'), {_OPEN}), timestamp)
           AND (timestamp, hours) IN (
-              SELECT toStartOfDay(hour.1, 'UTC') AS day, groupBitXor(cityHash64(hour.1, hour.2))
-              FROM (SELECT arrayJoin(states.2) AS hour) GROUP BY day
+              SELECT toStartOfDay(timestamp, 'UTC') AS day, {STATE_OF_DAY}
+              FROM rolled_hours FINAL WHERE {_RANGE} GROUP BY day HAVING min(closed)
           )
     ) AS days
 """
@@ -126,39 +140,51 @@ _ROLLED = """
     SELECT site_id, timestamp, toString(metric) AS metric_, {key} AS key, any(value) AS value
     FROM {table}
     WHERE site_id IN {{sites:Array(UUID)}} AND dimension = '{dimension}' AND {range}
-      AND (timestamp, version) IN (SELECT arrayJoin({states})) {narrowed}
+      AND (timestamp, version) IN ({versions}) {narrowed}
     GROUP BY ALL
 """
 
-_RAW = """
-    site_id IN {sites:Array(UUID)}
-    AND occurred_at >= arrayMin(states.1) AND occurred_at < arrayMax(states.1) + INTERVAL 1 HOUR
-    AND has(states.1, toStartOfHour(occurred_at, 'UTC'))
+_RAW = f"""
+    site_id IN {{sites:Array(UUID)}}
+    AND occurred_at >= arrayMin({_OPEN}) AND occurred_at < arrayMax({_OPEN}) + INTERVAL 1 HOUR
+    AND has({_OPEN}, toStartOfHour(occurred_at, 'UTC'))
 """
 
+# To look the versions up in the primary key costs more than it spares: the range has done it.
+_READING = "SETTINGS use_index_for_in_with_subqueries = 0"
 
-def counts(
-    step: Step, dimension: Dimension, metrics: Collection[str], keys: Collection[str]
-) -> str:
+
+class Wanted(NamedTuple):
+    """What is asked for, as far as it changes the text of a statement."""
+
+    dimension: Dimension
+    metrics: Collection[str]
+    keys: Collection[str]
+    raw: bool
+    """Whether one of the hours is open."""
+
+
+def counts(step: Step, wanted: Wanted) -> str:
     """Site, metric, key, and two lists alike: seconds since 1970 at which a bucket starts, values.
 
     In lists, numbers cost the client little; a row each would be most of the time a query takes.
     """
     if step is Step.HOUR:
-        states, cells = _STATES, _by_hour(dimension, metrics, keys)
+        states, cells = "", _by_hour(wanted)
     else:
-        states = f"{_STATES}, {_DAYS}"
+        states = f"WITH {_DAYS}"
         cells = f"""
             SELECT site_id, toStartOfDay(timestamp, 'UTC') AS timestamp, metric_, key,
                    sum(cells.value) AS value
-            FROM ({_by_day(dimension, metrics, keys)}) AS cells
+            FROM ({_by_day(wanted)}) AS cells
             GROUP BY ALL
         """
     return f"""
-        WITH {states}
+        {states}
         SELECT site_id, metric_, key, groupArray(toUInt32(timestamp)), groupArray(value)
         FROM ({cells})
         GROUP BY ALL
+        {_READING}
     """
 
 
@@ -169,64 +195,74 @@ _WEIGHT = """
 """
 
 
-def totals(
-    dimension: Dimension, metrics: Collection[str], keys: Collection[str], most: int | None
-) -> str:
+def totals(wanted: Wanted, most: int | None) -> str:
     """Site, metric, key, value."""
     every = f"""
         SELECT site_id, metric_, key, sum(value) AS sum_
-        FROM ({_by_day(dimension, metrics, keys)})
+        FROM ({_by_day(wanted)})
         GROUP BY ALL
     """
     if most is None:
-        return f"WITH {_STATES}, {_DAYS} {every}"
+        return f"WITH {_DAYS} {every} {_READING}"
     return f"""
-        WITH {_STATES}, {_DAYS}
+        WITH {_DAYS}
         SELECT site_id, metric_, key, sum_ FROM (
             SELECT *, dense_rank() OVER (PARTITION BY site_id ORDER BY weight DESC, key) AS place
             FROM (SELECT *, {_WEIGHT} AS weight FROM ({every}))
         )
         WHERE place <= {{most:UInt32}} ORDER BY site_id, place, metric_
+        {_READING}
     """
 
 
-def _by_hour(
-    dimension: Dimension, metrics: Collection[str], keys: Collection[str], but: str = ""
-) -> str:
-    raw = raw_counts([dimension], _RAW, revenue=not metrics or any(map(_of_revenue, metrics)))
-    return f"""
-        {_rolled("hourly_counts", "states.2", dimension, but + _narrowed("metric", metrics, keys))}
-        UNION ALL
-        SELECT site_id, timestamp, metric_, key, value FROM ({raw})
-        WHERE true {_narrowed("metric_", metrics, keys)}
-    """
+def _by_hour(wanted: Wanted, but: str = "") -> str:
+    rolled = _rolled("hourly_counts", f"{_CLOSED}{but}", wanted)
+    return f"{rolled} UNION ALL {_from_raw(wanted)}" if wanted.raw else rolled
 
 
-def _by_day(dimension: Dimension, metrics: Collection[str], keys: Collection[str]) -> str:
+def _by_day(wanted: Wanted) -> str:
     """By the day where a whole day stands, by the hour elsewhere."""
-    whole = _rolled("daily_counts", "days", dimension, _narrowed("metric", metrics, keys))
+    whole = _rolled("daily_counts", "SELECT arrayJoin(days)", wanted)
     outside = " AND toStartOfDay(timestamp, 'UTC') NOT IN (SELECT arrayJoin(days).1)"
-    return f"{whole} UNION ALL {_by_hour(dimension, metrics, keys, outside)}"
+    return f"{whole} UNION ALL {_by_hour(wanted, outside)}"
 
 
-def _rolled(table: str, states: str, dimension: Dimension, narrowed: str) -> str:
+def _rolled(table: str, versions: str, wanted: Wanted) -> str:
     return _ROLLED.format(
         table=table,
-        states=states,
-        dimension=dimension,
-        key="key" if dimension else "''",
+        versions=versions,
+        dimension=wanted.dimension,
+        key="key" if wanted.dimension else "''",
         range=_RANGE,
-        narrowed=narrowed,
+        narrowed=_narrowed("metric", wanted),
     )
 
 
-def _narrowed(metric: str, metrics: Collection[str], keys: Collection[str]) -> str:
+def _from_raw(wanted: Wanted) -> str:
+    where = _RAW
+    if wanted.metrics:
+        where += " AND metric IN {raw_metrics:Array(String)}"
+    revenue = not wanted.metrics or any(map(_of_revenue, wanted.metrics))
+    return f"""
+        SELECT site_id, timestamp, metric_, key, value
+        FROM ({raw_counts([wanted.dimension], where, revenue=revenue)})
+        WHERE true {_narrowed("metric_", wanted)}
+    """
+
+
+def raw_metrics(metrics: Collection[str]) -> list[str]:
+    """The metrics of the events that these metrics are counted from."""
+    bringing = {revenue: metric for metric, revenue in REVENUES.items()}
+    return [bringing.get(metric.split(":")[0], metric) for metric in metrics]
+
+
+def _narrowed(metric: str, wanted: Wanted) -> str:
     condition = ""
-    if metrics:
-        revenues = [name for name in REVENUES.values() if name in metrics]
+    if wanted.metrics:
+        revenues = [name for name in REVENUES.values() if name in wanted.metrics]
         any_currency = "".join(f" OR startsWith({metric}, '{name}:')" for name in revenues)
         condition += f" AND ({metric} IN {{metrics:Array(String)}}{any_currency})"
-    if keys:
+    if wanted.keys:
         condition += " AND key IN {keys:Array(String)}"
     return condition
 

@@ -41,6 +41,7 @@ from subgraphs.kernel.app import create_app
 from subgraphs.kernel.auth import Viewer, ViewerSigner
 from subgraphs.kernel.config import settings
 from tests.bench.analytics_events import fill
+from tests.fixtures.cells import cells
 from tests.fixtures.ports import free_port
 from tests.fixtures.shop import more_sites, new_shop
 
@@ -122,7 +123,7 @@ class Bench:
             found = await self._counts(site, METRICS)
             raw = await self._ask(_PEER, site)
             hours = {(hour.replace(tzinfo=UTC), metric): value for hour, metric, value in raw}
-            assert {(it.start, it.metric): it.value for it in found} == hours
+            assert {(it.start, it.metric): it.value for it in cells(found)} == hours
 
     async def run(self, queries: int) -> dict[str, Any]:
         sizes = {str(size): await self._measure(size, queries) for size in self._filled}
@@ -168,13 +169,13 @@ class Bench:
                     answer = await ask(site)
                     if number >= 0:
                         seconds[kind].append(time.perf_counter() - begun)
-                        rows += [len(answer)] if kind == "counts" else []
+                        rows += [len(cells(answer))] if kind == "counts" else []
         figures = {kind: milliseconds(found) for kind, found in seconds.items()}
         for kind, figure in figures.items():
             say(f"{size:>12,} events: {kind:8} p50 {figure['p50']:7} p95 {figure['p95']:7} ms")
         return {**figures, "rows": round(statistics.mean(rows)), **self._filled[size]}
 
-    async def _counts(self, site: UUID, metrics: tuple[str, ...]) -> list[store.Count]:
+    async def _counts(self, site: UUID, metrics: tuple[str, ...]) -> list[store.Counts]:
         return await store.counts([site], self._start, self._end, step=Step.HOUR, metrics=metrics)
 
     async def _ask(self, statement: str, site: UUID) -> Any:

@@ -66,8 +66,8 @@ async def numbers_of(shop: ActiveShop) -> dict[str, int]:
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     start, end = today - timedelta(days=3), today + timedelta(days=2)
     totals: dict[str, int] = {}
-    for count in await store.counts([shop.site_id], start, end, step=store.Step.DAY):
-        totals[count.metric] = totals.get(count.metric, 0) + count.value
+    for counts in await store.counts([shop.site_id], start, end, step=store.Step.DAY):
+        totals[counts.metric] = sum(counts.values)
     return totals
 
 

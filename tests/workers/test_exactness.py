@@ -19,6 +19,7 @@ from subgraphs.kernel.events import Event, encode
 from subgraphs.kernel.ids import derived_id
 from subgraphs.kernel.streams import Entry
 from tests.fixtures.active_shop import ActiveShop, new_owner, open_shop
+from tests.fixtures.cells import cells
 from tests.workers.ledgers import rows
 from workers.ingest import record
 from workers.rollups import roll_up_all
@@ -139,8 +140,8 @@ async def same_everywhere(shop: ActiveShop, dimensions: Sequence[Dimension]) -> 
     end = start + timedelta(days=4)
     for by in dimensions:
         told = await ledger_counts(shop, by)
-        by_hour = await store.counts(sites, start, end, step=Step.HOUR, dimension=by)
-        by_day = await store.counts(sites, start, end, step=Step.DAY, dimension=by)
+        by_hour = cells(await store.counts(sites, start, end, step=Step.HOUR, dimension=by))
+        by_day = cells(await store.counts(sites, start, end, step=Step.DAY, dimension=by))
         sums = await store.totals(sites, START, end, dimension=by)
         assert {(it.start, it.metric, it.key): it.value for it in by_hour} == told
         assert {(it.start, it.metric, it.key): it.value for it in by_day} == in_days(told)

@@ -32,7 +32,7 @@ async def counted(shop: ActiveShop, placed: datetime) -> tuple[int, int]:
     start = placed.replace(hour=0, minute=0, second=0, microsecond=0)
     found = await store.counts([shop.site_id], start, start + DAY, step=store.Step.DAY)
     shown = await counters.shown(redis.client(), shop.site_id)
-    return sum(it.value for it in found if it.metric == "orders"), shown.get("orders", 0)
+    return sum(sum(it.values) for it in found if it.metric == "orders"), shown.get("orders", 0)
 
 
 async def test_an_order_that_comes_again_from_an_archived_month_does_not_count_again() -> None:

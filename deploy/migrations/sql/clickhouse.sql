@@ -18,7 +18,8 @@ CREATE TABLE IF NOT EXISTS ${raw_events} ${on_cluster} (
     captured_at     DateTime64(3, 'UTC')
 ) ENGINE = ${replacing}
 PARTITION BY toYYYYMM(occurred_at)
-ORDER BY (site_id, metric, occurred_at, id);
+ORDER BY (site_id, metric, occurred_at, id)
+SETTINGS index_granularity = ${granularity};
 
 -- The first tables had neither these columns nor an end.
 ALTER TABLE ${raw_events} ${on_cluster}

@@ -19,6 +19,7 @@ from subgraphs.kernel.auth import Viewer
 from subgraphs.kernel.events import Event
 from subgraphs.kernel.ids import new_id
 from tests.fixtures.active_shop import ActiveShop, new_owner, open_shop
+from tests.fixtures.cells import cells
 from tests.workers.ledgers import claim_ids, new_stream, rows
 
 pytestmark = pytest.mark.usefixtures("stores")
@@ -106,7 +107,7 @@ async def numbers_of(shop: ActiveShop) -> dict[str, int]:
     )
     return {
         count.metric: count.value
-        for count in found
+        for count in cells(found)
         if count.metric.startswith(("converted", "revenue:"))
     }
 
