@@ -15,7 +15,7 @@ from deploy.migrations import clickhouse_granularity
 
 SOURCE = Path(__file__).parent / "sql" / "clickhouse.sql"
 
-SHARDED = ("raw_events", "hourly_counts", "daily_counts")
+SHARDED = ("raw_events", "hourly_counts", "hourly_totals", "daily_counts")
 """Tables with a `site_id`, which chooses their shard."""
 
 SLACK_DAYS = 7
@@ -29,6 +29,20 @@ _DISTRIBUTED = (
     "CREATE TABLE IF NOT EXISTS {table} ON CLUSTER {cluster} AS {table}_local"
     " ENGINE = Distributed({cluster}, currentDatabase(), {table}_local, cityHash64(site_id))"
 )
+
+# The totals of hours that were rolled before there was a table for them.
+_FILL_TOTALS = """
+    INSERT INTO hourly_totals
+    SELECT site_id, timestamp, metric, value, version FROM hourly_counts
+    WHERE dimension = '' AND timestamp GLOBAL IN (
+        SELECT timestamp FROM (
+            SELECT timestamp, count(), sum(version)
+            FROM hourly_counts FINAL WHERE dimension = '' GROUP BY timestamp
+            EXCEPT
+            SELECT timestamp, count(), sum(version) FROM hourly_totals FINAL GROUP BY timestamp
+        )
+    )
+"""
 
 
 def upgrade(client: Client, *, database: str, cluster: str, raw_retention_days: int) -> None:
@@ -66,7 +80,7 @@ def statements(*, cluster: str, raw_retention_days: int) -> list[str]:
     found = [part.strip() for part in text.split(";\n") if part.strip()]
     if cluster:
         found += [_DISTRIBUTED.format(table=it, cluster=_quoted(cluster)) for it in SHARDED]
-    return found
+    return [*found, _FILL_TOTALS]
 
 
 def _engine(shard: str, replica: str, *version: str) -> str:

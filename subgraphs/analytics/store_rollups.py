@@ -30,13 +30,13 @@ LAST_CALL = timedelta(days=5)
 """How long after an hour no longer takes events it may still be rolled. Less than the migrations'
 SLACK_DAYS, so that all its raw events are there."""
 
-_BY_MONTH = ("hourly_counts", "raw_events")
-"""Tables with a partition a month."""
+_PARTITIONED = ("daily_counts", "hourly_counts", "hourly_totals", "raw_events")
+"""Tables with a partition a month or a year, named by its digits."""
 
 _UNSETTLED = """
     SELECT table, partition_id FROM system.parts
     WHERE active AND database = currentDatabase() AND table IN {tables:Array(String)}
-      AND toUInt32OrZero(partition_id) < toYYYYMM(now() - INTERVAL 1 DAY)
+      AND partition_id < left(toString(toYYYYMM(now() - INTERVAL 1 DAY)), length(partition_id))
     GROUP BY table, partition_id HAVING count() > 1
     ORDER BY table, partition_id
 """
@@ -105,13 +105,13 @@ _MARK_DAY = """
 
 
 async def settle() -> int:
-    """Merge what stands in several parts of a month that is over; how many such months there were.
+    """Merge what stands in several parts of a time that is over; how many such times there were.
 
     A query opens every part, and ClickHouse by itself leaves a finished month in a handful.
     """
     client = await clickhouse.client()
     cluster = settings().clickhouse_cluster
-    tables = [f"{table}_local" if cluster else table for table in _BY_MONTH]
+    tables = [f"{table}_local" if cluster else table for table in _PARTITIONED]
     found = (await client.query(_UNSETTLED, {"tables": tables})).result_rows
     for table, partition in found:
         on_cluster = " ON CLUSTER {cluster:Identifier}" if cluster else ""

@@ -139,7 +139,7 @@ _DAYS = f"""
 _ROLLED = """
     SELECT site_id, timestamp, toString(metric) AS metric_, {key} AS key, any(value) AS value
     FROM {table}
-    WHERE site_id IN {{sites:Array(UUID)}} AND dimension = '{dimension}' AND {range}
+    WHERE site_id IN {{sites:Array(UUID)}} {dimension} AND {range}
       AND (timestamp, version) IN ({versions}) {narrowed}
     GROUP BY ALL
 """
@@ -216,7 +216,8 @@ def totals(wanted: Wanted, most: int | None) -> str:
 
 
 def _by_hour(wanted: Wanted, but: str = "") -> str:
-    rolled = _rolled("hourly_counts", f"{_CLOSED}{but}", wanted)
+    table = "hourly_counts" if wanted.dimension else "hourly_totals"
+    rolled = _rolled(table, f"{_CLOSED}{but}", wanted)
     return f"{rolled} UNION ALL {_from_raw(wanted)}" if wanted.raw else rolled
 
 
@@ -231,7 +232,7 @@ def _rolled(table: str, versions: str, wanted: Wanted) -> str:
     return _ROLLED.format(
         table=table,
         versions=versions,
-        dimension=wanted.dimension,
+        dimension="" if table == "hourly_totals" else f"AND dimension = '{wanted.dimension}'",
         key="key" if wanted.dimension else "''",
         range=_RANGE,
         narrowed=_narrowed("metric", wanted),

@@ -62,8 +62,8 @@ _PEER = """
 """
 
 _READ = """
-    SELECT toUInt32(timestamp), toString(metric), value FROM hourly_counts
-    WHERE site_id = {site:UUID} AND dimension = '' AND metric IN {metrics:Array(String)}
+    SELECT toUInt32(timestamp), toString(metric), value FROM hourly_totals
+    WHERE site_id = {site:UUID} AND metric IN {metrics:Array(String)}
       AND timestamp >= {start:DateTime('UTC')} AND timestamp < {end:DateTime('UTC')}
 """
 

@@ -13,7 +13,15 @@ from subgraphs.kernel.config import settings
 
 pytestmark = pytest.mark.usefixtures("stores")
 
-TABLES = ["daily_counts", "hourly_counts", "raw_events", "rolled_days", "rolled_hours"]
+TABLES = [
+    "daily_counts",
+    "hourly_counts",
+    "hourly_totals",
+    "raw_events",
+    "rolled_days",
+    "rolled_hours",
+    "totals_of_hours",
+]
 
 FIRST_TABLES = """
 CREATE TABLE raw_events (
@@ -152,6 +160,36 @@ def test_a_table_of_another_granularity_gets_ours_and_keeps_its_events(client: C
     assert versions.result_rows[0][0] > micros
 
 
+def test_hours_that_were_rolled_without_totals_get_them(client: Client) -> None:
+    upgrade(client)
+    for table in ("totals_of_hours", "hourly_totals"):
+        client.command(f"DROP TABLE {table}")
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0, tzinfo=None)
+    site_id, hours = uuid4(), [now - timedelta(hours=number) for number in range(3)]
+    rows = [
+        [site_id, hours[0], "shown", "", "", 3, 7],
+        [site_id, hours[0], "shown", "page", "/hats", 2, 7],
+        [site_id, hours[1], "shown", "", "", 5, 7],
+    ]
+    client.insert("hourly_counts", rows)
+    client.insert("rolled_hours", [[hours[0], True, 7], [hours[1], True, 7], [hours[2], False, 8]])
+
+    upgrade(client)
+    client.insert("hourly_counts", [[site_id, hours[2], "shown", "", "", 1, 9]])
+    upgrade(client)
+
+    # Not FINAL: what is there is not copied once more.
+    totals = client.query("SELECT * FROM hourly_totals ORDER BY timestamp DESC").result_rows
+    assert totals == [
+        (site_id, hours[0], "shown", 3, 7),
+        (site_id, hours[1], "shown", 5, 7),
+        (site_id, hours[2], "shown", 1, 9),
+    ]
+    # A rollup that is under way would have closed its hour with an older version than this.
+    found = client.query("SELECT closed, version > 9 FROM rolled_hours FINAL ORDER BY timestamp")
+    assert found.result_rows == [(False, 1), (True, 0), (True, 0)]
+
+
 @pytest.mark.parametrize("statement", cluster_statements())
 def test_the_engine_reads_what_a_cluster_gets(client: Client, statement: str) -> None:
     assert client.command(f"EXPLAIN AST {statement}")
@@ -168,13 +206,17 @@ def test_a_cluster_keeps_a_site_on_one_shard_and_states_everywhere() -> None:
     everywhere = "ReplicatedReplacingMergeTree('/clickhouse/tables/all/{database}/{table}'"
     assert engine("raw_events_local") == f"{sharded}, '{{replica}}')"
     assert engine("hourly_counts_local") == f"{sharded}, '{{replica}}', version)"
+    assert engine("hourly_totals_local") == f"{sharded}, '{{replica}}', version)"
     assert engine("daily_counts_local") == f"{sharded}, '{{replica}}', version)"
     assert engine("rolled_hours") == f"{everywhere}, '{{shard}}-{{replica}}', version)"
     assert engine("rolled_days") == f"{everywhere}, '{{shard}}-{{replica}}', version)"
-    for table in ("raw_events", "hourly_counts", "daily_counts"):
+    for table in ("raw_events", "hourly_counts", "hourly_totals", "daily_counts"):
         assert engine(table) == (
             f"Distributed(`shop's`, currentDatabase(), {table}_local, cityHash64(site_id))"
         )
+    (view,) = (it for it in text if "MATERIALIZED VIEW" in it)
+    assert "TO hourly_totals_local AS" in view
+    assert "FROM hourly_counts_local WHERE" in view
     assert [it for it in text if it.startswith(("CREATE", "ALTER", "DROP"))] == [
         it for it in text if "ON CLUSTER `shop's`" in it
     ]
