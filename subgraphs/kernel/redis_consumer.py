@@ -3,7 +3,8 @@
 Members tell the server twice a second that they live, and deal the partitions out among those that
 do, by their names' order. A partition is read under a lease that the same beat renews. Who is dealt
 one that another holds waits for it: a living holder gives it up once what it read is acknowledged,
-a dead one's lease ends by itself.
+a dead one's lease ends by itself. What it had in hand comes again to who follows it, since the
+group's place (`redis_places`) has not passed it; what it still acknowledges then changes nothing.
 """
 
 import asyncio
@@ -17,7 +18,8 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from subgraphs.kernel import redis_scripts
+from subgraphs.kernel import redis_places, redis_scripts
+from subgraphs.kernel.redis_hand import Commit, Hand, Letter
 from subgraphs.kernel.redis_names import (
     dead_of,
     drops_of,
@@ -25,11 +27,11 @@ from subgraphs.kernel.redis_names import (
     lease_of,
     members_of,
     partition_in,
-    place_in,
+    places_of,
     stream_of,
 )
 from subgraphs.kernel.redis_scripts import Arguments, Call, Script, run
-from subgraphs.kernel.streams import MAX_DELIVERIES, PARTITIONS, SUSPECT_DELIVERIES, Entry
+from subgraphs.kernel.streams import MAX_DELIVERIES, PARTITIONS, Entry
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +49,8 @@ STAND_BY = 0.25
 
 _LEASE_MS = round(LEASE * 1000)
 
-_ANY = 1 << 30
-"""More deliveries than any entry has."""
+_TRIMMED_AT_ONCE = 10_000
+"""Entries; the server does nothing else for the millisecond or two that this takes."""
 
 _GOOD_ENOUGH = 8
 """A read goes on until no more than one part in so many of its limit is free: a round trip for the
@@ -65,8 +67,8 @@ class RedisConsumer:
         self._name = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         self._dealt: set[int] = set()
         self._held: set[int] = set()
-        self._in_hand: dict[int, set[str]] = {}
-        self._after: dict[int, str] = {}
+        self._hands: dict[int, Hand] = {}
+        self._committing = asyncio.Lock()
         self._last_seen: dict[int, str] = {}
         self._suspects: list[int] = []
         self._is_alone = False
@@ -93,48 +95,31 @@ class RedisConsumer:
             await (asyncio.sleep(min(left, _GLANCE)) if is_held_up else self._wait(left))
 
     async def ack(self, entries: Sequence[Entry], dropped: Mapping[str, str] | None = None) -> None:
-        reasons = dropped or {}
         done: dict[int, list[str]] = {}
-        without_effect: dict[int, list[str]] = {}
         for entry in entries:
-            partition, place = partition_in(entry.id), place_in(entry.id)
-            if reason := reasons.get(entry.id):
-                without_effect.setdefault(partition, [self._group]).extend((place, reason))
-            else:
-                done.setdefault(partition, []).append(place)
-        if done:
-            # One argument for all: the client takes microseconds for each.
-            calls = [
-                Call([stream_of(self._topic, part)], (self._group, " ".join(places)))
-                for part, places in done.items()
-            ]
-            await run(self._client, redis_scripts.ACK, calls)
-        if without_effect:
-            calls = [
-                Call([stream_of(self._topic, part), drops_of(self._topic, part)], args)
-                for part, args in without_effect.items()
-            ]
-            await run(self._client, redis_scripts.ACK_DROPPED, calls)
-        for part, places in done.items():
-            self._in_hand.get(part, set()).difference_update(places)
-        for part, args in without_effect.items():
-            self._in_hand.get(part, set()).difference_update(args[1::2])
+            done.setdefault(partition_in(entry.id), []).append(entry.id)
+        for part, ids in done.items():
+            if hand := self._hands.get(part):
+                hand.done(ids, dropped or {})
+        await self._commit()
 
     async def bury(self, entry: Entry, reason: str, detail: str) -> None:
-        part, place = partition_in(entry.id), place_in(entry.id)
-        names = (
-            stream_of(self._topic, part),
-            drops_of(self._topic, part),
-            dead_of(self._topic, part),
-        )
-        args = (self._group, place, reason, detail, entry.body, entry.id)
-        await run(self._client, redis_scripts.BURY, [Call(names, args)])
-        self._in_hand.get(part, set()).discard(place)
-        log.error("buried %s of %s, %s: %s", entry.id, self._topic, reason, detail)
+        hand = self._hands.get(partition_in(entry.id))
+        if hand and hand.bury(Letter(entry.body, entry.id, reason, detail)):
+            log.error("buried %s of %s, %s: %s", entry.id, self._topic, reason, detail)
+        await self._commit()
 
     async def trim(self) -> None:
-        calls = [Call([stream_of(self._topic, part)], []) for part in range(PARTITIONS)]
-        await run(self._client, redis_scripts.TRIM, calls)
+        parts = sorted(self._held)
+        while parts:
+            calls = [
+                Call(
+                    [stream_of(self._topic, part), places_of(self._topic, part)], [_TRIMMED_AT_ONCE]
+                )
+                for part in parts
+            ]
+            answers = await run(self._client, redis_places.TRIM, calls)
+            parts = [part for part, more in zip(parts, answers, strict=True) if more]
 
     async def leave(self) -> None:
         if self._beating is not None:
@@ -163,7 +148,7 @@ class RedisConsumer:
 
     async def _give_up_surplus(self) -> None:
         # Here and not with the beat: no read of the same partition is under way now.
-        await self._release({part for part in self._held - self._dealt if not self._in_hand[part]})
+        await self._release({part for part in self._held - self._dealt if not self._hands[part]})
 
     async def _release(self, partitions: Iterable[int]) -> None:
         chosen = sorted(partitions)
@@ -177,8 +162,36 @@ class RedisConsumer:
     def _forget(self, partitions: Iterable[int]) -> None:
         for part in partitions:
             self._held.discard(part)
-            self._in_hand.pop(part, None)
-            self._after.pop(part, None)
+            self._hands.pop(part, None)
+
+    # Progress
+
+    async def _commit(self) -> None:
+        """Move the group's places past what is done."""
+        async with self._committing:  # one that overtook another would be taken for done
+            while True:
+                asked = [
+                    (part, hand, commit)
+                    for part, hand in self._hands.items()
+                    if (commit := hand.commit())
+                ]
+                if not asked:
+                    return
+                calls = [Call(self._told(part), self._says(commit)) for part, _, commit in asked]
+                answers = await run(self._client, redis_places.COMMIT, calls)
+                for (part, hand, _), is_ours in zip(asked, answers, strict=True):
+                    hand.settled()
+                    if not is_ours and self._hands.get(part) is hand:
+                        log.warning(
+                            "%s of %s went to another before it was done", part, self._topic
+                        )
+                        self._forget([part])
+
+    def _told(self, part: int) -> list[str]:
+        return [name(self._topic, part) for name in (places_of, drops_of, dead_of)]
+
+    def _says(self, commit: Commit) -> Arguments:
+        return [self._group, self._name, *commit.arguments()]
 
     # Reading
 
@@ -191,7 +204,7 @@ class RedisConsumer:
             left = limit - len(entries)
             asked, waiting = waiting[:left], waiting[left:]
             share = left // len(asked)
-            answers = await self._ask(asked, share, SUSPECT_DELIVERIES)
+            answers = await self._ask(asked, share)
             for part, answer in zip(asked, answers, strict=True):
                 found = self._received(part, answer)
                 entries += found
@@ -203,11 +216,11 @@ class RedisConsumer:
 
     def _is_held_up(self) -> bool:
         """Whether what is in hand must be done first, for it or what comes next may kill us."""
-        return (self._is_alone or bool(self._suspects)) and any(self._in_hand.values())
+        return (self._is_alone or bool(self._suspects)) and any(self._hands.values())
 
     async def _take_suspect(self, part: int) -> list[Entry]:
         """The next entry of a partition, by itself: should it kill us, it takes no other along."""
-        (answer,) = await self._ask([part], 1, _ANY)
+        (answer,) = await self._ask([part], 1, is_alone=True)
         entries = self._received(part, answer)
         self._is_alone = bool(entries)
         if entries and entries[0].deliveries > MAX_DELIVERIES:
@@ -223,37 +236,38 @@ class RedisConsumer:
         first = self._turn % len(parts) if parts else 0
         return parts[first:] + parts[:first]
 
-    async def _ask(self, parts: Sequence[int], limit: int, suspect: int) -> list[Any]:
+    async def _ask(self, parts: Sequence[int], limit: int, *, is_alone: bool = False) -> list[Any]:
         """What comes after that which was given out before, though it may not be acknowledged."""
         calls = []
         for part in parts:
-            names = [stream_of(self._topic, part), lease_of(self._topic, part, self._group)]
-            place = self._after.get(part, "0-0")
-            args = (self._group, self._name, _LEASE_MS, limit, suspect, place)
+            names = [
+                stream_of(self._topic, part),
+                lease_of(self._topic, part, self._group),
+                places_of(self._topic, part),
+            ]
+            hand = self._hands.get(part)
+            after = hand.after if hand is not None else ""
+            args = (self._group, self._name, _LEASE_MS, limit, int(is_alone), after)
             calls.append(Call(names, args))
-        return await run(self._client, redis_scripts.READ, calls)
+        return await run(self._client, redis_places.READ, calls)
 
     def _received(self, part: int, answer: Any) -> list[Entry]:
         if answer is None:
             self._forget([part])
             return []
         self._held.add(part)
-        in_hand = self._in_hand.setdefault(part, set())
-        suspect, last, found, counts = answer
-        if suspect:
+        is_suspect, begins_anew, last, deliveries, found = answer
+        if begins_anew or part not in self._hands:
+            self._hands[part] = Hand()
+        if is_suspect:
             self._suspects.append(part)
         if last:
             self._last_seen[part] = last.decode()
-        places, bodies = found[::2], found[1::2]
-        in_hand.update(place.decode() for place in places)
-        if places:
-            self._after[part] = places[-1].decode()
-        return [
-            Entry(entry_id(part, place), body, deliveries)
-            for place, body, deliveries in zip(
-                places, bodies, counts or [1] * len(places), strict=True
-            )
-        ]
+        if not found:
+            return []
+        ids = [entry_id(part, place) for place in found[::2]]
+        self._hands[part].give(ids)
+        return [Entry(id_, body, deliveries) for id_, body in zip(ids, found[1::2], strict=True)]
 
     async def _wait(self, seconds: float) -> None:
         """Until something is appended to what we hold, or there may be more to hold."""

@@ -17,6 +17,10 @@ def lease_of(topic: str, partition: int, group: str) -> str:
     return f"{stream_of(topic, partition)}:lease:{group}"
 
 
+def places_of(topic: str, partition: int) -> str:
+    return f"{stream_of(topic, partition)}:places"
+
+
 def members_of(topic: str, group: str) -> str:
     return f"{{{topic}}}:members:{group}"
 

@@ -5,6 +5,7 @@ disk. All keys of a partition share a hash tag, so that a cluster keeps them on 
 
     {events:07}                     the stream
     {events:07}:lease:<group>       who reads it
+    {events:07}:places              how far each group is, see `redis_places`
     {events:07}:once:<window>       marks of the ids that were appended, see `markers`
     {events:07}:drops, :dead        how many had no effect, by reason; dead letters
     {events}:members:<group>        the group's members and when each was last heard of
@@ -16,7 +17,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from subgraphs.kernel import markers, redis_scripts
+from subgraphs.kernel import markers, redis_places, redis_scripts
 from subgraphs.kernel.redis_consumer import RedisConsumer as RedisConsumer
 from subgraphs.kernel.redis_names import (
     dead_of,
@@ -24,6 +25,7 @@ from subgraphs.kernel.redis_names import (
     entry_id,
     partition_in,
     place_in,
+    places_of,
     stream_of,
 )
 from subgraphs.kernel.redis_pipeline import RedisPipeline
@@ -73,8 +75,11 @@ class RedisStreams:
 
     async def lags(self, topic: str, group: str) -> list[Lag]:
         parts = range(PARTITIONS)
-        calls = [Call([stream_of(topic, part), dead_of(topic, part)], [group]) for part in parts]
-        answers = await run(self._client, redis_scripts.LAG, calls)
+        calls = [
+            Call([name(topic, part) for name in (stream_of, places_of, dead_of)], [group])
+            for part in parts
+        ]
+        answers = await run(self._client, redis_places.LAG, calls)
         return [_lag(part, answer) for part, answer in zip(parts, answers, strict=True)]
 
     async def drops(self, topic: str) -> dict[str, int]:
@@ -145,12 +150,12 @@ class RedisStreams:
 
 
 def _lag(partition: int, answer: Any) -> Lag:
-    waiting, pending, dead, oldest, first = answer
-    appended = int(first.split(b"-")[0]) / 1000 if first else None
+    waiting, pending, dead, oldest = answer
+    appended = int(oldest.split(b"-")[0]) / 1000 if oldest else None
     return Lag(
         waiting=waiting,
         pending=pending,
-        oldest_pending=entry_id(partition, oldest) if oldest else None,
+        oldest_pending=entry_id(partition, oldest) if pending else None,
         dead=dead,
         age=max(0.0, time.time() - appended) if appended else 0.0,
     )

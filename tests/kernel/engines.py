@@ -5,8 +5,11 @@ from itertools import count
 from typing import Protocol
 from uuid import uuid4
 
+from redis.asyncio import Redis
+
 from subgraphs.kernel.kafka_consumer import SESSION, KafkaConsumer
 from subgraphs.kernel.redis_consumer import BEAT, LEASE, RedisConsumer
+from subgraphs.kernel.redis_names import lease_of, members_of
 from subgraphs.kernel.streams import PARTITIONS, Entry, Lag, Record, Streams, partition_of
 from tests.fixtures.deadline import eventually
 
@@ -75,6 +78,13 @@ class Engine:
 
         even = PARTITIONS // len(members)
         await eventually(sizes, lambda found: found == [even] * len(members), seconds=10)
+
+    async def pass_over(self, member: Member, client: Redis) -> None:
+        """As if a member on Redis had been held up for longer than its leases last."""
+        die(member)
+        group = self._group("g")
+        leases = [lease_of(self.topic, part, group) for part in range(PARTITIONS)]
+        await client.delete(members_of(self.topic, group), *leases)
 
     def _group(self, name: str) -> str:
         """Kafka's groups are the whole cluster's."""

@@ -1,21 +1,30 @@
 """What the streams on Redis do beyond what both engines do."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from subgraphs.kernel import markers
 from subgraphs.kernel.redis import connect
-from subgraphs.kernel.redis_names import stream_of
+from subgraphs.kernel.redis_names import places_of, stream_of
+from subgraphs.kernel.redis_scripts import Call, Script, run
 from subgraphs.kernel.redis_streams import RedisStreams
-from subgraphs.kernel.streams import MAX_DELIVERIES, Lag, Record, partition_of
+from subgraphs.kernel.streams import (
+    MAX_DELIVERIES,
+    PARTITIONS,
+    SUSPECT_DELIVERIES,
+    Lag,
+    Record,
+    partition_of,
+)
 from tests.fixtures.deadline import eventually
 from tests.fixtures.topics import bodies_on
 from tests.fixtures.valkey import Valkey
-from tests.kernel.engines import KEYS, Engine, bodies, read_and_ack
+from tests.kernel.engines import KEYS, Engine, bodies, die, read_and_ack
 
 
 @pytest.fixture
@@ -59,17 +68,93 @@ async def test_a_read_is_filled_from_the_partition_that_has_much(engine: Engine)
     assert len(entries) == len(mine) + 1
 
 
-async def test_a_late_acknowledgement_of_the_one_before_counts(engine: Engine) -> None:
+async def test_what_another_was_given_cannot_be_acknowledged_any_more(
+    engine: Engine, client: Redis
+) -> None:
     paused = await engine.joined()
-    await engine.append("a")
+    await engine.append("a", "b", "c")
     taken = await engine.read(paused)
-    await paused.leave()
+    await paused.bury(taken[0], "poison", "")
+    await engine.pass_over(paused, client)
     follower = engine.member()
-    assert bodies(await engine.read(follower)) == ["a"]
+    assert bodies(await engine.read(follower)) == ["b", "c"]
 
-    await paused.ack(taken)
+    await paused.ack(taken, {entry.id: "unknown_claim" for entry in taken})
+    await paused.bury(taken[1], "poison", "")
 
-    assert await engine.read(follower) == []
+    assert (await engine.lag())[:4] == (0, 2, taken[1].id, 1)
+    assert await engine.streams.drops(engine.topic) == {"poison": 1}
+
+
+async def test_who_was_only_held_up_goes_on(engine: Engine, client: Redis) -> None:
+    paused = await engine.joined()
+    await engine.append("a", "b")
+    taken = await engine.read(paused)
+    await engine.pass_over(paused, client)
+
+    await paused.ack(taken[:1])
+
+    assert (await engine.lag())[:3] == (0, 1, taken[1].id)
+    assert await engine.read(paused) == []
+    await paused.ack(taken[1:])
+    assert await engine.lag() == Lag(0, 0, None, 0)
+
+
+async def test_the_tries_of_one_are_not_those_of_the_next(engine: Engine) -> None:
+    await engine.append("slow", "b")
+    for _ in range(MAX_DELIVERIES - 1):
+        member = engine.member()
+        await engine.read(member)
+        await member.leave()
+    last = engine.member()
+
+    (slow,) = await engine.read(last)
+    await last.ack([slow])
+    (b,) = await engine.read(last)
+    await last.ack([b])
+    await engine.append("c")
+    (c,) = await last.read(limit=9, wait=3)
+
+    given = [(entry.body, entry.deliveries) for entry in (slow, b, c)]
+    assert given == [(b"slow", MAX_DELIVERIES), (b"b", SUSPECT_DELIVERIES + 1), (b"c", 1)]
+
+
+async def test_what_is_said_of_an_entry_waits_for_those_before_it(engine: Engine) -> None:
+    member = await engine.joined()
+    await engine.append("a", "b", "c")
+    a, b, c = await engine.read(member)
+
+    await member.ack([b], {b.id: "unknown_claim"})
+    await member.bury(c, "poison", "")
+    before = await engine.streams.drops(engine.topic), await engine.lag()
+    await member.ack([a])
+
+    assert before[0] == {}
+    assert before[1][:4] == (0, 3, a.id, 0)
+    assert await engine.streams.drops(engine.topic) == {"unknown_claim": 1, "poison": 1}
+    assert await engine.lag() == Lag(0, 0, None, 1)
+
+
+async def test_an_acknowledgement_whose_answer_was_lost_counts_once(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = await engine.joined()
+    await engine.append("a", "b", "c")
+    a, b, c = await engine.read(member)
+    monkeypatch.setattr("subgraphs.kernel.redis_consumer.run", without_an_answer)
+    with pytest.raises(RedisError, match="lost"):
+        await member.ack([a], {a.id: "unknown_claim"})
+    monkeypatch.undo()
+
+    await member.ack([a, b], {a.id: "unknown_claim", b.id: "unknown_claim"})
+
+    assert await engine.streams.drops(engine.topic) == {"unknown_claim": 2}
+    assert (await engine.lag())[:3] == (0, 1, c.id)
+
+
+async def without_an_answer(client: Redis, script: Script, calls: Sequence[Call]) -> None:
+    await run(client, script, calls)
+    raise RedisError("lost")
 
 
 async def test_who_kills_its_readers_is_read_alone_and_then_buried(engine: Engine) -> None:
@@ -94,7 +179,7 @@ async def test_who_kills_its_readers_is_read_alone_and_then_buried(engine: Engin
     assert await engine.lag() == Lag(0, 0, None, 1)
 
 
-async def test_trimming_leaves_one_entry_of_a_partition(engine: Engine, client: Redis) -> None:
+async def test_trimming_leaves_what_is_not_acknowledged(engine: Engine, client: Redis) -> None:
     member = await engine.joined()
     await engine.append("a", "b", "c", "d")
     taken = await engine.read(member)
@@ -105,8 +190,88 @@ async def test_trimming_leaves_one_entry_of_a_partition(engine: Engine, client: 
 
     await member.ack(taken)
     await member.trim()
-    assert await bodies_on(client, engine.topic) == [b"d"]
+    assert await bodies_on(client, engine.topic) == []
     assert await engine.lag() == Lag(0, 0, None, 0)
+    await engine.append("e")
+    assert (await engine.lag())[:2] == (1, 0)
+    assert bodies(await engine.read(member)) == ["e"]
+
+
+async def test_many_are_let_go_in_steps(engine: Engine, client: Redis) -> None:
+    member = await engine.joined()
+    await member.trim()  # now the server knows how
+    await engine.append(*map(str, range(25_000)))
+    await member.ack(await engine.read(member, 24_999 + 16))
+    await engine.append("last")
+    die(member)  # its beats would count
+    await client.config_resetstat()
+
+    await member.trim()
+
+    assert await bodies_on(client, engine.topic) == [b"last"]
+    stats: Any = await client.info("commandstats")
+    assert stats["cmdstat_evalsha"]["calls"] == PARTITIONS + 3
+
+
+async def test_a_new_group_on_a_trimmed_stream_knows_how_far_behind_it_is(engine: Engine) -> None:
+    quick = await engine.joined("quick")
+    await engine.append("a", "b", "c")
+    await quick.ack((await engine.read(quick))[:2])
+    await quick.trim()
+    assert (await engine.lag())[:2] == (1, 0)
+
+    late = engine.member()
+    assert bodies(await engine.read(late)) == ["c"]
+
+    assert (await engine.lag())[:2] == (0, 1)
+
+
+async def test_a_stream_that_was_lost_while_the_places_stayed(
+    engine: Engine, client: Redis
+) -> None:
+    member = await engine.joined()
+    await engine.append("a", "b", "c")
+    taken = await engine.read(member)
+    await member.ack(taken[:1])
+    await client.delete(stream_of(engine.topic, partition_of("site")))
+    nothing = await engine.lag()
+    await engine.append("d", "e")
+    behind = await engine.lag()
+
+    assert nothing == Lag(0, 0, None, 0)
+    assert behind.waiting == 2
+    assert bodies(await engine.read(member)) == ["d", "e"]
+    assert await engine.read(member) == []
+    await engine.append("f")
+    assert (await engine.lag()).waiting == 1
+
+
+async def test_places_that_were_lost_while_the_stream_stayed(engine: Engine, client: Redis) -> None:
+    member = await engine.joined()
+    await engine.append("a", "b")
+    taken = await engine.read(member)
+    await client.delete(places_of(engine.topic, partition_of("site")))
+
+    await member.ack(taken)
+
+    assert (await engine.lag())[:2] == (2, 0)
+    assert bodies(await engine.read(member)) == ["a", "b"]
+
+
+async def test_what_is_pending_and_was_trimmed_by_others_is_passed(
+    engine: Engine, client: Redis
+) -> None:
+    member = await engine.joined()
+    await engine.append("a", "b")
+    await engine.read(member)
+    await member.leave()
+    await engine.append("c")
+    await client.xtrim(stream_of(engine.topic, partition_of("site")), maxlen=1, approximate=False)
+
+    follower = engine.member()
+
+    assert [(it.body, it.deliveries) for it in await engine.read(follower)] == [(b"c", 1)]
+    assert (await engine.lag())[:2] == (0, 1)
 
 
 async def test_a_group_that_was_lost_is_made_again(engine: Engine, client: Redis) -> None:
