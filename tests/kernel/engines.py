@@ -40,7 +40,7 @@ class Engine:
         self.server = server
         self.topic = f"t-{uuid4().hex[:12]}"
         self.patience = 2.0 if is_kafka else 0.0
-        self.takeover = SESSION + 6.0 if is_kafka else LEASE + 2 * BEAT
+        self.takeover = SESSION + 6.0 if is_kafka else LEASE + 3 * BEAT
         self.exact = not is_kafka
         self._members: list[Member] = []
 
