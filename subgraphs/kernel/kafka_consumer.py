@@ -15,6 +15,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -204,6 +205,7 @@ class KafkaConsumer:
     async def _given(self, found: Mapping[TopicPartition, list[Any]], epoch: int) -> list[Entry]:
         """Take what was fetched in hand, unless the partitions were shared out anew meanwhile."""
         if epoch != self._epoch or not self._shared_out.is_set():
+            self._put_back(found)
             return []
         entries = []
         for tp, records in found.items():
@@ -216,6 +218,13 @@ class KafkaConsumer:
             self._next[part] = records[-1].offset + 1
         await self._tell(tp.partition for tp in found)
         return entries
+
+    def _put_back(self, found: Mapping[TopicPartition, list[Any]]) -> None:
+        """Have it fetched again: a fetch that outlasts a rebalance may bring what is ours anew, and
+        the driver counts it as read."""
+        for tp, records in found.items():
+            with suppress(IllegalStateError):  # it is not ours
+                self._consumer.seek(tp, records[0].offset)
 
     async def _tell(self, parts: Iterable[int]) -> None:
         """Write down that a partition's head is given out, before it is."""

@@ -1,12 +1,14 @@
 """What the streams on Kafka do beyond what both engines do."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
+from subgraphs.kernel.kafka_consumer import KafkaConsumer
 from subgraphs.kernel.kafka_streams import KafkaStreams
 from subgraphs.kernel.redis import connect
-from subgraphs.kernel.streams import MAX_DELIVERIES, Lag
+from subgraphs.kernel.streams import MAX_DELIVERIES, PARTITIONS, Lag
 from tests.fixtures.kafka import Kafka
 from tests.fixtures.valkey import Valkey
 from tests.kernel.engines import Engine, bodies, read_and_ack
@@ -34,6 +36,27 @@ async def test_who_kills_its_readers_is_read_alone_and_then_buried(engine: Engin
     assert bodies(await read_and_ack(last, 3.0)) == ["b", "c"]
     assert await engine.streams.drops(engine.topic) == {"undeliverable": 1}
     assert await engine.lag() == Lag(0, 0, None, 1)
+
+
+async def test_what_a_fetch_brings_after_a_rebalance_is_read_again(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = await engine.joined()
+    assert isinstance(member, KafkaConsumer)
+    fetch = member._consumer.getmany
+
+    async def and_meanwhile_another_came(*parts: Any, **options: Any) -> Any:
+        found = await fetch(*parts, **options)
+        await member._revoked()
+        await member._dealt(range(PARTITIONS))
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(member._consumer, "getmany", and_meanwhile_another_came)
+        await engine.append("a", "b")
+        assert await engine.read(member) == []
+
+    assert bodies(await engine.read(member)) == ["a", "b"]
 
 
 async def test_a_ping_answers(engine: Engine) -> None:
