@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.routing import Route
@@ -18,10 +18,10 @@ from starlette.types import Receive, Scope, Send
 from router.authz.signatures import Signatures
 from router.authz.viewers import Viewers
 from subgraphs.kernel import db, invalidation, telemetry
-from subgraphs.kernel.app import add_health, answer_error
 from subgraphs.kernel.auth import NOBODY, VIEWER_HEADER, Viewer
 from subgraphs.kernel.errors import ProofgraphError
 from subgraphs.kernel.faults import is_store_fault
+from subgraphs.kernel.health import add_health, answer_error
 from subgraphs.kernel.invalidation import Forget
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class Check:
             raise Unavailable("Try again in a moment.") from error
 
 
-def create_app(check: Check, *, forget: Forget) -> FastAPI:
+def create_app(check: Check, *, forget: Forget) -> Starlette:
     """The service around a check: its paths, its health, its errors.
 
     Args:
@@ -70,14 +70,14 @@ def create_app(check: Check, *, forget: Forget) -> FastAPI:
     """
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
         telemetry.configure()
         async with invalidation.listening(forget):
             yield
         await db.dispose()
 
-    app = FastAPI(title="Proofgraph edge authz", docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.router.routes += [Route("/check", check), Route("/check/{path:path}", check)]
+    routes = [Route("/check", check), Route("/check/{path:path}", check)]
+    app = Starlette(routes=routes, lifespan=lifespan)
     add_health(app, [_ready])
     app.add_exception_handler(ProofgraphError, answer_error)
     return app

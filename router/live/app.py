@@ -10,27 +10,27 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
-from fastapi import FastAPI, Request, WebSocket
+from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from router.live import sse, ws
 from router.live.service import Service
 from subgraphs.kernel import invalidation, redis, telemetry
-from subgraphs.kernel.app import add_health
 from subgraphs.kernel.config import settings
+from subgraphs.kernel.health import add_health
 
 _TIMEOUT = 10.0
 
 
-def create_app() -> FastAPI:
+def create_app() -> Starlette:
     """The door at /graphql."""
-    app = FastAPI(title="Proofgraph live door", docs_url=None, redoc_url=None, lifespan=_lifespan)
 
-    @app.websocket("/graphql")
     async def over_websocket(socket: WebSocket) -> None:
         await ws.serve(socket, app.state.service)
 
-    @app.api_route("/graphql", methods=["GET", "POST"], include_in_schema=False)
     async def over_sse(request: Request) -> Response:
         if "text/event-stream" not in request.headers.get("accept", ""):
             message = "Subscriptions only: send Accept: text/event-stream, or a WebSocket."
@@ -41,12 +41,17 @@ def create_app() -> FastAPI:
     async def authz_answers() -> None:
         (await app.state.client.get(f"{settings().authz_url}/readyz")).raise_for_status()
 
+    routes = [
+        WebSocketRoute("/graphql", over_websocket),
+        Route("/graphql", over_sse, methods=["GET", "POST"]),
+    ]
+    app = Starlette(routes=routes, lifespan=_lifespan)
     add_health(app, [authz_answers])
     return app
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     telemetry.configure()
     async with httpx.AsyncClient(timeout=_TIMEOUT) as client:
         app.state.client = client

@@ -30,7 +30,7 @@ from graphql import (
 from router.live.cursors import Cursor, as_cursor
 from router.live.rewriting import After, client_after, for_owner, variables_of
 from subgraphs.kernel.config import SUBGRAPHS, SubgraphName
-from subgraphs.kernel.schema import MAX_ALIASES, MAX_DEPTH
+from subgraphs.kernel.limits import MAX_ALIASES, MAX_DEPTH
 
 SCHEMA_DIR = Path(__file__).parents[2] / "schema"
 

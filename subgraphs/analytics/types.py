@@ -43,12 +43,13 @@ from subgraphs.analytics.types_numbers import (
     points_of,
     revenue_if_asked,
 )
-from subgraphs.kernel import paging
+from subgraphs.kernel import connections, paging
+from subgraphs.kernel.connections import Connection
 from subgraphs.kernel.context import Info
 from subgraphs.kernel.errors import BadUserInput, NotFound
 from subgraphs.kernel.graph import BigInt, Money, to_uuid
 from subgraphs.kernel.loading import ChildKey
-from subgraphs.kernel.paging import MAX_PAGE, Connection
+from subgraphs.kernel.paging import MAX_PAGE
 from subgraphs.kernel.permissions import IsUser
 
 
@@ -235,14 +236,16 @@ class Site:
         self, info: Info, first: int = 20, after: str | None = None
     ) -> Connection[Archive]:
         key = ChildKey(to_uuid(self.id), paging.window(first, after))
-        return paging.connection(await info.context.loader(ArchivesOfSite).load(key), Archive.of)
+        page = await info.context.loader(ArchivesOfSite).load(key)
+        return connections.connection(page, Archive.of)
 
     @strawberry.field(permission_classes=[IsUser], description="Files of its events, newest first.")
     async def exports(
         self, info: Info, first: int = 20, after: str | None = None
     ) -> Connection[Export]:
         key = ChildKey(to_uuid(self.id), paging.window(first, after))
-        return paging.connection(await info.context.loader(ExportsOfSite).load(key), Export.of)
+        page = await info.context.loader(ExportsOfSite).load(key)
+        return connections.connection(page, Export.of)
 
     @classmethod
     def resolve_reference(cls, id: strawberry.ID) -> Self:

@@ -11,8 +11,8 @@ from strawberry.federation.schema_directives import Key
 from strawberry.federation.types import FieldSet
 
 from subgraphs.analytics import history
+from subgraphs.kernel.connections import Connection, Edge, PageInfo
 from subgraphs.kernel.graph import BigInt, Money, to_id, to_uuid
-from subgraphs.kernel.paging import Connection, Edge, PageInfo
 
 
 @strawberry.federation.type(keys=[Key(fields=FieldSet("id"), resolvable=False)])

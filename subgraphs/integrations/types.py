@@ -15,10 +15,11 @@ from subgraphs.integrations.loaders import (
     IntegrationById,
     IntegrationsOfSite,
 )
+from subgraphs.kernel.connections import Connection, connection
 from subgraphs.kernel.context import Info
 from subgraphs.kernel.graph import to_id, to_uuid
 from subgraphs.kernel.loading import ChildKey
-from subgraphs.kernel.paging import Connection, connection, window
+from subgraphs.kernel.paging import window
 from subgraphs.kernel.permissions import IsUser
 
 

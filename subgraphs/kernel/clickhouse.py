@@ -1,17 +1,22 @@
 """The process's client of ClickHouse, over HTTP."""
 
-from clickhouse_connect import get_async_client
-from clickhouse_connect.driver.asyncclient import AsyncClient
+from typing import TYPE_CHECKING
 
 from subgraphs.kernel.config import settings
 
-_client: AsyncClient | None = None
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.asyncclient import AsyncClient
+
+_client: "AsyncClient | None" = None
 
 
-async def client() -> AsyncClient:
+async def client() -> "AsyncClient":
     """The one client of this process, in the Proofgraph database."""
     global _client
     if _client is None:
+        # With its HTTP client some 0.2 s of a start; many who may dispose of one never have one.
+        from clickhouse_connect import get_async_client
+
         _client = await get_async_client(
             dsn=settings().clickhouse_url,
             database=settings().clickhouse_database,

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from subgraphs.kernel import redis
 from subgraphs.kernel.config import settings
-from subgraphs.kernel.kafka_streams import KafkaStreams
 from subgraphs.kernel.redis_streams import RedisStreams
 from subgraphs.kernel.streams import Streams
 
@@ -30,6 +29,9 @@ def connect(url: str = "", *, seconds: float = redis.ANSWER_SECONDS) -> Streams:
     if scheme in {"redis", "rediss", "unix"}:
         return RedisStreams(redis.connect(url, seconds=seconds))
     if scheme == "kafka":
+        # Its driver is 0.1 s of a start, and most streams are Redis's.
+        from subgraphs.kernel.kafka_streams import KafkaStreams
+
         client = redis.connect(settings().redis_url, seconds=_MARKS_SECONDS)
         return KafkaStreams(urlsplit(url).netloc, client, seconds=seconds)
     raise ValueError(f"STREAM_URL must begin with redis:// or kafka://, not {scheme}://")

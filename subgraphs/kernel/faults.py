@@ -6,14 +6,9 @@ aside. An error nobody foresaw counts as the data's: it must not hold up what co
 
 import asyncio
 import logging
+import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
-
-import asyncpg
-from aiokafka.errors import KafkaError
-from clickhouse_connect.driver import exceptions as clickhouse
-from redis.exceptions import RedisError
-from sqlalchemy import exc as sqlalchemy
 
 log = logging.getLogger(__name__)
 
@@ -24,14 +19,17 @@ LONGEST_PAUSE = 5.0
 """Seconds between tries; the longest is what a store's return costs at worst."""
 
 _STORES = (
-    OSError,  # TimeoutError and ConnectionError are among these
-    RedisError,
-    KafkaError,
-    sqlalchemy.SQLAlchemyError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    clickhouse.Error,
+    ("redis.exceptions", "RedisError"),
+    ("aiokafka.errors", "KafkaError"),
+    ("sqlalchemy.exc", "SQLAlchemyError"),
+    ("asyncpg.exceptions", "PostgresError"),
+    ("asyncpg.exceptions", "InterfaceError"),
+    ("clickhouse_connect.driver.exceptions", "Error"),
 )
+"""What the drivers raise, by module. A process has those it needs; to load all of them only to know
+their errors would make each of them half a second slower to start."""
+
+_DATA = (("clickhouse_connect.driver.exceptions", "DataError"),)
 
 _DATA_STATES = ("21", "22", "23", "54")
 """SQLSTATE classes: cardinality violation, data exception, integrity constraint violation, limit
@@ -43,7 +41,7 @@ _NO_PARTITION = "no partition of relation"
 
 def is_store_fault(error: BaseException) -> bool:
     """Whether the same work may succeed later."""
-    if isinstance(error, clickhouse.DataError):
+    if _is_one_of(error, _DATA):
         return False
     cause: BaseException | None = error
     while cause is not None:
@@ -54,7 +52,14 @@ def is_store_fault(error: BaseException) -> bool:
         if str(getattr(cause, "sqlstate", None) or "").startswith(_DATA_STATES):
             return False
         cause = getattr(cause, "orig", None) or cause.__cause__
-    return isinstance(error, _STORES)
+    # TimeoutError and ConnectionError are OSErrors.
+    return isinstance(error, OSError) or _is_one_of(error, _STORES)
+
+
+def _is_one_of(error: BaseException, names: tuple[tuple[str, str], ...]) -> bool:
+    """Whether it is an error of these; a module that is not loaded has raised none."""
+    loaded = ((sys.modules.get(module), name) for module, name in names)
+    return isinstance(error, tuple(getattr(module, name) for module, name in loaded if module))
 
 
 async def patiently(what: str, work: Callable[[], Awaitable[T]]) -> T:

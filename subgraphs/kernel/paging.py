@@ -1,4 +1,4 @@
-"""Relay connections by keyset: newest first, the row's UUIDv7 is the cursor.
+"""Pages by keyset: newest first, the row's UUIDv7 is the cursor.
 
 One statement serves every parent of a batch, so a page of sites with their notifications costs the
 same number of statements whether it holds one site or fifty.
@@ -6,11 +6,10 @@ same number of statements whether it holds one site or fifty.
 
 import base64
 import binascii
-from collections.abc import Callable, Collection, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from collections.abc import Collection, Sequence
+from typing import Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-import strawberry
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
@@ -20,7 +19,6 @@ from subgraphs.kernel.errors import BadUserInput
 
 MAX_PAGE = 100
 
-N = TypeVar("N")
 M = TypeVar("M", bound=Base)
 
 
@@ -38,26 +36,6 @@ class Window(NamedTuple):
     first: int
     before_id: UUID | None
     """Rows older than this one; None starts at the newest."""
-
-
-@strawberry.federation.type(shareable=True)
-class PageInfo:
-    has_next_page: bool
-    has_previous_page: bool
-    start_cursor: str | None
-    end_cursor: str | None
-
-
-@strawberry.type
-class Edge(Generic[N]):
-    cursor: str
-    node: N
-
-
-@strawberry.type
-class Connection(Generic[N]):
-    edges: list[Edge[N]]
-    page_info: PageInfo
 
 
 def window(first: int, after: str | None) -> Window:
@@ -104,27 +82,11 @@ async def page(session: AsyncSession, model: type[M], asked: Window) -> Page[M]:
     return _page(list(await session.scalars(statement)), asked)
 
 
-def connection(page: Page[M], to_node: Callable[[M], N]) -> Connection[N]:
-    """A page as GraphQL shows it."""
-    edges = [Edge(cursor=_encode(_id(row)), node=to_node(row)) for row in page.rows]
-    info = PageInfo(
-        has_next_page=page.has_next,
-        has_previous_page=page.has_previous,
-        start_cursor=edges[0].cursor if edges else None,
-        end_cursor=edges[-1].cursor if edges else None,
-    )
-    return Connection(edges=edges, page_info=info)
-
-
 def _page(rows: list[M], asked: Window) -> Page[M]:
     return Page(rows[: asked.first], len(rows) > asked.first, asked.before_id is not None)
 
 
-def _id(row: Any) -> UUID:
-    return UUID(str(row.id))
-
-
-def _encode(id_: UUID) -> str:
+def cursor_of(id_: UUID) -> str:
     return base64.urlsafe_b64encode(id_.bytes).rstrip(b"=").decode()
 
 

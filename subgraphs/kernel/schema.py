@@ -15,14 +15,9 @@ from strawberry.federation import Schema
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.execution import ExecutionContext
 
-from subgraphs.kernel.errors import to_graphql_error
 from subgraphs.kernel.graph import SCALARS
-
-MAX_DEPTH = 12
-"""The deepest useful path (connections inside connections) is 9."""
-
-MAX_TOKENS = 2_000
-MAX_ALIASES = 30
+from subgraphs.kernel.limits import MAX_ALIASES, MAX_DEPTH, MAX_TOKENS
+from subgraphs.kernel.masking import to_graphql_error
 
 # Without the two caches every request is parsed and validated anew: twelve times slower.
 _CACHED_DOCUMENTS = 512

@@ -9,10 +9,11 @@ from uuid import UUID
 
 import strawberry
 
+from subgraphs.kernel.connections import Connection, connection
 from subgraphs.kernel.context import Info
 from subgraphs.kernel.graph import to_id, to_uuid
 from subgraphs.kernel.loading import ChildKey
-from subgraphs.kernel.paging import Connection, connection, window
+from subgraphs.kernel.paging import window
 from subgraphs.kernel.permissions import IsUser
 from subgraphs.notifications import models
 from subgraphs.notifications.loaders import (

@@ -6,10 +6,11 @@ from uuid import UUID
 import strawberry
 
 from subgraphs.kernel import db
+from subgraphs.kernel.connections import Connection, connection
 from subgraphs.kernel.context import Info
 from subgraphs.kernel.graph import to_uuid
 from subgraphs.kernel.loading import ChildKey
-from subgraphs.kernel.paging import Connection, connection, window
+from subgraphs.kernel.paging import window
 from subgraphs.kernel.permissions import in_account, may_change
 from subgraphs.sites import service
 from subgraphs.sites.loaders import SitesOfAccount

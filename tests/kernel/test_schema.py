@@ -7,7 +7,8 @@ import pytest
 import strawberry
 
 from subgraphs.kernel.errors import BadUserInput
-from subgraphs.kernel.schema import MAX_ALIASES, MAX_DEPTH, build_schema
+from subgraphs.kernel.limits import MAX_ALIASES, MAX_DEPTH
+from subgraphs.kernel.schema import build_schema
 
 
 @strawberry.type

@@ -11,10 +11,10 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 from strawberry.fastapi import GraphQLRouter
 
-from subgraphs.kernel.app import answer_error
 from subgraphs.kernel.auth import ViewerVerifier
 from subgraphs.kernel.context import Context, Info, context_getter
 from subgraphs.kernel.errors import Forbidden, NotFound, ProofgraphError
+from subgraphs.kernel.health import answer_error
 from subgraphs.kernel.schema import build_schema
 from tests.fixtures.keys import PUBLIC
 

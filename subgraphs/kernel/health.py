@@ -1,0 +1,39 @@
+"""What every service answers besides its work: whether it runs, whether it can, what went wrong."""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.status import HTTP_503_SERVICE_UNAVAILABLE
+
+from subgraphs.kernel.errors import ProofgraphError
+
+Check = Callable[[], Awaitable[None]]
+
+
+def add_health(app: Starlette, checks: list[Check]) -> None:
+    """`/healthz`: this process runs. `/readyz`: what it stands on answers too."""
+
+    async def healthz(_request: Request) -> Response:
+        return PlainTextResponse("ok")
+
+    async def readyz(_request: Request) -> Response:
+        for check in checks:
+            try:
+                await check()
+            except Exception as error:  # whatever a driver raises means "not now"
+                reason = f"{type(error).__name__} in {check.__module__}"
+                return PlainTextResponse(reason, HTTP_503_SERVICE_UNAVAILABLE)
+        return PlainTextResponse("ok")
+
+    app.router.add_route("/healthz", healthz, methods=["GET"], include_in_schema=False)
+    app.router.add_route("/readyz", readyz, methods=["GET"], include_in_schema=False)
+
+
+async def answer_error(_request: Request, error: Exception) -> Response:
+    """An expected error outside GraphQL, in the shape GraphQL clients read."""
+    if not isinstance(error, ProofgraphError):
+        raise error
+    body = {"errors": [{"message": error.message, "extensions": {"code": error.code}}]}
+    return JSONResponse(body, error.http_status)
