@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import msgspec
+
 from subgraphs.analytics import store_statements as statements
 from subgraphs.analytics import store_states
 from subgraphs.analytics.store_statements import Dimension, Step
@@ -69,22 +71,10 @@ class Total(NamedTuple):
     value: int
 
 
-# Said here, or the client asks the server before every insert.
-_RAW_TYPES = (
-    "UUID",
-    "LowCardinality(String)",
-    "DateTime64(3, 'UTC')",
-    "UUID",
-    "Nullable(UUID)",
-    "Nullable(UUID)",
-    "DateTime64(3, 'UTC')",
-    "Nullable(UUID)",
-    "String",
-    "LowCardinality(String)",
-    "LowCardinality(String)",
-    "LowCardinality(String)",
-    "Int64",
-)
+_encoder = msgspec.json.Encoder()
+
+_WRITING = {**statements.WRITING, "date_time_input_format": "best_effort"}
+"""Times are written as ISO 8601 has them."""
 
 _opened: set[datetime] = set()
 
@@ -101,13 +91,13 @@ async def add(rows: Sequence[RawEvent]) -> None:
     if not young:
         return
     client = await clickhouse.client()
-    await client.insert(
+    # The driver's own way, column by column in Python, takes two microseconds a row longer.
+    await client.raw_insert(
         "raw_events",
-        list(zip(*young, strict=True)),
-        column_names=RawEvent._fields,
-        column_oriented=True,
-        column_type_names=_RAW_TYPES,
-        settings=statements.WRITING,
+        RawEvent._fields,
+        _encoder.encode_lines(young),
+        fmt="JSONCompactEachRow",
+        settings=_WRITING,
     )
     hours = _hours_of([row.occurred_at for row in young]) - _still_open()
     if hours:
