@@ -11,8 +11,8 @@ are random sites,
     read      the bound: the rows of the answer read bare, without a word on what is open
     ping      the bound of it all: SELECT 1, there and back
 
-by turns, so that what disturbs one disturbs all. The two sizes must say the same as their raw
-events, for some sites, before anything is measured. The last line is JSON.
+by turns, and the sizes as well, so that what disturbs one disturbs all. The two sizes must say the
+same as their raw events, for some sites, before anything is measured. The last line is JSON.
 """
 
 import argparse
@@ -24,6 +24,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -52,7 +53,11 @@ METRICS = ("orders", "published", "shown", "clicked", "dismissed")
 COMPARED = 5
 """Sites whose numbers are compared with their raw events."""
 
-WARM_UP = 5
+BLOCK = 10
+"""Queries of each kind before it is the other size's turn."""
+
+WARM_UP = 3
+"""Queries at the start of each block that are not measured: their connection is new."""
 
 _PEER = """
     SELECT toStartOfHour(occurred_at, 'UTC') AS hour, metric, count() FROM raw_events FINAL
@@ -113,6 +118,10 @@ class Bench:
         self._end = store.start_of_hour(datetime.now(UTC)) + store.HOUR
         self._start = self._end - timedelta(days=DAYS)
         self._filled: dict[int, dict[str, float]] = {}
+        self._seconds: defaultdict[tuple[int, str], list[float]] = defaultdict(list)
+        self._rows: defaultdict[int, list[int]] = defaultdict(list)
+        transport = httpx.ASGITransport(create_app({"analytics": schema}))
+        self._web = httpx.AsyncClient(transport=transport, base_url="http://a")
 
     async def prepare(self, size: int) -> None:
         """Fill a database and compare some of its numbers."""
@@ -126,7 +135,11 @@ class Bench:
             assert {(it.start, it.metric): it.value for it in cells(found)} == hours
 
     async def run(self, queries: int) -> dict[str, Any]:
-        sizes = {str(size): await self._measure(size, queries) for size in self._filled}
+        async with self._web:
+            for begun in range(0, queries, BLOCK):
+                for size in self._filled:
+                    await self._measure(size, min(BLOCK, queries - begun))
+        sizes = {str(size): self._figures(size) for size in self._filled}
         small, large = sizes.values()
         kinds = ("counts", "all", "graphql", "peer", "read")
         return {
@@ -142,12 +155,12 @@ class Bench:
             "counts_to_read_p50": ratio(large["counts"]["p50"], large["read"]["p50"]),
         }
 
-    async def _measure(self, size: int, queries: int) -> dict[str, Any]:
-        """Milliseconds of each kind, and how many numbers the answers have in the mean."""
+    async def _measure(self, size: int, queries: int) -> None:
+        """Ask for each kind so often."""
         os.environ["CLICKHOUSE_DATABASE"] = f"events_{size}"
         settings.cache_clear()
         await clickhouse.dispose()
-        kinds: dict[str, Callable[[UUID], Awaitable[Any]]] = {
+        asks: dict[str, Callable[[UUID], Awaitable[Any]]] = {
             "counts": lambda site: self._counts(site, METRICS),
             "all": lambda site: self._counts(site, ()),
             "graphql": self._graphql,
@@ -155,25 +168,22 @@ class Bench:
             "read": lambda site: self._ask(_READ, site),
             "ping": lambda site: self._ask("SELECT 1", site),
         }
-        seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
-        rows: list[int] = []
-        app = create_app({"analytics": schema})
-        async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(app), base_url="http://a"
-        ) as web:
-            self._web = web
-            for number in range(-WARM_UP, queries):
-                site = random.choice(self._sites)
-                for kind, ask in kinds.items():
-                    begun = time.perf_counter()
-                    answer = await ask(site)
-                    if number >= 0:
-                        seconds[kind].append(time.perf_counter() - begun)
-                        rows += [len(cells(answer))] if kind == "counts" else []
-        figures = {kind: milliseconds(found) for kind, found in seconds.items()}
+        for number in range(-WARM_UP, queries):
+            site = random.choice(self._sites)
+            for kind, ask in asks.items():
+                begun = time.perf_counter()
+                answer = await ask(site)
+                if number >= 0:
+                    self._seconds[size, kind].append(time.perf_counter() - begun)
+                    self._rows[size] += [len(cells(answer))] if kind == "counts" else []
+
+    def _figures(self, size: int) -> dict[str, Any]:
+        """Milliseconds of each kind, and how many numbers the answers have in the mean."""
+        found = {kind: times for (of, kind), times in self._seconds.items() if of == size}
+        figures = {kind: milliseconds(times) for kind, times in found.items()}
         for kind, figure in figures.items():
             say(f"{size:>12,} events: {kind:8} p50 {figure['p50']:7} p95 {figure['p95']:7} ms")
-        return {**figures, "rows": round(statistics.mean(rows)), **self._filled[size]}
+        return {**figures, "rows": round(statistics.mean(self._rows[size])), **self._filled[size]}
 
     async def _counts(self, site: UUID, metrics: tuple[str, ...]) -> list[store.Counts]:
         return await store.counts([site], self._start, self._end, step=Step.HOUR, metrics=metrics)
