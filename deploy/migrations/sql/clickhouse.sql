@@ -48,8 +48,8 @@ PARTITION BY toYYYYMM(timestamp)
 ORDER BY (site_id, dimension, metric, timestamp, key)
 SETTINGS index_granularity = ${granularity};
 
--- The whole site's alone, which charts ask for first: beside the dimensions' they are one row in
--- fifteen. Rows come and count as those they are copied from.
+-- The whole site's alone, which charts ask for first and which are few beside the dimensions'. Rows
+-- come and count as those they are copied from.
 CREATE TABLE IF NOT EXISTS ${hourly_totals} ${on_cluster} (
     site_id   UUID,
     timestamp DateTime('UTC'),
