@@ -110,8 +110,8 @@ class World:
 
     async def __aexit__(self, *_: object) -> None:
         self.router.may_answer.set()
-        for name in reversed(PARTS):
-            await self.stop(name)
+        await self.stop("door")  # which asks the others
+        await asyncio.gather(*(self.stop(name) for name in PARTS))
 
     async def start(self, name: str) -> None:
         apps: dict[str, Callable[[], Any]] = {
