@@ -1,5 +1,6 @@
 """The one envelope of everything that travels on the event stream."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -33,12 +34,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     payload: dict[str, Any] = {}
 
 
-_encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Event)
 
-
-def encode(event: Event) -> bytes:
-    return _encoder.encode(event)
+encode: Callable[[Event], bytes] = msgspec.json.Encoder().encode
+"""Write an envelope."""
 
 
 def decode(data: bytes) -> Event:

@@ -18,6 +18,8 @@ from functools import lru_cache
 from typing import NamedTuple, Protocol
 from zlib import crc32
 
+import msgspec
+
 PARTITIONS = 16
 """Parts of a topic, and so how many consumers of a group can be at work at once. It is in the
 streams' names: another number would send a key's next record past those that still wait."""
@@ -29,7 +31,7 @@ SUSPECT_DELIVERIES = 3
 """An entry that was given out this often may be what killed its readers: it is given out alone."""
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """What is appended. Records of one `key` keep their order."""
 
     key: str

@@ -100,8 +100,9 @@ class Door:
     def _append(self, request: Request, sent: Sent, guest: Guest) -> None:
         moment = self._moment or self._look_at_the_clock()
         self._admission.admit(guest, request.origin, len(sent.events), moment.seconds)
-        sender, now = _sender(request), moment.time
+        sender, now = _sender_of(request.agent, request.country), moment.time
         judged = [judge(it, site=guest.access, sender=sender, now=now) for it in sent.events]
+        request.let_go()
         taking = Taking(request, guest, judged)
         if taking.records:
             self._commit.append_once(taking)
@@ -167,11 +168,6 @@ def _path_of(request: Request) -> bytes | None:
     except httptools.HttpParserInvalidURLError as error:
         raise Refusal(400, "BAD_USER_INPUT", "This is no address of ours.") from error
     return path
-
-
-def _sender(request: Request) -> Sender:
-    headers = request.headers
-    return _sender_of(headers.get(b"user-agent", b""), headers.get(b"cf-ipcountry", b""))
 
 
 @lru_cache(maxsize=10_000)

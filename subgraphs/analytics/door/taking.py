@@ -19,36 +19,37 @@ _text_of = msgspec.to_builtins
 class Taking:
     """What GroupCommit takes and calls back."""
 
-    __slots__ = ("_guest", "_judged", "_request", "records")
+    __slots__ = ("_guest", "_refused", "_request", "records")
 
     def __init__(self, request: Request, guest: Guest, judged: Sequence[Event | Refused]) -> None:
         self._request = request
         self._guest = guest
-        self._judged = judged
-        key = guest.key
-        self.records = [
-            Record(key, _text_of(event.id), encode(event))
-            for event in judged
-            if type(event) is Event
-        ]
+        self._refused: dict[int, Refused] = {}
+        """By their place among the events."""
+        self.records: list[Record] = []
+        for place, item in enumerate(judged):
+            if isinstance(item, Refused):
+                self._refused[place] = item
+            else:
+                self.records.append(Record(guest.key, _text_of(item.id), encode(item)))
 
     def appended(self, outcome: Sequence[bool] | Exception) -> None:
         """Say what became of each event; all of them are on disk, or none is."""
         request, records = self._request, self.records
         if isinstance(outcome, Exception):
-            self._guest.bucket.give_back(len(self._judged))
+            self._guest.bucket.give_back(len(records) + len(self._refused))
             refuse(request, outcome)
-        elif len(records) == len(self._judged) and all(outcome):
+        elif not self._refused and all(outcome):
             ids = [record.id for record in records]
             request.answer(answers.all_accepted(ids, request.origin))
         else:
             request.answer(answers.accepted(self._results(outcome), request.origin))
 
     def _results(self, outcome: Sequence[bool]) -> list[Result]:
-        new = iter(outcome)
-        return [
-            Result(item.id, "refused", item.reason)
-            if isinstance(item, Refused)
-            else Result(_text_of(item.id), "accepted" if next(new) else "duplicate")
-            for item in self._judged
+        results = [
+            Result(record.id, "accepted" if new else "duplicate")
+            for record, new in zip(self.records, outcome, strict=True)
         ]
+        for place, item in self._refused.items():  # in order, so that each finds its place
+            results.insert(place, Result(item.id, "refused", item.reason))
+        return results
