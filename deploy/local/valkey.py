@@ -18,6 +18,8 @@ def valkey_process(state: State, port: int) -> Process:
         "appendonly": "yes",
         "appendfsync": "always",
         "save": "",
+        # A busy stream writes 64 MB in seconds, and to rewrite it each time delays those who wait.
+        "auto-aof-rewrite-min-size": "256mb",
         "maxmemory-policy": "noeviction",
     }
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]

@@ -74,15 +74,14 @@ class SnippetEvent(msgspec.Struct, frozen=True, rename="camel", gc=False):
     value: Value | None = None
 
 
-class Request(NamedTuple):
+class Request(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """A body; an event that could not be read is refused already."""
 
-    site_key: str
+    site_key: _SiteKey
     events: Sequence[SnippetEvent | Refused]
 
 
-class _Body(msgspec.Struct, frozen=True, rename="camel"):
-    site_key: _SiteKey
+class _Body(Request, frozen=True, gc=False):
     events: Annotated[list[SnippetEvent], msgspec.Meta(max_length=MAX_EVENTS)]
 
 
@@ -112,11 +111,9 @@ def read_request(body: bytes | bytearray) -> Request:
     """
     if _NUL not in body:
         try:
-            read = _body.decode(body)
+            return _body.decode(body)
         except _UNREADABLE:
             pass
-        else:
-            return Request(read.site_key, read.events)
     loose = _loose_body.decode(body)
     return Request(loose.site_key, [_read_event(raw) for raw in loose.events])
 

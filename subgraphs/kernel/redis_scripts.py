@@ -89,9 +89,9 @@ for _, body in ipairs(ARGV) do redis.call('XADD', KEYS[1], '*', 'e', body) end
 # kept, number of records, their marks, their bodies. Answers 1 for each record that is new.
 APPEND_ONCE = Script("""
 local n, most = tonumber(ARGV[2]), 4000
-local new = {}
+local new, marks, here = {}, {}, {}
 for i = 1, n do new[i] = 1 end
-for k = 3, #KEYS do
+for k = 2, #KEYS do
     for from = 1, n, most do
         local upto = math.min(from + most - 1, n)
         local seen = redis.call('SMISMEMBER', KEYS[k], unpack(ARGV, from + 2, upto + 2))
@@ -101,12 +101,18 @@ for k = 3, #KEYS do
     end
 end
 for i = 1, n do
+    local mark = ARGV[i + 2]
+    if here[mark] then new[i] = 0 end
     if new[i] == 1 then
-        new[i] = redis.call('SADD', KEYS[2], ARGV[i + 2])
-        if new[i] == 1 then redis.call('XADD', KEYS[1], '*', 'e', ARGV[i + 2 + n]) end
+        here[mark] = true
+        marks[#marks + 1] = mark
+        redis.call('XADD', KEYS[1], '*', 'e', ARGV[i + 2 + n])
     end
 end
-redis.call('EXPIRE', KEYS[2], ARGV[1])
+for from = 1, #marks, most do
+    redis.call('SADD', KEYS[2], unpack(marks, from, math.min(from + most - 1, #marks)))
+end
+if #marks > 0 then redis.call('EXPIRE', KEYS[2], ARGV[1]) end
 return new
 """)
 

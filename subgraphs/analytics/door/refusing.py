@@ -33,17 +33,21 @@ _held: set[asyncio.TimerHandle] = set()
 def refuse(request: Request, error: Exception) -> None:
     """Answer a request that nobody can promise to have been taken."""
     refusal = _refusal_of(error)
+    answer = refusal.encode(request.origin)
     if refusal.status == 429 and len(_held) < MAX_HELD:
-        _hold(request, refusal)
+        _hold(request, answer)
     else:
-        reply(request, refusal.encode(request.origin))
+        reply(request, answer)
 
 
-def _hold(request: Request, refusal: Refusal) -> None:
+def _hold(request: Request, answer: bytes) -> None:
+    """Keep the answer back, and nothing else: bodies and tracebacks of thousands are too much."""
+
     def let_go() -> None:
         _held.discard(handle)
-        reply(request, refusal.encode(request.origin))
+        reply(request, answer)
 
+    request.let_go()
     seconds = random.uniform(*HELD_SECONDS)  # noqa: S311  (spreads, hides nothing)
     handle = asyncio.get_running_loop().call_later(seconds, let_go)
     _held.add(handle)
