@@ -267,5 +267,4 @@ async def test_what_is_sent_at_once_is_answered_each_with_its_own(
     }
     async with connect(door.valkey.url) as opened:
         stats = await opened.info("commandstats")
-    looks = stats.get("cmdstat_xinfo|groups", {"calls": 0})["calls"]  # at the backlog
-    assert stats["cmdstat_evalsha"]["calls"] - looks < len(requests) / 2  # they shared appends
+    assert stats["cmdstat_sadd"]["calls"] < len(requests) / 2  # they shared appends
