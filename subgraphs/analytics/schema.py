@@ -5,7 +5,8 @@ import strawberry
 from subgraphs.analytics import resolvers
 from subgraphs.analytics.archive import resolvers as archives
 from subgraphs.analytics.exports import resolvers as exports
-from subgraphs.analytics.types import ABTest, Notification, Site
+from subgraphs.analytics.types import Notification, Site
+from subgraphs.analytics.types_ab_tests import ABTest
 from subgraphs.kernel.permissions import IsUser
 from subgraphs.kernel.schema import build_schema
 

@@ -1,8 +1,8 @@
-"""What the graph shows of analytics: what it adds to sites, notifications and A/B tests."""
+"""What the graph shows of analytics: what it adds to sites and notifications."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
@@ -32,7 +32,6 @@ from subgraphs.analytics.service import Asked, AskedGroups, Group, Series
 from subgraphs.analytics.store import Dimension
 from subgraphs.analytics.types_events import SiteEvent, SiteEventFilter, connection
 from subgraphs.analytics.types_numbers import (
-    ABTestResults,
     ABTestVariant,
     AnalyticsPoint,
     AnalyticsTotals,
@@ -272,46 +271,7 @@ class Notification:
 
     @classmethod
     def resolve_reference(cls, id: strawberry.ID, site: Mapping[str, Any] | None = None) -> Self:
-        return cls(id=id, site=_site(site))
-
-
-@strawberry.federation.type(keys=["id"])
-class ABTest:
-    """Wordings that are compared, as far as their numbers go."""
-
-    id: strawberry.ID
-    site: Site = strawberry.federation.field(external=True, default=None)
-    variants: list[ABTestVariant] = strawberry.federation.field(external=True, default_factory=list)
-    started_at: datetime | None = strawberry.federation.field(external=True, default=None)
-
-    @strawberry.federation.field(
-        permission_classes=[IsUser],
-        requires=["site { id } variants { id } startedAt"],
-        description="What each variant's claims achieved so far. Which is best is not said.",
-    )
-    async def results(self, info: Info) -> ABTestResults:
-        site_id = await visible(info, self.site.id)
-        ids = [to_uuid(variant.id) for variant in self.variants]
-        if self.started_at is None:
-            return ABTestResults.of(ids, [{}] * len(ids))
-        span = service.since(self.started_at)
-        keys = [SumsKey(site_id, span, Dimension.VARIANT, str(id_)) for id_ in ids]
-        return ABTestResults.of(ids, await info.context.loader(Sums).load_many(keys))
-
-    @classmethod
-    def resolve_reference(
-        cls,
-        id: strawberry.ID,
-        site: Mapping[str, Any] | None = None,
-        variants: Sequence[Mapping[str, Any]] = (),
-        startedAt: str | None = None,  # noqa: N803  # the graph's name
-    ) -> Self:
-        return cls(
-            id=id,
-            site=_site(site),
-            variants=[ABTestVariant(id=variant["id"]) for variant in variants],
-            started_at=datetime.fromisoformat(startedAt) if startedAt else None,
-        )
+        return cls(id=id, site=site_of(site))
 
 
 async def visible(info: Info, id_: strawberry.ID) -> UUID:
@@ -326,6 +286,6 @@ async def visible(info: Info, id_: strawberry.ID) -> UUID:
     return site_id
 
 
-def _site(reference: Mapping[str, Any] | None) -> Site:
+def site_of(reference: Mapping[str, Any] | None) -> Site:
     """The router hands over what a field requires together with the key; without it, no site."""
     return Site(id=strawberry.ID(reference["id"] if reference else ""))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime
 from typing import Self
-from uuid import UUID
 
 import strawberry
 from strawberry.federation.schema_directives import Key
@@ -13,7 +12,7 @@ from strawberry.federation.types import FieldSet
 
 from subgraphs.analytics import rates, service
 from subgraphs.analytics.service import Asked, Numbers, Series
-from subgraphs.kernel.graph import BigInt, Money, to_id
+from subgraphs.kernel.graph import BigInt, Money
 
 Granularity = strawberry.enum(
     service.Granularity, description="How long a point of a series is, in UTC."
@@ -150,30 +149,6 @@ class PageNumbers:
 
     page: str
     performance: Performance
-
-
-@strawberry.type
-class VariantResult:
-    """What the claims worded by a variant achieved."""
-
-    variant: ABTestVariant
-    performance: Performance
-
-
-@strawberry.type
-class ABTestResults:
-    """The variants in their order, from the start of the test until now."""
-
-    variants: list[VariantResult]
-
-    @classmethod
-    def of(cls, ids: Sequence[UUID], numbers: Sequence[Numbers]) -> Self:
-        return cls(
-            variants=[
-                VariantResult(variant=ABTestVariant(id=to_id(id_)), performance=Performance.of(it))
-                for id_, it in zip(ids, numbers, strict=True)
-            ]
-        )
 
 
 @strawberry.type

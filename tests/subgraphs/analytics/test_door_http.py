@@ -2,108 +2,21 @@
 
 import asyncio
 import json
-import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from subgraphs.analytics.door.protocol import (
-    IDLE_SECONDS,
-    LINGER_SECONDS,
-    MAX_BODY,
-    MAX_HEAD,
-    MAX_PIPELINED,
-    REQUEST_SECONDS,
-    Connection,
-    Connections,
-)
+from subgraphs.analytics.door.protocol import MAX_BODY, MAX_HEAD, MAX_PIPELINED
 from tests.fixtures.deadline import eventually
 from tests.fixtures.door import DoorProcess, body, shown
-from tests.fixtures.ports import free_port
+from tests.fixtures.knocking import head, knocking, request, results_of
 from tests.fixtures.shop import Shop, new_shop
 from tests.fixtures.valkey import Valkey
-
-
-class Client:
-    """A connection, byte by byte."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    async def send(self, data: bytes) -> None:
-        self._writer.write(data)
-        await self._writer.drain()
-
-    async def answer(self) -> tuple[int, dict[str, str], Any]:
-        """The next answer: status, headers, body."""
-        head = (await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 15)).decode()
-        first, *lines = head.strip().split("\r\n")
-        headers = dict(line.split(": ", 1) for line in lines)
-        content = await self._reader.readexactly(int(headers.get("content-length", "0")))
-        return (
-            int(first.split()[1]),
-            headers,
-            json.loads(content) if content[:1] == b"{" else content,
-        )
-
-    async def statuses(self, count: int) -> list[int]:
-        return [(await self.answer())[0] for _ in range(count)]
-
-    async def read_all_sent(self) -> tuple[str, bytes]:
-        """The status line without its phrase, and all that follows in the first packet."""
-        sent = await asyncio.wait_for(self._reader.read(4096), 15)
-        return sent[:12].decode(), sent
-
-    async def is_closed(self) -> bool:
-        """Whether the server has said all it will."""
-        return await asyncio.wait_for(self._reader.read(1), 15) == b""
-
-    def end(self) -> None:
-        """Say no more, but listen."""
-        self._writer.write_eof()
-
-    def abort(self) -> None:
-        self._writer.transport.abort()
-
-    async def close(self) -> None:
-        self._writer.close()
-
-
-@asynccontextmanager
-async def knocking(door: DoorProcess, *, receives: int | None = None) -> AsyncIterator[Client]:
-    """A connection; `receives` so many bytes, and then the door has to wait."""
-    with socket.socket() as opened:
-        if receives:
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receives)
-        opened.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(opened, ("127.0.0.1", door.port))
-        client = Client(*await asyncio.open_connection(sock=opened.dup()))
-    try:
-        yield client
-    finally:
-        await client.close()
 
 
 @pytest.fixture(scope="module")
 async def shop(stores: object) -> Shop:
     return await new_shop()
-
-
-def request(content: dict[str, Any], *headers: str) -> bytes:
-    data = json.dumps(content).encode()
-    return head(*headers, f"Content-Length: {len(data)}") + data
-
-
-def head(*headers: str) -> bytes:
-    lines = ["POST /v1/events HTTP/1.1", "Host: door", *headers]
-    return "\r\n".join([*lines, "", ""]).encode()
-
-
-def results_of(answer: tuple[int, dict[str, str], Any]) -> list[tuple[str, str]]:
-    return [(result["id"], result["status"]) for result in answer[2]["results"]]
 
 
 async def test_requests_in_one_packet_are_answered_in_their_order(
@@ -337,59 +250,3 @@ async def test_on_sigterm_the_answers_in_hand_are_given(
     assert results_of(answer) == [(event["id"], "accepted")]
     assert answer[1]["connection"] == "close"
     assert [str(it.id) for it in await door.taken()] == [event["id"]]
-
-
-@pytest.fixture
-async def connections() -> AsyncIterator[tuple[Connections, Client]]:
-    """A server whose clock we turn, that never answers, and a client of it."""
-    connections = Connections(lambda _: None)
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(connections), "127.0.0.1", free_port())
-    client = Client(*await asyncio.open_connection(*server.sockets[0].getsockname()))
-    yield connections, client
-    await client.close()
-    server.close()
-    for connection in tuple(connections.open):
-        connection.abort()
-    await asyncio.sleep(0.01)
-
-
-async def test_a_request_that_never_ends_is_ended(
-    connections: tuple[Connections, Client],
-) -> None:
-    served, client = connections
-    await client.send(head("X-Slow: ")[:-4])
-    await asyncio.sleep(0.05)
-
-    served.look(REQUEST_SECONDS)
-    assert len(served.open) == 1
-    served.look(REQUEST_SECONDS + 0.1)
-    assert (await client.answer())[0] == 408
-    assert await client.is_closed()
-    served.look(REQUEST_SECONDS + 0.2 + LINGER_SECONDS)
-    await asyncio.wait_for(served.none_left.wait(), 5)
-
-
-async def test_a_connection_is_kept_while_it_may_be_used_again(
-    connections: tuple[Connections, Client],
-) -> None:
-    served, client = connections
-    await asyncio.sleep(0.05)
-
-    served.look(IDLE_SECONDS)
-    assert len(served.open) == 1
-    served.look(IDLE_SECONDS + 0.1)
-    assert await client.is_closed()
-    assert not served.open
-
-
-async def test_who_waits_for_an_answer_is_not_idle(
-    connections: tuple[Connections, Client],
-) -> None:
-    served, client = connections
-    await client.send(head("Content-Length: 0"))
-    await asyncio.sleep(0.05)
-
-    served.look(IDLE_SECONDS + 0.1)
-    await asyncio.sleep(0.05)
-    assert len(served.open) == 1

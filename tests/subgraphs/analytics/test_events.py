@@ -1,6 +1,6 @@
 """What happened at a site, page by page through the schema, on the real stores."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,12 +13,11 @@ from subgraphs.analytics.schema import schema
 from subgraphs.kernel import db
 from subgraphs.kernel.auth import NOBODY, Viewer
 from subgraphs.kernel.errors import BadUserInput
-from subgraphs.kernel.events import Event
 from subgraphs.kernel.ids import new_id
 from tests.fixtures.active_shop import ActiveShop, open_shop
 from tests.fixtures.graph import Answer, counted_statements, run, user
 from tests.fixtures.shop import more_sites
-from tests.workers.ledgers import new_stream
+from tests.subgraphs.analytics.mornings import NOON, Morning, happen, minutes, viewed
 
 pytestmark = pytest.mark.usefixtures("stores")
 
@@ -33,26 +32,6 @@ query($sites: [_Any!]!, $first: Int!, $after: String, $filter: SiteEventFilter) 
     }
   }
 }"""
-DETAILS = """
-query($sites: [_Any!]!, $filter: SiteEventFilter) {
-  _entities(representations: $sites) {
-    ... on Site {
-      events(filter: $filter) {
-        edges {
-          node {
-            type source visitorId page goal arm claim { id } value { amountMinor currency }
-            order { orderName product quantity total { amountMinor currency } }
-          }
-        }
-      }
-    }
-  }
-}"""
-NOON = (datetime.now(UTC) - timedelta(hours=2)).replace(microsecond=0)
-
-
-def minutes(count: float) -> datetime:
-    return NOON + timedelta(minutes=count)
 
 
 async def ask(shop: ActiveShop, *site_ids: UUID, **arguments: Any) -> Answer:
@@ -69,30 +48,6 @@ async def page(shop: ActiveShop, **arguments: Any) -> Any:
 async def types(shop: ActiveShop, **filter_: Any) -> list[str]:
     found = await page(shop, filter=filter_)
     return [edge["node"]["type"] for edge in found["edges"]]
-
-
-async def happen(*events: Event) -> None:
-    stream = await new_stream()
-    await stream.append(*events)
-    await stream.drain()
-
-
-def viewed(shop: ActiveShop, number: float, **fields: Any) -> Event:
-    event = shop.seen("shown", uuid4(), at=minutes(number))
-    return msgspec.structs.replace(
-        event, **{"type": "page.viewed", "payload": {"page": "/shoes"}, **fields}
-    )
-
-
-class Morning:
-    """An order, what became of its claim, and a page that was looked at."""
-
-    def __init__(self, shop: ActiveShop) -> None:
-        self.order = shop.order(1, placed=minutes(0))
-        self.claim_id = shop.claim_id(self.order)
-        self.shown = shop.seen("shown", self.claim_id, at=minutes(10))
-        self.clicked = shop.seen("clicked", self.claim_id, at=minutes(20))
-        self.viewed = viewed(shop, 15, visitor_id="another")
 
 
 @pytest.fixture
@@ -192,99 +147,6 @@ async def test_filters_narrow_and_can_be_joined(shop: ActiveShop, morning: Morni
     since, until = minutes(10).isoformat(), minutes(20).isoformat()
     assert await types(shop, since=since, until=until) == ["page.viewed", "claim.shown"]
     assert await types(shop, until=since) == ["order.created"]
-
-
-async def test_of_a_payload_only_what_is_nobodys_secret_is_shown(shop: ActiveShop) -> None:
-    payload = {
-        "orderId": "17",
-        "orderName": "#1001",
-        "firstName": "Anna",
-        "city": "Oslo",
-        "product": "Blue Shoes",
-        "quantity": 2,
-        "total": {"amountMinor": 9_000_000_000, "currency": "VND"},
-    }
-    order = msgspec.structs.replace(shop.order(1, placed=minutes(0)), payload=payload)
-    strange = msgspec.structs.replace(
-        shop.order(2, placed=minutes(-1)),
-        payload={"product": {"a": 1}, "quantity": "two", "total": {"amountMinor": "x"}},
-    )
-    goal = {"goal": "newsletter", "value": {"amountMinor": 250, "currency": "EUR"}}
-    events = [
-        order,
-        strange,
-        viewed(shop, 2, payload={"page": "/thanks?email=anna@example.com#top"}),
-        viewed(shop, 1, type="goal.reached", payload=goal),
-    ]
-    await happen(*events)
-
-    sites = [{"__typename": "Site", "id": str(shop.site_id)}]
-    asked = {"types": ["order.created", "page.viewed", "goal.reached"]}
-    answer = await run(schema, shop.owner, DETAILS, sites=sites, filter=asked)
-
-    nothing = dict.fromkeys(("visitorId", "page", "goal", "arm", "claim", "value", "order"))
-    assert [it["node"] for it in answer.data["_entities"][0]["events"]["edges"]] == [
-        {
-            **nothing,
-            "type": "page.viewed",
-            "source": "snippet",
-            "visitorId": "visitor",
-            "page": "/thanks",
-        },
-        {
-            **nothing,
-            "type": "goal.reached",
-            "source": "snippet",
-            "visitorId": "visitor",
-            "goal": "newsletter",
-            "value": {"amountMinor": 250, "currency": "EUR"},
-        },
-        {
-            **nothing,
-            "type": "order.created",
-            "source": "shopify",
-            "order": {
-                "orderName": "#1001",
-                "product": "Blue Shoes",
-                "quantity": 2,
-                "total": {"amountMinor": 9_000_000_000, "currency": "VND"},
-            },
-        },
-        {
-            **nothing,
-            "type": "order.created",
-            "source": "shopify",
-            "order": dict.fromkeys(("orderName", "product", "quantity", "total")),
-        },
-    ]
-
-
-async def test_a_conversion_tells_what_it_brought_and_what_led_to_it(
-    shop: ActiveShop, morning: Morning
-) -> None:
-    payload = {"product": "Shoes", "total": {"amountMinor": 8900, "currency": "EUR"}}
-    bought = msgspec.structs.replace(
-        shop.order(2, placed=minutes(30)), visitor_id="visitor", payload=payload
-    )
-    await happen(bought)
-
-    sites = [{"__typename": "Site", "id": str(shop.site_id)}]
-    asked = {"types": ["claim.converted"]}
-    answer = await run(schema, shop.owner, DETAILS, sites=sites, filter=asked)
-
-    assert [it["node"] for it in answer.data["_entities"][0]["events"]["edges"]] == [
-        {
-            "type": "claim.converted",
-            "source": None,
-            "visitorId": "visitor",
-            "page": "/shoes",
-            "goal": None,
-            "arm": "CLICKED",
-            "claim": {"id": str(morning.claim_id)},
-            "value": {"amountMinor": 8900, "currency": "EUR"},
-            "order": None,
-        }
-    ]
 
 
 async def test_fifty_sites_cost_as_many_statements_as_one(
