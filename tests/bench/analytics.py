@@ -120,7 +120,8 @@ class Bench:
         self._filled: dict[int, dict[str, float]] = {}
         self._seconds: defaultdict[tuple[int, str], list[float]] = defaultdict(list)
         self._rows: defaultdict[int, list[int]] = defaultdict(list)
-        transport = httpx.ASGITransport(create_app({"analytics": schema}))
+        self._app = create_app({"analytics": schema})
+        transport = httpx.ASGITransport(self._app)
         self._web = httpx.AsyncClient(transport=transport, base_url="http://a")
 
     async def prepare(self, size: int) -> None:
@@ -135,7 +136,7 @@ class Bench:
             assert {(it.start, it.metric): it.value for it in cells(found)} == hours
 
     async def run(self, queries: int) -> dict[str, Any]:
-        async with self._web:
+        async with self._app.router.lifespan_context(self._app), self._web:
             for begun in range(0, queries, BLOCK):
                 for size in self._filled:
                     await self._measure(size, min(BLOCK, queries - begun))

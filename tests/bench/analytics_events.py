@@ -27,8 +27,12 @@ OPEN_HOURS = 3
 REPEATED = 100
 """One event in so many is written twice, as after a worker's death."""
 
+LATE = timedelta(minutes=10)
+"""By so much may an event come later than one that happened after it."""
+
 # Of a thousand events. The busiest of 200 sites has some twenty times as many as the quietest. All
-# is derived from the number, so that a number written twice is one event.
+# is derived from the number, so that a number written twice is one event. They come in the order of
+# their time, by and large, as events do.
 _GENERATE = """
     INSERT INTO raw_events (site_id, metric, occurred_at, id, notification_id, claim_id, variant_id,
                             page, device, country, currency, amount_minor, captured_at)
@@ -45,7 +49,9 @@ _GENERATE = """
         startsWith(kind, 'converted') AS converted,
         reinterpretAsUUID(concat(reinterpretAsFixedString(one), reinterpretAsFixedString(two)))
             AS own,
-        {end:DateTime64(3, 'UTC')} - toIntervalMillisecond(three % {span:UInt64}) AS moment
+        toInt64(number / {total:UInt64} * {span:UInt64}) AS told,
+        greatest(0, told - toInt64(three % {late:UInt64})) AS passed,
+        {start:DateTime64(3, 'UTC')} + toIntervalMillisecond(passed) AS moment
     SELECT
         {sites:Array(UUID)}[site + 1], kind, moment, own,
         if(of_claim, reinterpretAsUUID(toFixedString(concat(toString(site), '-',
@@ -57,7 +63,7 @@ _GENERATE = """
         ['mobile', 'mobile', 'desktop', 'tablet'][1 + three % 4],
         ['DE', 'DE', 'DE', 'NL', 'FR', 'US', 'GB', 'ES', 'IT', 'AT', 'CH', ''][1 + one % 12],
         if(converted, 'EUR', ''), if(converted, 500 + toInt64(one % 20000), 0), moment
-    FROM numbers({first:UInt64}, {count:UInt64})
+    FROM numbers({first:UInt64}, {count:UInt64}, {step:UInt64})
 """
 
 _OPEN = """
@@ -86,10 +92,13 @@ async def fill(
     tables.upgrade(client, database=database, cluster="", raw_retention_days=365)
     client.close()
     begun = time.perf_counter()
+    span, late = ((it // timedelta(milliseconds=1)) for it in (end - start, LATE))
+    values = {"sites": list(sites), "start": start, "span": span, "late": late, "total": count}
     for first in range(0, count, AT_ONCE):
-        await _generate(first, min(AT_ONCE, count - first), sites, start, end)
+        some = values | {"first": first, "count": min(AT_ONCE, count - first)}
+        for step in (1, REPEATED):
+            await (await clickhouse.client()).command(_GENERATE, some | {"step": step})
         say(f"{database}: {min(first + AT_ONCE, count):,} events")
-    await _generate(0, count // REPEATED, sites, start, end)
     written = time.perf_counter()
     hours = (end - start) // timedelta(hours=1)
     await (await clickhouse.client()).command(_OPEN, {"end": end, "hours": hours})
@@ -97,14 +106,6 @@ async def fill(
     rolled = time.perf_counter()
     await _merged()
     return {"write_seconds": round(written - begun, 1), "roll_seconds": round(rolled - written, 1)}
-
-
-async def _generate(
-    first: int, count: int, sites: Sequence[UUID], start: datetime, end: datetime
-) -> None:
-    span = (end - start) // timedelta(milliseconds=1)
-    values = {"first": first, "count": count, "sites": list(sites), "end": end, "span": span}
-    await (await clickhouse.client()).command(_GENERATE, values)
 
 
 async def _roll(say: Callable[[str], None], database: str) -> None:
