@@ -42,8 +42,11 @@ def create_app(schemas: Mapping[str, SubgraphSchema]) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     telemetry.configure()
+    usual = gc.get_threshold()
     gc.freeze()  # what is loaded stays: the collector need not look at it again
     gc.set_threshold(_COLLECT_EVERY)
     yield
+    gc.set_threshold(*usual)
+    gc.unfreeze()
     for dispose in (live.dispose, clickhouse.dispose, redis.dispose, db.dispose):
         await dispose()

@@ -122,12 +122,17 @@ class RedisConsumer:
             parts = [part for part, more in zip(parts, answers, strict=True) if more]
 
     async def leave(self) -> None:
-        if self._beating is not None:
-            self._beating.cancel()
-            self._beating = None
+        await self.fall_silent()
         await self._release(self._held)
         await self._tell(stays=False)
         self._dealt = set()
+
+    async def fall_silent(self) -> None:
+        """Give no more signs of life; it is not said that we leave."""
+        if self._beating is not None:
+            self._beating.cancel()
+            await asyncio.wait({self._beating})
+            self._beating = None
 
     # Who is at work
 

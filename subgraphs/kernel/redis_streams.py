@@ -14,6 +14,7 @@ disk. All keys of a partition share a hash tag, so that a cluster keeps them on 
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import WeakSet
 
 from redis.asyncio import Redis
 
@@ -49,6 +50,7 @@ class RedisStreams:
     def __init__(self, client: Redis) -> None:
         self._client = client
         self._pipeline = RedisPipeline(client, [APPEND.text, APPEND_ONCE.text])
+        self._consumers: WeakSet[RedisConsumer] = WeakSet()
 
     async def append(self, topic: str, records: Sequence[Record]) -> None:
         def call(partition: int, chosen: Sequence[Record]) -> Call:
@@ -68,7 +70,9 @@ class RedisStreams:
         return [bool(new) for new in answers]
 
     def consumer(self, topic: str, group: str) -> RedisConsumer:
-        return RedisConsumer(self._client, topic, group)
+        consumer = RedisConsumer(self._client, topic, group)
+        self._consumers.add(consumer)
+        return consumer
 
     async def lag(self, topic: str, group: str) -> Lag:
         return total(await self.lags(topic, group))
@@ -124,6 +128,8 @@ class RedisStreams:
         await self._client.ping()
 
     async def close(self) -> None:
+        for consumer in tuple(self._consumers):  # a beat would connect anew
+            await consumer.fall_silent()
         await self._pipeline.close()
         await self._client.aclose()
 
