@@ -16,11 +16,11 @@ from subgraphs.kernel import db
 from subgraphs.kernel.ids import new_id
 from tests.fixtures.shop import Shop, new_shop
 
-SITES = 40
-ROWS = 500
+SITES = 12
+ROWS = 2_000
 """Of each site in each table, a second apart."""
 
-CLAIMS, VISITORS = 50, 100
+CLAIMS, VISITORS = 200, 100
 """Of each site."""
 
 NOW = datetime.now(UTC)
@@ -30,7 +30,7 @@ _FILL = (
     INSERT INTO notification_events (created_at, id, account_id, site_id, notification_id, claim_id,
         event_type, captured_at, visitor_id)
     SELECT $4::timestamptz - n * interval '1 second', gen_random_uuid(), $1, site,
-           md5(site::text || n % 5)::uuid, md5(site::text || n % 50)::uuid,
+           md5(site::text || n % 5)::uuid, md5(site::text || n % 200)::uuid,
            CASE WHEN n % 100 = 0 THEN 'clicked' ELSE 'shown' END, now(), 'visitor ' || n % 100
     FROM unnest($2::uuid[]) AS site, generate_series(1, $3) AS n""",
     """
