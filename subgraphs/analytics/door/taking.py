@@ -39,7 +39,7 @@ class Taking:
         if isinstance(outcome, Exception):
             self._guest.bucket.give_back(len(records) + len(self._refused))
             refuse(request, outcome)
-        elif not self._refused and all(outcome):
+        elif records and not self._refused and all(outcome):
             ids = [record.id for record in records]
             request.answer(answers.all_accepted(ids, request.origin))
         else:

@@ -268,3 +268,9 @@ async def test_what_is_sent_at_once_is_answered_each_with_its_own(
     async with connect(door.valkey.url) as opened:
         stats = await opened.info("commandstats")
     assert stats["cmdstat_sadd"]["calls"] < len(requests) / 2  # they shared appends
+
+
+async def test_no_events_are_answered_with_no_results(client: httpx.AsyncClient) -> None:
+    answer = await post(client, body(await new_shop()))
+
+    assert (answer.status_code, answer.json()) == (202, {"results": []})
