@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from subgraphs.analytics import pipeline
 from subgraphs.analytics.batch import Batch
 from subgraphs.analytics.dashboards import tell_dashboards
-from subgraphs.kernel import clickhouse, db, event_streams, metrics, redis, telemetry
+from subgraphs.kernel import clickhouse, db, event_streams, metrics, redis, tasks, telemetry
 from subgraphs.kernel.events import EVENTS_TOPIC, LEDGER_GROUP
 from subgraphs.kernel.faults import patiently
 from subgraphs.kernel.streams import Consumer, Entry
@@ -114,7 +114,7 @@ async def main() -> None:
         working.result()
     else:
         log.warning("a store is away: what is in hand is left for the next start")
-        working.cancel()
+        await tasks.cancelled(working)
     told.cancel()
     for close in (event_streams.dispose, clickhouse.dispose, redis.dispose, db.dispose):
         await close()

@@ -22,6 +22,7 @@ from functools import partial
 
 from subgraphs.analytics import pipeline
 from subgraphs.analytics.batch import Batch, Drop
+from subgraphs.kernel import tasks
 from subgraphs.kernel.faults import patiently
 from subgraphs.kernel.streams import Consumer
 
@@ -82,8 +83,7 @@ class Line:
             await behind
             await self._consumer.leave()
         finally:
-            ahead.cancel()
-            behind.cancel()
+            await tasks.cancelled(ahead, behind)
 
     async def work(self, batch: Batch) -> None:
         """Take a batch through all steps by itself, then acknowledge it."""

@@ -83,7 +83,8 @@ class Caller:
     async def _changed(self, *, within: float) -> bool:
         """Whether a change was announced before the time was over."""
         try:
-            await asyncio.wait_for(self._may_have_changed.wait(), within)
+            async with asyncio.timeout(within):
+                await self._may_have_changed.wait()
         except TimeoutError:
             return False
         self._may_have_changed.clear()

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from subgraphs.kernel import live
+from subgraphs.kernel import live, tasks
 from subgraphs.kernel.live import Entry
 
 EVERY = 0.5
@@ -78,7 +78,7 @@ async def gathered(
                 raise batch[-1]
             await asyncio.sleep(every)
     finally:
-        reader.cancel()
+        await tasks.cancelled(reader)
 
 
 async def _read(entries: AsyncIterator[Entry], into: asyncio.Queue[Entry | Exception]) -> None:

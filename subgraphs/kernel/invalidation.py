@@ -15,7 +15,7 @@ from uuid import UUID
 
 from redis.asyncio.client import PubSub
 
-from subgraphs.kernel import redis
+from subgraphs.kernel import redis, tasks
 from subgraphs.kernel.auth import Viewer
 from subgraphs.kernel.config import settings
 
@@ -61,10 +61,7 @@ async def listening(*caches: Forget) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        # Again and again: redis-py swallows a cancellation that meets one of its time-outs.
-        while not listener.done():
-            listener.cancel()
-            await asyncio.wait({listener}, timeout=0.1)
+        await tasks.cancelled(listener)
 
 
 async def _listen(caches: tuple[Forget, ...]) -> None:

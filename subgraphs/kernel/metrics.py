@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from subgraphs.kernel import event_streams
+from subgraphs.kernel import event_streams, tasks
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.streams import Lag
 
@@ -76,7 +76,7 @@ async def exposed(topic: str, group: str) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        looking.cancel()
+        await tasks.cancelled(looking)
         await asyncio.to_thread(server.shutdown)
         server.server_close()
         thread.join()

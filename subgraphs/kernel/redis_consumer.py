@@ -18,7 +18,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from subgraphs.kernel import redis_places, redis_scripts
+from subgraphs.kernel import redis_places, redis_scripts, tasks
 from subgraphs.kernel.redis_hand import Commit, Hand, Letter
 from subgraphs.kernel.redis_names import (
     dead_of,
@@ -130,8 +130,7 @@ class RedisConsumer:
     async def fall_silent(self) -> None:
         """Give no more signs of life; it is not said that we leave."""
         if self._beating is not None:
-            self._beating.cancel()
-            await asyncio.wait({self._beating})
+            await tasks.cancelled(self._beating)
             self._beating = None
 
     # Who is at work

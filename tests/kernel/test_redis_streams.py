@@ -1,5 +1,6 @@
 """What the streams on Redis do beyond what both engines do."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -8,9 +9,9 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from subgraphs.kernel import markers
+from subgraphs.kernel import markers, redis_consumer
 from subgraphs.kernel.redis import connect
-from subgraphs.kernel.redis_names import places_of, stream_of
+from subgraphs.kernel.redis_names import members_of, places_of, stream_of
 from subgraphs.kernel.redis_scripts import Call, Script, run
 from subgraphs.kernel.redis_streams import RedisStreams
 from subgraphs.kernel.streams import (
@@ -305,3 +306,18 @@ async def test_an_id_is_known_for_25_hours_and_takes_few_bytes(
     await engine.append_once(*map(str, range(5_000)))
     used: Any = await client.memory_usage(markers.windows(stream)[0], samples=0)
     assert used / 5_000 < 40
+
+
+async def test_who_leaves_in_the_middle_of_a_beat_is_gone(
+    engine: Engine, client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_consumer, "BEAT", 0)
+
+    async with asyncio.timeout(30):
+        for turn in range(40):
+            member = engine.streams.consumer("t", "g")
+            await member.read(limit=1, wait=0)
+            await asyncio.sleep(turn / 10_000)
+            await member.leave()
+
+    assert await client.zcard(members_of("t", "g")) == 0

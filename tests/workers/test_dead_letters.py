@@ -1,5 +1,6 @@
 """The command for buried events."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -10,8 +11,9 @@ from subgraphs.kernel.streams import Record
 from tests.fixtures.valkey import Valkey
 
 
-def command(valkey: Valkey, *arguments: str) -> tuple[int, str]:
-    done = subprocess.run(
+async def command(valkey: Valkey, *arguments: str) -> tuple[int, str]:
+    done = await asyncio.to_thread(
+        subprocess.run,
         [sys.executable, "-m", "workers.dead_letters", "--topic", "t", *arguments],
         env={**os.environ, "REDIS_URL": valkey.url, "STREAM_URL": ""},
         capture_output=True,
@@ -27,11 +29,11 @@ async def test_what_was_buried_is_listed_shown_and_put_back(valkey: Valkey) -> N
     (entry,) = await consumer.read(limit=1, wait=1)
     await consumer.bury(entry, "poison", "ValueError('no')")
 
-    code, listed = command(valkey, "list")
+    code, listed = await command(valkey, "list")
     letter, reason, detail = listed.rstrip("\n").split("\t")
-    shown = command(valkey, "show", letter)
-    back = command(valkey, "replay", letter)
-    again = command(valkey, "replay", letter)
+    shown = await command(valkey, "show", letter)
+    back = await command(valkey, "replay", letter)
+    again = await command(valkey, "replay", letter)
 
     assert (code, reason, detail) == (0, "poison", "ValueError('no')")
     assert shown == (0, "body of a\n")

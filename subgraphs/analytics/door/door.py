@@ -29,7 +29,7 @@ from subgraphs.analytics.snippet_events import (
     read_request,
 )
 from subgraphs.analytics.snippet_events import Request as Sent
-from subgraphs.kernel import db, event_streams
+from subgraphs.kernel import db, event_streams, tasks
 from subgraphs.kernel.events import EVENTS_TOPIC, LEDGER_GROUP
 from subgraphs.kernel.group_commit import GroupCommit
 from subgraphs.kernel.invalidation import Changed
@@ -68,8 +68,7 @@ class Door:
 
     async def close(self) -> None:
         """Let go of the stores."""
-        for task in self._tasks:
-            task.cancel()
+        await tasks.cancelled(*self._tasks)
         await self._streams.close()
         await db.dispose()
 

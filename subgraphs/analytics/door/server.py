@@ -64,6 +64,7 @@ async def _drain(connections: Connections) -> None:
         connection.finish()
     if connections.open:
         with suppress(TimeoutError):
-            await asyncio.wait_for(connections.none_left.wait(), SHUTDOWN_SECONDS)
+            async with asyncio.timeout(SHUTDOWN_SECONDS):
+                await connections.none_left.wait()
     for connection in tuple(connections.open):
         connection.abort()

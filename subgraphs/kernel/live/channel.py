@@ -133,6 +133,7 @@ async def _last(channel: str) -> str:
 
 async def _woken_or_bored(look: asyncio.Event) -> None:
     try:
-        await asyncio.wait_for(look.wait(), _LOOK_AGAIN_SECONDS)
+        async with asyncio.timeout(_LOOK_AGAIN_SECONDS):
+            await look.wait()
     except TimeoutError:
         return

@@ -17,7 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from subgraphs.kernel import redis
+from subgraphs.kernel import redis, tasks
 from subgraphs.kernel.config import settings
 
 log = logging.getLogger(__name__)
@@ -63,11 +63,7 @@ class RedisWakes(BroadcastBackend):
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._ask())]
 
     async def disconnect(self) -> None:
-        # Again and again: redis-py swallows a cancellation that meets one of its time-outs.
-        while running := [task for task in self._tasks if not task.done()]:
-            for task in running:
-                task.cancel()
-            await asyncio.wait(running, timeout=0.1)
+        await tasks.cancelled(*self._tasks)
         await self._client.aclose()
 
     # Neither of these two waits for anything: broadcaster takes a cancellation in the middle of
@@ -83,7 +79,8 @@ class RedisWakes(BroadcastBackend):
     async def confirmed(self, group: str) -> None:
         """Returns once Redis has confirmed, or after a while: a follower looks by itself, too."""
         try:
-            await asyncio.wait_for(self._wanted[group].wait(), _CONFIRM_SECONDS)
+            async with asyncio.timeout(_CONFIRM_SECONDS):
+                await self._wanted[group].wait()
         except TimeoutError:
             log.warning("wakes: %s is not confirmed yet", group)
 

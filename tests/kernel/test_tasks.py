@@ -1,0 +1,37 @@
+"""Ending a task."""
+
+import asyncio
+
+from subgraphs.kernel import tasks
+
+
+async def test_a_task_that_did_not_hear_its_first_cancellation_is_told_again() -> None:
+    began = asyncio.Event()
+    lost = 0
+
+    async def deaf_once() -> None:
+        nonlocal lost
+        try:
+            began.set()
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            lost += 1
+        await asyncio.sleep(3600)
+
+    task = asyncio.create_task(deaf_once())
+    await began.wait()
+    await tasks.cancelled(task)
+
+    assert (task.cancelled(), lost) == (True, 1)
+
+
+async def test_tasks_that_have_ended_are_left_alone() -> None:
+    async def failing() -> None:
+        raise ValueError("its own")
+
+    done, failed = asyncio.create_task(asyncio.sleep(0, 7)), asyncio.create_task(failing())
+    await asyncio.wait({done, failed})
+    await tasks.cancelled(done, failed)
+
+    assert done.result() == 7
+    assert repr(failed.exception()) == "ValueError('its own')"
