@@ -12,10 +12,15 @@ from uuid import UUID
 
 _MS_BITS = 48
 
+_FRACTION_BITS = 12
+"""Of a millisecond, in place of as many random bits: RFC 9562, section 6.2, method 3."""
+
 
 def new_id() -> UUID:
-    """A fresh UUIDv7 of this instant."""
-    return _build(time.time_ns() // 1_000_000, secrets.token_bytes(10))
+    """A fresh UUIDv7 of this instant; one made a quarter of a microsecond later sorts after it."""
+    ms, ns = divmod(time.time_ns(), 1_000_000)
+    fraction = (ns << _FRACTION_BITS) // 1_000_000
+    return _build(ms, fraction.to_bytes(2, "big") + secrets.token_bytes(8))
 
 
 def derived_id(moment: datetime, *parts: object) -> UUID:

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 
 from deploy.local.arrangement import OWN
 from deploy.local.stack import Stack
+from subgraphs.kernel import tasks
 from tests.chaos.faults import Fault, Hand, Kind, draw
 from tests.chaos.load import Load
 from tests.chaos.power import Power
@@ -163,16 +164,15 @@ async def _background(
     stack: Stack, tenants: list[Tenant], watch: Watch, dice: random.Random
 ) -> AsyncIterator[None]:
     """Followers and watchers; the first follower's connection breaks by faults alone."""
-    tasks = [asyncio.create_task(watch.run())]
+    running = [asyncio.create_task(watch.run())]
     for index, tenant in enumerate(tenants):
         breaks = random.Random(dice.random()) if index else None
-        tasks.append(asyncio.create_task(tenant.follow(stack.url, breaks)))
+        running.append(asyncio.create_task(tenant.follow(stack.url, breaks)))
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        await tasks.cancelled(*running)
+        ended = await asyncio.gather(*running, return_exceptions=True)
     for error in ended:
         if isinstance(error, Exception):
             raise error

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from redis.asyncio import Redis
 
+from subgraphs.kernel import tasks
 from subgraphs.kernel.kafka_consumer import SESSION, KafkaConsumer
 from subgraphs.kernel.redis_consumer import BEAT, LEASE, RedisConsumer
 from subgraphs.kernel.redis_names import lease_of, members_of
@@ -81,7 +82,7 @@ class Engine:
 
     async def pass_over(self, member: Member, client: Redis) -> None:
         """As if a member on Redis had been held up for longer than its leases last."""
-        die(member)
+        await die(member)
         group = self._group("g")
         leases = [lease_of(self.topic, part, group) for part in range(PARTITIONS)]
         await client.delete(members_of(self.topic, group), *leases)
@@ -110,11 +111,10 @@ async def read_and_ack(member: Member, wait: float = 0.1) -> list[Entry]:
     return entries
 
 
-def die(member: Member) -> None:
+async def die(member: Member) -> None:
     """As a killed process: no sign of life, nothing given up."""
     if isinstance(member, RedisConsumer):
-        assert member._beating is not None
-        member._beating.cancel()
+        await member.fall_silent()
     else:
-        member._consumer._coordinator._coordination_task.cancel()
-        member._consumer._coordinator._heartbeat_task.cancel()
+        coordinator = member._consumer._coordinator
+        await tasks.cancelled(coordinator._coordination_task, coordinator._heartbeat_task)

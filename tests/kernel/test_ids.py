@@ -1,6 +1,9 @@
+import time
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,3 +50,13 @@ def test_parts_do_not_run_into_each_other() -> None:
 
     assert derived_id(moment, "ab", "c") != derived_id(moment, "a", "bc")
     assert derived_id(moment, UUID(int=1)) == derived_id(moment, str(UUID(int=1)))
+
+
+def test_new_ids_sort_in_the_order_they_were_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    every_quarter_of_a_microsecond = count(1_800_000_000_000_000_000, 245)
+    monkeypatch.setattr(time, "time_ns", every_quarter_of_a_microsecond.__next__)
+
+    made = [new_id() for _ in range(5_000)]
+
+    assert made == sorted(made)
+    assert (moment_of(made[-1]) - moment_of(made[0])) == timedelta(milliseconds=1)

@@ -204,7 +204,7 @@ async def test_many_are_let_go_in_steps(engine: Engine, client: Redis) -> None:
     await engine.append(*map(str, range(25_000)))
     await member.ack(await engine.read(member, 24_999 + 16))
     await engine.append("last")
-    die(member)  # its beats would count
+    await die(member)  # its beats would count
     await client.config_resetstat()
 
     await member.trim()

@@ -166,7 +166,7 @@ async def test_one_that_died_is_followed(engine: Engine) -> None:
         await engine.append("a", "b", key=key)
     taken = await engine.read(dead, 8)
     assert taken
-    die(dead)
+    await die(dead)
     seen: list[Entry] = []
 
     async def drain() -> int:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import psutil
 
 from deploy.local.stack import Stack
-from subgraphs.kernel import db, event_streams, redis
+from subgraphs.kernel import db, event_streams, redis, tasks
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.events import EVENTS_TOPIC
 from subgraphs.kernel.redis_names import stream_of
@@ -91,7 +91,7 @@ class World:
         try:
             yield
         finally:
-            task.cancel()
+            await tasks.cancelled(task)
 
     async def _trim(self) -> None:
         while True:
