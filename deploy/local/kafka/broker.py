@@ -19,7 +19,7 @@ def prepare(folder: Path, *, port: int, controller_port: int) -> list[str]:
     """Format the folder if it is new; answers the command that runs a broker on it.
 
     Raises:
-        Problem: there is no Java or no Kafka here.
+        Problem: there is no Java or no Kafka here, or it cannot write to the folder.
     """
     if shutil.which("java") is None:
         raise Problem("java is not on PATH: install Java 17 or newer.")
@@ -31,8 +31,11 @@ def prepare(folder: Path, *, port: int, controller_port: int) -> list[str]:
     properties.write_text("".join(f"{name}={value}\n" for name, value in lines))
     if not (folder / "data" / "meta.properties").exists():
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = [*_java(_FORMAT), "format", "-t", cluster, "-c", str(properties)]
-        subprocess.run(command, check=True, capture_output=True)
+        # In one word: a cluster's id may begin with a dash.
+        command = [*_java(_FORMAT), "format", f"--cluster-id={cluster}", "-c", str(properties)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Problem(f"Kafka cannot format {folder}:\n{done.stderr.strip()}")
     return [*_java(_MAIN), str(properties)]
 
 
