@@ -35,7 +35,7 @@ async def test_an_order_becomes_a_toast_a_click_and_three_exact_numbers(
     product = order["line_items"][0]["title"]
     assert await counted(merchant, shop) == NOTHING
 
-    async with following(running.url, shop.site_key) as claims:
+    async with following(running.url, shop.site_key, after="0-0") as claims:
         answer = await deliver(public, shop.hook_url, shop.hook_secret, order)
         claim = await anext(claims)
 

@@ -191,7 +191,7 @@ async def test_who_does_not_read_is_closed_with_our_code_and_the_others_get_ever
     async with socket_to(running, max_queue=1) as stalled:
         await say(stalled, init(shop), subscribe(shop))
         assert json.loads(await stalled.recv())["type"] == "connection_ack"
-        async with following(running.url, shop.site_key) as claims:
+        async with following(running.url, shop.site_key, after="0-0") as claims:
             publishing = asyncio.create_task(channel.publish(count, text="x" * 10_000))
             async with asyncio.timeout(60):
                 received = [(await anext(claims))["cursor"] for _ in range(count)]
