@@ -38,6 +38,7 @@ class Cluster:
         self.servers = servers
         self._timeout_ms = round(seconds * 1000)
         self._lock = asyncio.Lock()
+        self._reading = asyncio.Lock()
         self._producer: Any = None
         self._admin: Any = None
         self._reader: Any = None
@@ -91,7 +92,7 @@ class Cluster:
         """The records from an offset on of each partition, up to its present end."""
         _, ends = await self.ends(topic)
         reader = self._reader
-        async with self._lock:
+        async with self._reading:
             found: dict[int, list[Record]] = {part: [] for part in offsets}
             for part, offset in offsets.items():
                 if offset < ends[part]:
@@ -143,6 +144,8 @@ class Cluster:
 
     async def _started_producer(self, topic: str) -> Any:
         await self.provide(topic)
+        if self._producer is not None:
+            return self._producer
         async with self._lock:
             if self._producer is None:
                 producer = AIOKafkaProducer(

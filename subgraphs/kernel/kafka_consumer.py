@@ -16,6 +16,7 @@ import logging
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -23,6 +24,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 from aiokafka.structs import OffsetAndMetadata
 from redis.asyncio import Redis
 
+from subgraphs.kernel.faults import patiently
 from subgraphs.kernel.kafka_cluster import Cluster, dead_topic
 from subgraphs.kernel.redis_names import drops_of
 from subgraphs.kernel.streams import MAX_DELIVERIES, SUSPECT_DELIVERIES, Entry
@@ -62,6 +64,7 @@ class KafkaConsumer:
         self._finished = asyncio.Event()
         self._epoch = 0
         self._in_hand: dict[int, dict[int, Any]] = {}
+        self._drops: list[tuple[int, str]] = []
         self._is_alone = False
         self._next: dict[int, int] = {}
         self._attempts: dict[int, int] = {}
@@ -91,15 +94,14 @@ class KafkaConsumer:
     async def ack(self, entries: Sequence[Entry], dropped: Mapping[str, str] | None = None) -> None:
         reasons = dropped or {}
         touched: set[int] = set()
-        counted: list[tuple[int, str]] = []
         for entry in entries:
             part, offset = _place(entry)
             if self._in_hand.get(part, {}).pop(offset, None) is not None:
                 touched.add(part)
                 if reason := reasons.get(entry.id):
-                    counted.append((part, reason))
+                    self._drops.append((part, reason))
         await self._progress(touched)
-        await self._count(counted)
+        await self._count()
 
     async def bury(self, entry: Entry, reason: str, detail: str) -> None:
         part, offset = _place(entry)
@@ -198,7 +200,11 @@ class KafkaConsumer:
         self._is_alone = bool(entries)
         if entries and entries[0].deliveries > MAX_DELIVERIES:
             detail = f"given out {MAX_DELIVERIES} times, never done"
-            await self.bury(entries[0], "undeliverable", detail)
+            try:
+                await self.bury(entries[0], "undeliverable", detail)
+            except BaseException:
+                self._take_back(found)
+                raise
             return []
         return entries
 
@@ -215,9 +221,22 @@ class KafkaConsumer:
             for record in records:
                 in_hand[record.offset] = record
                 entries.append(Entry(_id(record), record.value, deliveries))
-            self._next[part] = records[-1].offset + 1
-        await self._tell(tp.partition for tp in found)
+        try:
+            await self._tell(tp.partition for tp in found)
+        except BaseException:
+            self._take_back(found)
+            raise
+        for tp, records in found.items():
+            self._next[tp.partition] = records[-1].offset + 1
         return entries
+
+    def _take_back(self, found: Mapping[TopicPartition, list[Any]]) -> None:
+        """Who asked does not get them: in hand, they would be with nobody."""
+        for tp, records in found.items():
+            for record in records:
+                self._in_hand.get(tp.partition, {}).pop(record.offset, None)
+            self._untold.add(tp.partition)
+        self._put_back(found)
 
     def _put_back(self, found: Mapping[TopicPartition, list[Any]]) -> None:
         """Have it fetched again: a fetch that outlasts a rebalance may bring what is ours anew, and
@@ -229,11 +248,11 @@ class KafkaConsumer:
     async def _tell(self, parts: Iterable[int]) -> None:
         """Write down that a partition's head is given out, before it is."""
         told = {part for part in parts if part in self._untold}
-        self._untold -= told
         places = {
             part: (min(self._in_hand[part]), str(self._attempts.get(part, 0) + 1)) for part in told
         }
         await self._commit(self._consumer, places)
+        self._untold -= told
 
     # Progress
 
@@ -258,12 +277,15 @@ class KafkaConsumer:
         except (CommitFailedError, IllegalStateError) as error:
             log.warning("%s went to another member before it was done: %r", self.topic, error)
 
-    async def _count(self, counted: Sequence[tuple[int, str]]) -> None:
+    async def _count(self) -> None:
+        """Those that could not be counted when they were acknowledged, too."""
+        counted = tuple(self._drops)
         if counted:
             async with self._client.pipeline(transaction=False) as pipe:
                 for part, reason in counted:
                     pipe.hincrby(drops_of(self.topic, part), reason, 1)
                 await pipe.execute()
+            del self._drops[: len(counted)]
 
     async def _give_up(self, consumer: Any) -> None:
         """Forget what is in hand; say how often the heads of the partitions were given out."""
@@ -288,7 +310,9 @@ class KafkaConsumer:
             await self._give_up(self._consumer)
 
     async def _dealt(self, parts: Iterable[int]) -> None:
-        committed = await self._cluster.committed(self.topic, self.group)
+        # The driver goes on without us if this fails, and we would wait for ever to be dealt any.
+        find = partial(self._cluster.committed, self.topic, self.group)
+        committed = await patiently("assignment", find)
         self._assigned = set(parts)
         self._untold = set(self._assigned)
         self._attempts = {

@@ -88,6 +88,8 @@ class RedisConsumer:
         while True:
             await self._give_up_surplus()
             is_held_up = self._is_held_up()
+            if is_held_up:  # by what we buried, and could not say so
+                await self._commit()
             entries = [] if is_held_up else await self._take(limit)
             left = deadline - time.monotonic()
             if entries or left <= 0:
@@ -208,7 +210,12 @@ class RedisConsumer:
             left = limit - len(entries)
             asked, waiting = waiting[:left], waiting[left:]
             share = left // len(asked)
-            answers = await self._ask(asked, share)
+            try:
+                answers = await self._ask(asked, share)
+            except Exception:
+                if not entries:
+                    raise
+                break  # these are in hand: nobody would be given them again
             for part, answer in zip(asked, answers, strict=True):
                 found = self._received(part, answer)
                 entries += found

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import ResponseError
 
 from subgraphs.kernel.redis_pipeline import pack
 
@@ -29,18 +29,12 @@ class Call(NamedTuple):
 
 
 async def run(client: Redis, script: Script, calls: Sequence[Call]) -> list[Any]:
-    """Run a script for each call, in one round trip.
+    """Run a script for each call, in their order and in one round trip.
 
-    Each call is one step, all of them together are not. A server that was started anew does not
-    know the script and has done nothing then: it is told, and asked again.
+    Each call is one step, all of them together are not. The first one brings the text along: a
+    server that was started anew would refuse those that come before it is told, and do the others.
     """
     answers = await _run(client, script, calls)
-    unknown = [place for place, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-    if unknown:
-        await client.script_load(script.text)
-        again = await _run(client, script, [calls[place] for place in unknown])
-        for place, answer in zip(unknown, again, strict=True):
-            answers[place] = answer
     for answer in answers:
         if isinstance(answer, Exception):
             raise answer
@@ -49,7 +43,8 @@ async def run(client: Redis, script: Script, calls: Sequence[Call]) -> list[Any]
 
 async def _run(client: Redis, script: Script, calls: Sequence[Call]) -> list[Any]:
     """As redis-py's pipeline does, which packs argument by argument in Python."""
-    data = packed(script, calls)
+    (keys, args), *others = calls
+    data = pack(("EVAL", script.text, len(keys), *keys, *args)) + packed(script, others)
     connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]
 
     async def ask() -> list[Any]:

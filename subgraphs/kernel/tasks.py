@@ -3,18 +3,28 @@
 import asyncio
 from typing import Any
 
-_AGAIN = 0.1
-"""Seconds after which a task that still runs is told once more."""
+_AGAIN = 0.5
+"""Seconds a task may take to clean up, before it counts as not having heard."""
 
 
 async def cancelled(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks and return once they have ended.
+    """Cancel tasks and return once they have ended, though we be cancelled meanwhile.
 
     One cancellation can be lost: `asyncio.wait_for` of Python 3.11, under which redis-py sends,
     forgets the one that comes in the same turn as its result (python/cpython#86296). A task that
     works in a loop would then go on for ever.
     """
-    while running := [task for task in tasks if not task.done()]:
+    interrupted: asyncio.CancelledError | None = None
+    running = set(tasks)
+    for task in running:
+        task.cancel()
+    while running:
+        try:
+            _, running = await asyncio.wait(running, timeout=_AGAIN)
+        except asyncio.CancelledError as error:
+            interrupted = error
+            continue
         for task in running:
             task.cancel()
-        await asyncio.wait(running, timeout=_AGAIN)
+    if interrupted:
+        raise interrupted

@@ -1,9 +1,11 @@
 """What the streams on Kafka do beyond what both engines do."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaError
+from redis.exceptions import RedisError
 
 from subgraphs.kernel.kafka_consumer import KafkaConsumer
 from subgraphs.kernel.kafka_streams import KafkaStreams
@@ -57,6 +59,78 @@ async def test_what_a_fetch_brings_after_a_rebalance_is_read_again(
         assert await engine.read(member) == []
 
     assert bodies(await engine.read(member)) == ["a", "b"]
+
+
+async def test_what_could_not_be_told_of_is_given_out_by_the_next_read(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = await engine.joined()
+    await engine.append("a", "b")
+    monkeypatch.setattr(member, "_commit", away)
+    with pytest.raises(KafkaError, match="away"):
+        await engine.read(member)
+    monkeypatch.undo()
+
+    assert [(it.body, it.deliveries) for it in await read_and_ack(member, 3.0)] == [
+        (b"a", 1),
+        (b"b", 1),
+    ]
+    assert await engine.lag() == Lag(0, 0, None, 0)
+
+
+async def away(*_: Any) -> None:
+    raise KafkaError("away")
+
+
+async def test_what_could_not_be_buried_is_buried_by_the_next_read(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await engine.append("poison", "b")
+    for _ in range(MAX_DELIVERIES):
+        member = engine.member()
+        await engine.read(member)
+        await member.leave()
+    last = engine.member()
+    monkeypatch.setattr(last, "bury", away)
+    with pytest.raises(KafkaError, match="away"):
+        await engine.read(last)
+    monkeypatch.undo()
+
+    assert await engine.read(last) == []
+    assert bodies(await read_and_ack(last, 3.0)) == ["b"]
+    assert await engine.streams.drops(engine.topic) == {"undeliverable": 1}
+
+
+async def test_a_broker_that_cannot_tell_the_places_is_asked_again(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = await engine.joined()
+    assert isinstance(member, KafkaConsumer)
+    committed = member._cluster.committed
+    answers: Iterator[Callable[..., Awaitable[Any]]] = iter([away, committed])
+    monkeypatch.setattr(member._cluster, "committed", lambda *of: next(answers)(*of))
+    await member._revoked()
+
+    await member._dealt(range(PARTITIONS))
+
+    await engine.append("a")
+    assert bodies(await engine.read(member)) == ["a"]
+
+
+async def test_drops_that_could_not_be_counted_are_counted_later(
+    engine: Engine, valkey: Valkey
+) -> None:
+    member = await engine.joined()
+    await engine.append("a", "b")
+    a, b = await engine.read(member)
+    valkey.kill()
+    with pytest.raises(RedisError):
+        await member.ack([a], {a.id: "unknown_claim"})
+    valkey.start()
+
+    await member.ack([b], {b.id: "bot_too_fast"})
+
+    assert await engine.streams.drops(engine.topic) == {"unknown_claim": 1, "bot_too_fast": 1}
 
 
 async def test_a_ping_answers(engine: Engine) -> None:

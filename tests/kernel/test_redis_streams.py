@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -67,6 +68,36 @@ async def test_a_read_is_filled_from_the_partition_that_has_much(engine: Engine)
     assert mine == many[: len(mine)]
     assert 175 <= len(entries) <= 200
     assert len(entries) == len(mine) + 1
+
+
+async def test_what_a_read_has_in_hand_is_given_out_though_the_server_goes(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = await engine.joined()
+    many = [f"{n:03}" for n in range(300)]
+    await engine.append(*many, key=KEYS[3])
+    monkeypatch.setattr(redis_consumer, "run", failing(after=1))
+
+    first = await engine.read(member, 200)
+    with pytest.raises(RedisError, match="away"):
+        await engine.read(member, 200)
+    monkeypatch.undo()
+    rest = await engine.read(member, 300)
+
+    assert bodies(first) == many[:12]  # one of 16 shares
+    assert bodies(first + rest) == many
+
+
+def failing(*, after: int) -> Any:
+    """Run scripts so often, and no more."""
+    turns = count()
+
+    async def first_few(client: Redis, script: Script, calls: Sequence[Call]) -> list[Any]:
+        if next(turns) >= after:
+            raise RedisError("away")
+        return await run(client, script, calls)
+
+    return first_few
 
 
 async def test_what_another_was_given_cannot_be_acknowledged_any_more(
@@ -180,6 +211,30 @@ async def test_who_kills_its_readers_is_read_alone_and_then_buried(engine: Engin
     assert await engine.lag() == Lag(0, 0, None, 1)
 
 
+async def test_a_burial_that_could_not_be_said_is_said_by_the_next_read(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await engine.append("poison", "b")
+    for _ in range(MAX_DELIVERIES):
+        member = engine.member()
+        await engine.read(member)
+        await member.leave()
+    last = engine.member()
+    await last.read(limit=0, wait=0)
+    monkeypatch.setattr(last, "_commit", gone)
+    with pytest.raises(RedisError, match="away"):
+        await engine.read(last)
+    monkeypatch.undo()
+
+    assert await engine.read(last) == []
+    assert bodies(await engine.read(last)) == ["b"]
+    assert await engine.streams.drops(engine.topic) == {"undeliverable": 1}
+
+
+async def gone() -> None:
+    raise RedisError("away")
+
+
 async def test_trimming_leaves_what_is_not_acknowledged(engine: Engine, client: Redis) -> None:
     member = await engine.joined()
     await engine.append("a", "b", "c", "d")
@@ -211,7 +266,8 @@ async def test_many_are_let_go_in_steps(engine: Engine, client: Redis) -> None:
 
     assert await bodies_on(client, engine.topic) == [b"last"]
     stats: Any = await client.info("commandstats")
-    assert stats["cmdstat_evalsha"]["calls"] == PARTITIONS + 3
+    calls = [stats[f"cmdstat_{name}"]["calls"] for name in ("eval", "evalsha")]
+    assert calls == [4, PARTITIONS - 1]
 
 
 async def test_a_new_group_on_a_trimmed_stream_knows_how_far_behind_it_is(engine: Engine) -> None:
@@ -321,3 +377,17 @@ async def test_who_leaves_in_the_middle_of_a_beat_is_gone(
             await member.leave()
 
     assert await client.zcard(members_of("t", "g")) == 0
+
+
+async def test_a_server_that_knows_no_script_yet_does_all_calls_in_their_order(
+    client: Redis,
+) -> None:
+    echo = Script("return redis.call('RPUSH', KEYS[1], ARGV[1])")
+    await client.config_resetstat()
+
+    lengths = await run(client, echo, [Call(["list"], [number]) for number in range(5)])
+
+    assert lengths == [1, 2, 3, 4, 5]
+    assert await client.lrange("list", 0, -1) == [b"0", b"1", b"2", b"3", b"4"]
+    stats: Any = await client.info("errorstats")
+    assert stats == {}

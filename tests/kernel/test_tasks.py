@@ -35,3 +35,33 @@ async def test_tasks_that_have_ended_are_left_alone() -> None:
 
     assert done.result() == 7
     assert repr(failed.exception()) == "ValueError('its own')"
+
+
+async def test_who_is_cancelled_while_it_ends_others_waits_for_them_first() -> None:
+    ended = []
+
+    async def slow_to_end() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.sleep(0.01)
+            ended.append("inner")
+
+    async def outer() -> None:
+        inner = asyncio.create_task(slow_to_end())
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            await tasks.cancelled(inner)
+            ended.append("outer")
+
+    task = asyncio.create_task(outer())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.sleep(0)
+    task.cancel()
+    await tasks.cancelled(task)
+
+    assert ended == ["inner"]
+    assert task.cancelled()
