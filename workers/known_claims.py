@@ -53,6 +53,7 @@ def known(row: models.Claim) -> Claim:
         published_at=row.published_at,
         message=notifications.claim_message(row),
         variant_id=row.variant_id,
+        is_published=row.cursor is not None,
     )
 
 

@@ -62,8 +62,9 @@ _TOUCHES = text("""
 async def attribute(session: AsyncSession, batch: Batch) -> None:
     """Add the conversions behind a batch's orders and goals to what happened."""
     new = [event for event in batch.new_events if _may_convert(event)]
-    known = {event.id for event in new}
-    old = [event for event in batch.source_events if _may_convert(event) and event.id not in known]
+    fresh = {ledger.key_of(event) for event in new}
+    repeated = [event for event in batch.source_events if ledger.key_of(event) not in fresh]
+    old = list(filter(_may_convert, repeated))
     decided = await ledger.stored_happenings(session, list(map(_key_of_conversion, old)))
     made = await _made(session, new)
     batch.new_happenings += await ledger.add_happenings(session, made, more=True)

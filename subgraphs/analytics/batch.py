@@ -65,6 +65,8 @@ class Claim(NamedTuple):
     published_at: datetime
     message: dict[str, Any]
     variant_id: UUID | None = None
+    is_published: bool = False
+    """Whether it was shown to visitors before; the live channel itself forgets after days."""
 
 
 @dataclass(slots=True)

@@ -28,6 +28,11 @@ Key = tuple[UUID, datetime, UUID, str]
 """Site, time, id and type: what tells one row from another, here and in ClickHouse."""
 
 
+def key_of(event: Event) -> Key:
+    """A source event's."""
+    return event.site_id, event.occurred_at, event.id, event.type
+
+
 class Happening(NamedTuple):
     """Something that happened to a claim; a row of `notification_events`."""
 
@@ -130,9 +135,10 @@ def _moving(
             INSERT INTO {table} ({columns})
             SELECT {columns} FROM {staged} ORDER BY site_id, {fields[0]}, id, event_type
             ON CONFLICT DO NOTHING
-            RETURNING site_id, account_id, id, event_type, {arm} AS arm
+            RETURNING site_id, account_id, {fields[0]}, id, event_type, {arm} AS arm
         ){counting}
-        SELECT array_agg(id), array_agg(event_type) FROM added
+        SELECT array_agg(site_id), array_agg({fields[0]}), array_agg(id), array_agg(event_type)
+        FROM added
         HAVING count(*) < (SELECT count(*) FROM {staged})
     """)  # noqa: S608 - of our own names
 
@@ -199,7 +205,7 @@ async def add_events(session: AsyncSession, events: Sequence[Event]) -> list[Eve
     new = _Fresh.of((await session.execute(_MOVE_EVENTS)).one_or_none())
     if new.is_all:
         return list(events)
-    return [event for event in events if new.takes(event.id, event.type)]
+    return [event for event in events if new.takes(key_of(event))]
 
 
 async def add_happenings(
@@ -224,7 +230,7 @@ async def add_happenings(
     new = _Fresh.of((await session.execute(_MOVE_HAPPENINGS)).one_or_none())
     if new.is_all:
         return list(happenings)
-    return [row for row in happenings if new.takes(row.id, row.event_type)]
+    return [row for row in happenings if new.takes(row.key)]
 
 
 async def stored_events(session: AsyncSession, keys: Sequence[Key]) -> dict[Key, Event]:
@@ -274,25 +280,25 @@ async def _copied_into_month(session: AsyncSession, happenings: Sequence[Happeni
 class _Fresh:
     """Which of the staged rows were new."""
 
-    def __init__(self, keys: set[tuple[UUID, str]] | None) -> None:
+    def __init__(self, keys: set[Key] | None) -> None:
         self._keys = keys
 
     @classmethod
     def of(cls, answer: Any) -> "_Fresh":
         if answer is None:
             return cls(None)
-        return cls(set(zip(answer[0] or (), answer[1] or (), strict=True)))
+        return cls(set(zip(*(column or () for column in answer), strict=True)))
 
     @property
     def is_all(self) -> bool:
         return self._keys is None
 
-    def takes(self, id_: UUID, type_: str) -> bool:
+    def takes(self, key: Key) -> bool:
         """Whether this was new; a row that was staged twice is new once."""
         if self._keys is None:
             return True
         try:
-            self._keys.remove((id_, type_))
+            self._keys.remove(key)
         except KeyError:
             return False
         return True

@@ -29,9 +29,9 @@ was too fast gets another `PER_MINUTE`."""
 _KNOWN_RULES = {rule.value: Drop(f"bot_{rule}") for rule in Rule}
 
 _STORED = {
-    True: """SELECT id FROM notification_events
+    True: """SELECT site_id, created_at, id FROM notification_events
              WHERE site_id = ANY(:sites) AND created_at = ANY(:times) AND id = ANY(:ids)""",
-    False: """SELECT id FROM events
+    False: """SELECT site_id, time, id FROM events
               WHERE site_id = ANY(:sites) AND time = ANY(:times) AND id = ANY(:ids)""",
 }
 
@@ -85,9 +85,9 @@ async def recall(session: AsyncSession, batch: Batch) -> None:
             "times": list({event.occurred_at for event in events}),
             "ids": [event.id for event in events],
         }
-        stored = set((await session.scalars(text(statement), values)).all())
+        stored = set(map(tuple, await session.execute(text(statement), values)))
         for item in fast:
-            if item.event and item.event.id in stored:
+            if (event := item.event) and (event.site_id, event.occurred_at, event.id) in stored:
                 item.drop = None
 
 

@@ -116,10 +116,11 @@ async def show_counters(batch: Batch) -> None:
 
 
 async def publish_claims(batch: Batch) -> None:
-    """The claims, to their sites' visitors."""
-    published = [(live.claims_of(claim.site_id), claim.id, claim.message) for claim in batch.made]
+    """The claims that have no place in the live channel yet, to their sites' visitors."""
+    made = [claim for claim in batch.made if not claim.is_published]
+    published = [(live.claims_of(claim.site_id), claim.id, claim.message) for claim in made]
     cursors = await live.publish_all(published)
-    batch.cursors = dict(zip((claim.id for claim in batch.made), cursors, strict=True))
+    batch.cursors = dict(zip((claim.id for claim in made), cursors, strict=True))
 
 
 def _published(claim: Claim) -> Happening:

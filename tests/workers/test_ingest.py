@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from subgraphs.analytics import pipeline
 from subgraphs.analytics.batch import Batch
+from subgraphs.kernel import live, redis
 from subgraphs.kernel.auth import Viewer
 from subgraphs.kernel.events import Event
 from subgraphs.kernel.streams import Entry, Lag, Record
@@ -114,6 +115,22 @@ async def test_a_notification_paused_between_two_tries_keeps_the_claims_it_made(
     found = await state_of(shop)
     assert [id_ for _, id_ in found.live] == claim_ids(shop, orders)
     assert found.numbers == {"orders": 3, "published": 2}
+
+
+async def test_an_order_that_comes_again_after_weeks_is_not_shown_again() -> None:
+    shop, stream = await open_shop(), await new_stream()
+    orders = orders_of(shop, 2)
+    await stream.append(*orders)
+    await stream.drain()
+    once = await state_of(shop)
+    channel = live.claims_of(shop.site_id)
+    forgotten = [f"{channel}:{id_}" for id_ in claim_ids(shop, orders)]
+    assert await redis.client().delete(*forgotten) == 2  # as it does itself, after a week
+
+    await stream.append(*orders)
+    await stream.drain()
+
+    assert await state_of(shop) == once == expected(shop, orders, {}, once)
 
 
 async def test_one_event_in_two_entries_counts_once() -> None:
