@@ -1,0 +1,10 @@
+"""Two who need the same new month at once both get it."""
+
+from deploy.migrations import scripts
+
+revision = "2026_11_25_new_months"
+down_revision = "2026_11_24_count_facts"
+
+
+def upgrade() -> None:
+    scripts.run("new_months.sql")
