@@ -38,6 +38,9 @@ ROLL_UP = "analytics.roll_up"
 REBUILD_COUNTERS = "analytics.rebuild_counters"
 FOLD_VISITORS = "analytics.fold_visitors"
 FORGET_VISITORS = "analytics.forget_visitors"
+FORGET_BODIES = "integrations.forget_bodies"
+FORGET_CLAIMS = "notifications.forget_claims"
+FORGET_PUBLISHED = "kernel.forget_published"
 MAKE_PARTITIONS = "analytics.make_partitions"
 ARCHIVE = "analytics.archive"
 ADVANCE_ARCHIVES = "analytics.advance_archives"
@@ -117,10 +120,13 @@ def _configuration() -> dict[str, Any]:
             # Two minutes past the hour, and again for hours that late events have opened since.
             "rollups": {"task": ROLL_UP, "schedule": crontab(minute="2-59/10")},
             "visitors": _every(FOLD_EVERY, FOLD_VISITORS),
-            "forgetting": {"task": FORGET_VISITORS, "schedule": crontab(hour="5", minute="27")},
+            "forgetting visitors": _nightly("5:27", FORGET_VISITORS),
+            "forgetting bodies": _nightly("5:32", FORGET_BODIES),
+            "forgetting claims": _nightly("5:37", FORGET_CLAIMS),
+            "forgetting published": _nightly("5:42", FORGET_PUBLISHED),
             "counters": _every(LOOK_EVERY, REBUILD_COUNTERS),
-            "partitions": {"task": MAKE_PARTITIONS, "schedule": crontab(hour="3", minute="17")},
-            "archive": {"task": ARCHIVE, "schedule": crontab(hour="4", minute="7")},
+            "partitions": _nightly("3:17", MAKE_PARTITIONS),
+            "archive": _nightly("4:07", ARCHIVE),
             "archives": _every(ARCHIVE_EVERY, ADVANCE_ARCHIVES),
             "restores": _every(ARCHIVE_EVERY, ADVANCE_RESTORES),
             "exports": _every(EXPORTS_EVERY, ADVANCE_EXPORTS),
@@ -131,6 +137,11 @@ def _configuration() -> dict[str, Any]:
 def _every(seconds: float, task: str) -> dict[str, Any]:
     """A message that nobody took in time has been followed by another: it may expire."""
     return {"task": task, "schedule": seconds, "options": {"expires": seconds}}
+
+
+def _nightly(at: str, task: str) -> dict[str, Any]:
+    hour, _, minute = at.partition(":")
+    return {"task": task, "schedule": crontab(hour=hour, minute=minute)}
 
 
 app = Celery(
@@ -144,6 +155,7 @@ app = Celery(
         "workers.rebuild",
         "workers.visitors",
         "workers.retention",
+        "workers.forgetting",
         "workers.exports",
     ],
 )

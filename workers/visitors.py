@@ -1,21 +1,13 @@
-"""`analytics.fold_visitors`: what visitors did, from the journal into their profiles; and
-`analytics.forget_visitors`: the profiles of those who have not come back."""
+"""`analytics.fold_visitors`: what visitors did, from the journal into their profiles."""
 
-import logging
 import time
-from datetime import UTC, datetime
 
 from subgraphs.analytics import profiles
 from subgraphs.kernel import db
-from workers.app import FOLD_VISITORS, FORGET_VISITORS, TASK_SECONDS, app, run
-
-log = logging.getLogger(__name__)
+from workers.app import FOLD_VISITORS, TASK_SECONDS, app, run
 
 AT_ONCE = 20
 """Rows of the journal in one transaction: as many batches, a hundred thousand events at most."""
-
-FORGOTTEN_AT_ONCE = 5000
-"""Profiles in one transaction."""
 
 _SECONDS = TASK_SECONDS / 3
 """After so long a task begins nothing new: what is left is the next one's."""
@@ -24,11 +16,6 @@ _SECONDS = TASK_SECONDS / 3
 @app.task(name=FOLD_VISITORS)
 def fold_visitors() -> int:
     return run(fold_all())
-
-
-@app.task(name=FORGET_VISITORS)
-def forget_visitors() -> int:
-    return run(forget_all(datetime.now(UTC)))
 
 
 async def fold_all() -> int:
@@ -42,18 +29,3 @@ async def fold_all() -> int:
         if taken < AT_ONCE:
             break
     return folded
-
-
-async def forget_all(now: datetime) -> int:
-    """Forget who has not been seen for as long as events are kept; how many."""
-    until = time.monotonic() + _SECONDS
-    forgotten = 0
-    while time.monotonic() < until:
-        async with db.service_transaction() as session:
-            deleted = await profiles.forget(session, now=now, most=FORGOTTEN_AT_ONCE)
-        forgotten += deleted
-        if deleted < FORGOTTEN_AT_ONCE:
-            break
-    if forgotten:
-        log.info("forgot %d visitors", forgotten)
-    return forgotten

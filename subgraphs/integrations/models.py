@@ -38,6 +38,7 @@ class InboxItem(Base):
     """The sender's id of the event, which two topics can share."""
     topic: Mapped[str]
     body: Mapped[bytes]
+    """Emptied some time after it was read."""
     status: Mapped[str]
     error: Mapped[str | None]
     received_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -3,11 +3,11 @@
 import re
 import secrets
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,8 +21,19 @@ from subgraphs.kernel.ids import new_id
 PROCESS_INBOX = "integrations.process_inbox"
 """The task that reads a received webhook."""
 
+BODIES_KEPT = timedelta(days=30)
+"""What a shop sent says who bought and where they live. It is read within seconds; for so long one
+may look at what it was read from."""
+
 _SECRET = re.compile(r"[\x21-\x7e]{16,255}")
 """What a shop may sign with: long enough that nobody guesses it."""
+
+_FORGET_BODIES = text("""
+    UPDATE inbox SET body = '' WHERE id IN (
+        SELECT id FROM inbox WHERE body <> '' AND status <> 'RECEIVED' AND received_at < :before
+        LIMIT :most)
+    RETURNING id
+""")
 
 
 class Sender(NamedTuple):
@@ -152,6 +163,15 @@ async def receive(
     if error is None:
         jobs.enqueue(session, PROCESS_INBOX, inbox_id=str(inbox_id))
     return True
+
+
+async def forget_bodies(session: AsyncSession, *, now: datetime, most: int) -> int:
+    """Empty at most so many bodies of webhooks that are done with; how many.
+
+    The rows stay: merchants see them, and a delivery that comes again is known by its own.
+    """
+    emptied = await session.scalars(_FORGET_BODIES, {"before": now - BODIES_KEPT, "most": most})
+    return len(emptied.all())
 
 
 def normalise(item: InboxItem) -> list[Event]:

@@ -5,6 +5,7 @@ Nothing connects before it is needed, and what failed is thrown away: the next c
 
 import asyncio
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -100,6 +101,14 @@ class Cluster:
                         reader, TopicPartition(topic, part), offset, ends, limit
                     )
             return found
+
+    async def offsets_at(self, topic: str, moment: datetime) -> dict[int, int]:
+        """The offset of each partition's first record since then, or the one after its last."""
+        _, after = await self.ends(topic)
+        at = dict.fromkeys(partitions_of(topic), round(moment.timestamp() * 1000))
+        found = await self._reader.offsets_for_times(at)
+        since = {tp.partition: it.offset for tp, it in found.items() if it is not None}
+        return after | since
 
     async def groups(self) -> list[str]:
         admin = await self._started_admin()

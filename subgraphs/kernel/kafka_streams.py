@@ -14,6 +14,7 @@ import logging
 import time
 import weakref
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from redis.asyncio import Redis
@@ -32,6 +33,7 @@ _WITHOUT_MARKS = 5.0
 """Seconds in which Redis is not asked again after it did not answer."""
 
 Places = dict[int, list[int]]
+Ends = tuple[dict[int, int], dict[int, int]]
 
 
 class KafkaStreams:
@@ -49,7 +51,7 @@ class KafkaStreams:
         self._cluster = Cluster(servers, seconds=seconds)
         self._client = client
         self._marks_from = 0.0
-        self._dead_known: dict[str, tuple[dict[int, int], dict[tuple[int, int], Any]]] = {}
+        self._dead_known: dict[str, tuple[Ends, dict[tuple[int, int], Any]]] = {}
         self._consumers: weakref.WeakSet[KafkaConsumer] = weakref.WeakSet()
 
     async def append(self, topic: str, records: Sequence[Record]) -> None:
@@ -132,6 +134,10 @@ class KafkaStreams:
             back += 1
         return back
 
+    async def forget_dead(self, topic: str, *, before: datetime) -> None:
+        name = dead_topic(topic)
+        await self._cluster.delete_before(name, await self._cluster.offsets_at(name, before))
+
     async def ping(self) -> None:
         await self._cluster.ping()
 
@@ -153,19 +159,19 @@ class KafkaStreams:
     async def _dead(self, topic: str) -> dict[tuple[int, int], Any]:
         """The dead letters that were not put back, by partition and offset."""
         name = dead_topic(topic)
-        first, after = await self._cluster.ends(name)
-        known, letters = self._dead_known.get(topic, ({}, {}))
-        if known == after:
+        ends = await self._cluster.ends(name)
+        known, letters = self._dead_known.get(topic, (({}, {}), {}))
+        if known == ends:
             return letters
         found: dict[tuple[int, int], Any] = {}
-        for part, records in (await self._cluster.records_from(name, first)).items():
+        for part, records in (await self._cluster.records_from(name, ends[0])).items():
             for record in records:
                 headers = dict(record.headers)
                 if "replayed" in headers:
                     found.pop((part, int(headers["replayed"])), None)
                 else:
                     found[part, record.offset] = record
-        self._dead_known[topic] = after, found
+        self._dead_known[topic] = ends, found
         return found
 
     async def _not_seen(self, topic: str, marks: Sequence[bytes], places: Places) -> set[int]:

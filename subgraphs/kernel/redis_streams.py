@@ -13,6 +13,7 @@ disk. All keys of a partition share a hash tag, so that a cluster keeps them on 
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 from weakref import WeakSet
 
@@ -123,6 +124,13 @@ class RedisStreams:
             for part, chosen in places.items()
         ]
         return sum(await run(self._client, redis_scripts.REPLAY, calls))
+
+    async def forget_dead(self, topic: str, *, before: datetime) -> None:
+        oldest = str(round(before.timestamp() * 1000))
+        async with self._client.pipeline(transaction=False) as pipe:
+            for partition in range(PARTITIONS):
+                pipe.xtrim(dead_of(topic, partition), minid=oldest, approximate=False)
+            await pipe.execute()
 
     async def ping(self) -> None:
         await self._client.ping()

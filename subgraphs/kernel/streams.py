@@ -14,6 +14,7 @@ time, and whoever takes one over is first given what was delivered and never ack
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 from zlib import crc32
@@ -135,6 +136,9 @@ class Streams(Protocol):
 
     async def replay(self, topic: str, letters: Sequence[DeadLetter]) -> int:
         """Put dead letters back at their partitions' ends; says how many still lay there."""
+
+    async def forget_dead(self, topic: str, *, before: datetime) -> None:
+        """Let go of the dead letters that were buried before a moment."""
 
     async def ping(self) -> None:
         """Answer if the store does; raises what the driver raises otherwise."""

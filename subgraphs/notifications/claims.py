@@ -136,6 +136,25 @@ async def set_cursors(session: AsyncSession, cursors: Mapping[UUID, str]) -> Non
         await session.execute(_SET_CURSORS, values)
 
 
+# As long as an event behind it may be told again and count, or a channel repeats it, a claim stays.
+_FORGET = text("""
+    DELETE FROM claims WHERE id IN (
+        SELECT c.id FROM claims AS c JOIN tenants AS t USING (site_id)
+        WHERE greatest(c.published_at, c.occurred_at)
+                < CAST(:now AS timestamptz) - make_interval(days => t.retention_days)
+          AND c.published_at < CAST(:now AS timestamptz) - make_interval(
+              days => (SELECT min(retention_days) FROM tenants))
+        LIMIT :most)
+    RETURNING id
+""")
+
+
+async def forget_claims(session: AsyncSession, *, now: datetime, most: int) -> int:
+    """Delete at most so many claims that are as old as their plan keeps events; how many."""
+    deleted = await session.scalars(_FORGET, {"now": now, "most": most})
+    return len(deleted.all())
+
+
 def claim_message(claim: Claim) -> dict[str, Any]:
     """A claim as the live channel carries it; its cursor is its place there."""
     return {

@@ -15,6 +15,7 @@ from subgraphs.notifications.claims import (
     claims_by_id,
     claims_for,
     claims_of,
+    forget_claims,
     save_claims,
     set_cursors,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "claims_for",
     "claims_of",
     "create",
+    "forget_claims",
     "get",
     "get_many",
     "of_sites",

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -249,6 +250,34 @@ async def test_dead_letters_are_put_back_once(engine: Engine) -> None:
     assert await all_of(member, 1) == ["a"]
     left = await engine.streams.dead_letters(engine.topic, 10)
     assert [letter.body for letter in left] == [b"b"]
+
+
+async def test_dead_letters_are_forgotten_by_their_age(engine: Engine) -> None:
+    member = await engine.joined()
+    await engine.append("a", "b", key=KEYS[0])
+    await engine.append("c", key=KEYS[1])
+    for entry in await all_in_hand(member, 3):
+        await member.bury(entry, "poison", "")
+
+    await engine.streams.forget_dead(engine.topic, before=datetime.now(UTC) - timedelta(minutes=1))
+    letters = await engine.streams.dead_letters(engine.topic, 10)
+    await engine.streams.forget_dead(engine.topic, before=datetime.now(UTC) + timedelta(minutes=1))
+
+    assert sorted(letter.body for letter in letters) == [b"a", b"b", b"c"]
+    assert await engine.streams.dead_letters(engine.topic, 10) == []
+    assert await engine.streams.replay(engine.topic, letters) == 0
+    assert await engine.lag() == Lag(0, 0, None, 0)
+
+
+async def all_in_hand(member: Member, count: int) -> list[Entry]:
+    entries: list[Entry] = []
+
+    async def more() -> int:
+        entries.extend(await member.read(limit=count, wait=0.1))
+        return len(entries)
+
+    await eventually(more, lambda n: n >= count)
+    return entries
 
 
 async def test_a_drop_counts_once_however_often_it_is_acknowledged(engine: Engine) -> None:

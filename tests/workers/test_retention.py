@@ -339,6 +339,39 @@ async def test_a_lost_copy_is_fetched_back_from_the_archive_to_know_what_to_dele
     assert await archived(short) == before
 
 
+async def test_what_is_stored_and_waits_to_be_deleted_is_not_archived_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    short, long = await new_shop(), await new_shop()
+    await keep_for(long, 800)
+    for shop in short, long:
+        await add(shop, month_ago(16), 10)
+    before = await standing(short)
+    await units.plan()
+
+    def away(*_: object) -> str:
+        raise ObjectStoreError("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(removing, "fetch", away)
+        await advance_all()
+        assert await archives_of(short, "part, status") == [(0, "STORED")] * 2
+        await units.plan()  # the next night
+    await add(short, month_ago(16), 5, first=10)
+    late = await standing(short)
+    await make_due()
+    await advance_all()
+    assert await archives_of(short, "part, status, rows") == [(0, "DROPPED", 10)] * 2
+    assert await archived(short) == before
+
+    await archive_all()
+
+    parts = [(0, "DROPPED", 10), (1, "DROPPED", 5)]
+    assert await archives_of(short, "part, status, rows") == parts * 2
+    assert await archived(short) == late
+    assert await standing(short) == ([], [])
+
+
 async def test_a_partition_too_large_to_be_compared_in_time_is_emptied_by_key(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -47,7 +47,8 @@ _CLASSES = text("SELECT DISTINCT retention_days FROM tenants")
 async def plan(now: datetime | None = None) -> int:
     """Begin a unit wherever a partition is past a class's retention and has rows of it.
 
-    Answers how many were begun. Partitions past all retention with nothing in them are dropped.
+    Nothing is begun where one is under way. Answers how many were begun. Partitions past all
+    retention with nothing in them are dropped.
     """
     now = now or datetime.now(UTC)
     async with db.service_transaction() as session:
@@ -182,13 +183,18 @@ async def _begin(session: AsyncSession, partition: Partition, days: int) -> int:
     )
     if not has_rows:
         return 0
-    last = await session.scalar(
-        select(func.max(Archive.part)).where(
+    found = await session.execute(
+        select(func.max(Archive.part), func.bool_or(Archive.status != "DROPPED")).where(
             Archive.table_name == partition.table,
             Archive.partition == partition.name,
             Archive.retention_days == days,
         )
     )
+    last, is_under_way = found.one()
+    if is_under_way:
+        # What of it is stored stands there still, and would be in two files. What has come since
+        # gets its part when that is deleted.
+        return 0
     statement = (
         insert(Archive)
         .values(
@@ -201,7 +207,7 @@ async def _begin(session: AsyncSession, partition: Partition, days: int) -> int:
             part=0 if last is None else last + 1,
             status="PLANNED",
         )
-        .on_conflict_do_nothing()  # a unit that is not through holds its place
+        .on_conflict_do_nothing()  # another was here in between
         .returning(Archive.id)
     )
     return int(await session.scalar(statement) is not None)

@@ -15,6 +15,7 @@ from subgraphs.kernel.live.channel import (
     activity_of,
     claims_of,
     follow,
+    forget,
     publish,
     publish_all,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "claims_of",
     "dispose",
     "follow",
+    "forget",
     "publish",
     "publish_all",
 ]

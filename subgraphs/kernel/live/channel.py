@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, Sequence
-from datetime import timedelta
+from collections.abc import AsyncGenerator, Collection, Sequence
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -111,6 +111,16 @@ async def follow(channel: str, after: str | None = None) -> AsyncGenerator[Entry
                 cursor = entry.cursor
             if not entries:
                 await _woken_or_bored(look)
+
+
+async def forget(site_ids: Collection[UUID], *, before: datetime) -> None:
+    """Let go of what was published in these sites' channels before a moment."""
+    oldest = str(round(before.timestamp() * 1000))
+    async with redis.client().pipeline(transaction=False) as pipe:
+        for site_id in site_ids:
+            for channel in (claims_of(site_id), activity_of(site_id)):
+                pipe.xtrim(channel, minid=oldest, approximate=False)
+        await pipe.execute()
 
 
 async def _read(channel: str, cursor: str) -> list[Entry]:

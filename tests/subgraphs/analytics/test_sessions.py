@@ -22,7 +22,8 @@ from subgraphs.kernel.ids import new_id
 from subgraphs.kernel.tenants import set_limits
 from tests.fixtures.active_shop import ActiveShop, new_owner, open_shop
 from tests.workers.ledgers import claim_ids, new_stream, rows
-from workers.visitors import fold_all, forget_all
+from workers.forgetting import forget_visitors
+from workers.visitors import fold_all
 
 pytestmark = pytest.mark.usefixtures("stores")
 
@@ -242,7 +243,7 @@ async def test_who_has_not_been_seen_for_as_long_as_events_are_kept_is_forgotten
             )
         await let_in(viewed(one, NOW - timedelta(hours=1), "anna"), viewed(one, NOW, "berit"))
 
-    await forget_all(NOW + timedelta(days=90))
+    await forget_visitors(NOW + timedelta(days=90))
 
     assert list(await profiles_of(shop)) == ["berit"]
     assert list(await profiles_of(longer)) == ["anna", "berit"]

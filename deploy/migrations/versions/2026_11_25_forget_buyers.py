@@ -1,0 +1,10 @@
+"""Buyers are forgotten: in what shops sent, and in claims."""
+
+from deploy.migrations import scripts
+
+revision = "2026_11_25_forget_buyers"
+down_revision = "2026_11_24_count_facts"
+
+
+def upgrade() -> None:
+    scripts.run("forget_buyers.sql")
