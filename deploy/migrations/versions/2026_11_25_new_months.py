@@ -3,7 +3,7 @@
 from deploy.migrations import scripts
 
 revision = "2026_11_25_new_months"
-down_revision = "2026_11_24_count_facts"
+down_revision = "2026_11_25_one_way_to_drop"
 
 
 def upgrade() -> None:
