@@ -141,7 +141,21 @@ async def test_types_and_times_choose() -> None:
 
 async def test_a_spreadsheet_finds_no_formula_in_the_csv() -> None:
     shop = await new_shop()
-    cells = ["=1+1", "+1", "-1", "@x", "\t=1", 'a "quoted", cell', "plain"]
+    cells = {
+        "=1+1": "'=1+1",
+        "+1": "'+1",
+        "-1": "'-1",
+        "@x": "'@x",
+        "＝1": "'＝1",
+        "\t=1": "\t'=1",
+        "  \r\n =1": "  \r\n '=1",
+        "x;=1": "x;'=1",
+        'x; "-1;@y': """x; "'-1;'@y""",
+        "x\ty\n+1": "x\ty\n'+1",
+        "a-b=c; d": "a-b=c; d",
+        'a "quoted", cell': 'a "quoted", cell',
+        "plain": "plain",
+    }
     async with db.service_transaction() as session:
         for number, cell in enumerate(cells):
             await session.execute(
@@ -163,15 +177,9 @@ async def test_a_spreadsheet_finds_no_formula_in_the_csv() -> None:
 
     file = (await fetch((await find(shop, export_id))["url"])).decode()
     table = list(csv.DictReader(io.StringIO(file, newline="")))
-    assert [row["visitorId"] for row in table] == [
-        "'=1+1",
-        "'+1",
-        "'-1",
-        "'@x",
-        "'\t=1",
-        'a "quoted", cell',
-        "plain",
-    ]
+    assert [row["visitorId"] for row in table] == list(cells.values())
+    assert file.startswith('"id","type","occurredAt",')
+    assert file.endswith(',"plain","plain","","","","{}"\r\n')
     assert list(table[0]) == [
         "id",
         "type",
