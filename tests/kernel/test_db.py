@@ -16,6 +16,15 @@ from subgraphs.kernel.auth import NOBODY
 pytestmark = pytest.mark.usefixtures("stores")
 
 
+async def test_what_tenants_ask_is_cut_off_and_what_workers_do_is_not() -> None:
+    limit = text("SHOW statement_timeout")
+
+    async with db.reading(NOBODY) as session:
+        assert await session.scalar(limit) == "8s"
+    async with db.service_transaction() as session:
+        assert await session.scalar(limit) == "0"
+
+
 @pytest.mark.parametrize("opened", [lambda: db.transaction(NOBODY), db.service_transaction])
 async def test_an_error_tells_no_value_of_its_statement(
     opened: Callable[[], AbstractAsyncContextManager[AsyncSession]],
