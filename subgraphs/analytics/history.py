@@ -24,8 +24,8 @@ CLAIM_PREFIX = "claim."
 MAX_TYPES = 20
 
 LOOKS_BACK = timedelta(days=31)
-"""How far a search by type or visitor goes that names no `since`. No index of `events` knows them, so
-one that finds little would read all that a site ever had."""
+"""How far a search by type or visitor goes that names no `since`. No index of `events` knows them,
+so one that finds little would read all that a site ever had."""
 
 _MAX_VISITOR_ID = 100
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
