@@ -20,6 +20,10 @@ from subgraphs.kernel.config import settings
 
 HERE = Path(__file__).parent
 
+STATEMENT_TIMEOUT = "8s"
+"""What a statement of the subgraphs may take: nobody's query keeps connections from all others. The
+worker has no such limit: it copies, counts and archives."""
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.migrations", description=__doc__)
@@ -57,6 +61,9 @@ async def _create_roles() -> None:
                 password,
             )
             await connection.execute(statement)
+        await connection.execute(
+            f"ALTER ROLE proofgraph_app SET statement_timeout = '{STATEMENT_TIMEOUT}'"
+        )
     finally:
         await connection.close()
 

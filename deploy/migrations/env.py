@@ -18,7 +18,7 @@ def run(connection: Connection) -> None:
 
 async def main() -> None:
     url = asyncpg_url(settings().owner_database_url.get_secret_value())
-    engine = create_async_engine(url)
+    engine = create_async_engine(url, hide_parameters=True)
     async with engine.begin() as connection:
         await connection.run_sync(run)
     await engine.dispose()

@@ -11,11 +11,11 @@ const CODES = {
   BAD_REQUEST: "BAD_USER_INPUT",
 };
 
-/** Keeps the code, and the id of a masked error; everything else is for the log. */
+/** Keeps the code, and the id of a masked error; a part that is down is told in our words. */
 export function formatError({ message, locations, path, extensions }) {
   const { code: given, errorId } = extensions;
   const code = CODES[given] ?? given;
-  const told = code === "UNAVAILABLE" ? UNAVAILABLE : message;
+  const told = code === "UNAVAILABLE" && code !== given ? UNAVAILABLE : message;
   return { message: told, locations, path, extensions: { code, errorId } };
 }
 

@@ -23,6 +23,10 @@ CLAIM_PREFIX = "claim."
 
 MAX_TYPES = 20
 
+LOOKS_BACK = timedelta(days=31)
+"""How far a search by type or visitor goes that names no `since`. No index of `events` knows them,
+so one that finds little would read all that a site ever had."""
+
 _MAX_VISITOR_ID = 100
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_BYTES = 8
@@ -112,6 +116,7 @@ async def pages(
     session: AsyncSession, site_ids: Collection[UUID], asked: Asked
 ) -> Mapping[UUID, Page]:
     """The same page of each site's history, in one statement."""
+    asked = _bounded(asked, datetime.now(UTC))
     found: dict[UUID, list[Entry]] = {site_id: [] for site_id in site_ids}
     values = _values(asked)
     if branches := _branches(asked):
@@ -179,6 +184,16 @@ _MERGED = """
 
 def _statement(branches: list[str]) -> TextClause:
     return text(_MERGED.format(branches=" UNION ALL ".join(f"({it})" for it in branches)))
+
+
+def _bounded(asked: Asked, now: datetime) -> Asked:
+    """With a beginning, where nothing but its end would stop the search."""
+    wanted = asked.filter
+    is_search = wanted.types is not None or wanted.visitor_id is not None
+    if wanted.since or not is_search or wanted.claim_id or wanted.notification_id:
+        return asked
+    end = max(_EPOCH, min(wanted.until or now, now))
+    return asked._replace(filter=wanted._replace(since=end - LOOKS_BACK))
 
 
 def _branches(asked: Asked) -> list[str]:

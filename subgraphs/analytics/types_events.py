@@ -33,7 +33,11 @@ class SiteEventFilter:
         default=None,
         description="Like `order.created`, `page.viewed`, `claim.shown`; up to 20.",
     )
-    since: datetime | None = None
+    since: datetime | None = strawberry.field(
+        default=None,
+        description="Left out, a search by `types` or `visitorId` alone goes back 31 days, from "
+        "`until` or from now.",
+    )
     until: datetime | None = strawberry.field(default=None, description="Not included itself.")
     claim_id: strawberry.ID | None = None
     notification_id: strawberry.ID | None = None

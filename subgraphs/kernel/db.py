@@ -97,8 +97,14 @@ def worker_engine() -> AsyncEngine:
 
 def _engine(url: SecretStr) -> AsyncEngine:
     options: dict[str, Any] = {"pool_size": settings().database_pool_size, "max_overflow": 5}
-    # A pooled connection may have died with the server: a ping costs less than a failed request.
-    return create_async_engine(asyncpg_url(url.get_secret_value()), pool_pre_ping=True, **options)
+    return create_async_engine(
+        asyncpg_url(url.get_secret_value()),
+        # A connection may have died with the server: a ping costs less than a failed request.
+        pool_pre_ping=True,
+        # Errors are logged, and parameters are what is personal or secret.
+        hide_parameters=True,
+        **options,
+    )
 
 
 def asyncpg_url(url: str) -> str:

@@ -9,7 +9,8 @@
     ├── RateLimited          RATE_LIMITED      too many, try later
     └── PlanLimit            PLAN_LIMIT        the site's plan does not include it
 
-Everything else is a fault of ours: the client sees `INTERNAL` with an id that stands in the log.
+A statement that PostgreSQL cut off is `UNAVAILABLE`. Everything else is a fault of ours: the client
+sees `INTERNAL` with an id that stands in the log.
 """
 
 

@@ -35,6 +35,9 @@ _DATA_STATES = ("21", "22", "23", "54")
 """SQLSTATE classes: cardinality violation, data exception, integrity constraint violation, limit
 exceeded (as by a value too long for its index)."""
 
+_CUT_OFF = "57014"
+"""PostgreSQL's SQLSTATE of a statement that it ended at its timeout."""
+
 _NO_PARTITION = "no partition of relation"
 """PostgreSQL calls it a violated constraint; it has no state of its own."""
 
@@ -54,6 +57,11 @@ def is_store_fault(error: BaseException) -> bool:
         cause = getattr(cause, "orig", None) or cause.__cause__
     # TimeoutError and ConnectionError are OSErrors.
     return isinstance(error, OSError) or _is_one_of(error, _STORES)
+
+
+def took_too_long(error: BaseException) -> bool:
+    """Whether it is a statement that PostgreSQL ended at its timeout."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) == _CUT_OFF
 
 
 def _is_one_of(error: BaseException, names: tuple[tuple[str, str], ...]) -> bool:

@@ -6,8 +6,11 @@ from uuid import uuid4
 from graphql import GraphQLError
 
 from subgraphs.kernel.errors import ProofgraphError
+from subgraphs.kernel.faults import took_too_long
 
 log = logging.getLogger(__name__)
+
+_TOO_LONG = "This takes too long to find: ask for less, such as a shorter time or a smaller page."
 
 
 def to_graphql_error(error: GraphQLError) -> GraphQLError:
@@ -25,6 +28,9 @@ def to_graphql_error(error: GraphQLError) -> GraphQLError:
         code, message = "BAD_USER_INPUT", error.message
     elif isinstance(original, ProofgraphError):
         code, message = original.code, original.message
+    elif took_too_long(original):
+        log.warning("at %s: a statement took too long", error.path)
+        code, message = "UNAVAILABLE", _TOO_LONG
     else:
         error_id = uuid4().hex
         log.error("masked error %s at %s", error_id, error.path, exc_info=original)

@@ -1,11 +1,14 @@
-"""Caches, limits and error codes, on a schema of three fields."""
+"""Caches, limits and error codes, on a schema of a few fields."""
 
 import logging
 from collections.abc import AsyncIterator
 
 import pytest
 import strawberry
+from sqlalchemy import text
 
+from subgraphs.kernel import db
+from subgraphs.kernel.auth import NOBODY
 from subgraphs.kernel.errors import BadUserInput
 from subgraphs.kernel.limits import MAX_ALIASES, MAX_DEPTH
 from subgraphs.kernel.schema import build_schema
@@ -31,6 +34,13 @@ class Query:
         raise BadUserInput("`name` is too long.")
 
     @strawberry.field
+    async def slow(self) -> str:
+        async with db.reading(NOBODY) as session:
+            await session.execute(text("SET LOCAL statement_timeout = 10"))
+            await session.execute(text("SELECT pg_sleep(5)"))
+        return "late"
+
+    @strawberry.field
     def broken(self) -> str:
         raise RuntimeError("password=hunter2")
 
@@ -53,6 +63,13 @@ async def errors_of(document: str) -> list[tuple[str, object]]:
 
 async def test_an_expected_error_keeps_its_message_and_gets_its_code() -> None:
     assert await errors_of("{ refused }") == [("`name` is too long.", "BAD_USER_INPUT")]
+
+
+@pytest.mark.usefixtures("stores")
+async def test_a_statement_that_is_cut_off_says_to_ask_for_less() -> None:
+    told = "This takes too long to find: ask for less, such as a shorter time or a smaller page."
+
+    assert await errors_of("{ slow }") == [(told, "UNAVAILABLE")]
 
 
 async def test_an_unexpected_error_is_masked_and_found_in_the_log(

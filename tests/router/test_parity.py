@@ -145,6 +145,7 @@ async def test_without_a_viewer_the_subgraphs_refuse(graph: Graph) -> None:
             {"person": None},
             [("FORBIDDEN", "This is for the owner.", ["person", "guarded"])],
         ),
+        ("{ slow }", None, [("UNAVAILABLE", "Ask for less.", ["slow"])]),
         ("{ broken }", None, [("INTERNAL", "Something went wrong on our side.", ["broken"])]),
         (
             "{ " + " ".join(f"a{n}: whoAmI" for n in range(31)) + " }",

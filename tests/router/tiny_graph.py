@@ -33,6 +33,12 @@ class Heard:
         await self._app(scope, receive, send)
 
 
+class Slow(ProofgraphError):
+    """As a statement that PostgreSQL cut off."""
+
+    code = "UNAVAILABLE"
+
+
 @strawberry.federation.type(keys=["id"], name="Person")
 class Person:
     id: strawberry.ID
@@ -54,6 +60,10 @@ class UsersQuery:
     @strawberry.field
     def who_am_i(self, info: Info) -> str:
         return str(info.context.viewer.kind)
+
+    @strawberry.field
+    def slow(self) -> str:
+        raise Slow("Ask for less.")
 
     @strawberry.field
     def broken(self) -> str:

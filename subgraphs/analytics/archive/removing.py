@@ -21,8 +21,9 @@ _BATCH_ROWS = 5_000
 COMPARE_TIMEOUT = "25s"
 """Some thirty million rows; well within a turn, so that there is time left for deleting."""
 
-_CANCELLED = "57014"
-"""PostgreSQL's SQLSTATE of a statement that took too long."""
+_NOT_NOW = ("57014", "55P03")
+"""PostgreSQL's SQLSTATEs of a statement that took too long, and of a lock that was not to be had:
+whoever reads the table, as an export does for minutes, holds up the drop."""
 
 _WITHIN = text("SELECT set_config('statement_timeout', :timeout, true)")
 
@@ -32,15 +33,15 @@ _DROP = text("SELECT drop_archived(:table, :partition)")
 async def drop_whole(connection: AsyncConnection, table: str, partition: str) -> bool:
     """Drop a partition if all that stands in it is stored.
 
-    False if something else is, or if it is too large to be compared in time: its rows can still be
-    deleted by their keys, a batch at a time.
+    False if something else is, if it is too large to be compared in time, or if somebody reads it:
+    its rows can still be deleted by their keys, a batch at a time.
     """
     async with AsyncSession(connection) as session:
         await session.execute(_WITHIN, {"timeout": COMPARE_TIMEOUT})
         try:
             dropped = await session.scalar(_DROP, {"table": table, "partition": partition})
         except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) != _CANCELLED:
+            if getattr(error.orig, "sqlstate", None) not in _NOT_NOW:
                 raise
             await session.rollback()
             return False

@@ -15,7 +15,7 @@ from subgraphs.analytics.archive.loaders import RestoresOfArchive
 from subgraphs.kernel import db
 from subgraphs.kernel.connections import Connection, Edge, PageInfo, connection
 from subgraphs.kernel.context import Info
-from subgraphs.kernel.errors import BadUserInput
+from subgraphs.kernel.errors import BadUserInput, Forbidden
 from subgraphs.kernel.graph import BigInt, to_id
 from subgraphs.kernel.loading import ChildKey
 from subgraphs.kernel.paging import MAX_PAGE, window
@@ -64,10 +64,15 @@ class ArchiveRestore:
     expires_at: datetime | None
     row: strawberry.Private[models.ArchiveRestore]
 
-    @strawberry.field(description="In the archive's order; nothing unless READY.")
+    @strawberry.field(
+        description="In the archive's order; nothing unless READY. Refused to those who may only "
+        "look on: buyers' names are in it."
+    )
     async def events(
         self, info: Info, first: int = 20, after: str | None = None
     ) -> Connection[RestoredEvent]:
+        if self.row.account_id in info.context.viewer.read_only_ids:
+            raise Forbidden("Only owners and administrators of the account read restored events.")
         if not 1 <= first <= MAX_PAGE:
             raise BadUserInput(f"`first` must be between 1 and {MAX_PAGE}.")
         if after is not None and not (after.isascii() and after.isdigit() and len(after) < 16):

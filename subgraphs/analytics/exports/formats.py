@@ -1,12 +1,14 @@
 """CSV and NDJSON: one event a line, the same fields in the same order.
 
-CSV follows RFC 4180. A spreadsheet takes a cell that begins with = + - @ or a tab for a formula;
-such a cell gets an apostrophe before it. Who reads the CSV with a program takes it off again, or
-asks for NDJSON, where values are as they are.
+CSV follows RFC 4180, with every cell in quotes. A spreadsheet takes a cell that begins with = + - @
+for a formula; an apostrophe before the sign makes it text. It stands after a semicolon, a tab and a
+line's end too: in some countries a spreadsheet begins a cell there, whatever the quotes. Who reads
+the CSV with a program takes it off again, or asks for NDJSON, where values are as they are.
 """
 
 import csv
 import io
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -43,17 +45,19 @@ _NAMES = (
     "page",
     "payload",
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_BEFORE_FORMULA = re.compile(r"""(?:^|[;\t\r\n])(?:[^\S\t\r\n]|")*(?=[=+\-@＝＋－＠])""")
+"""Where a cell may begin, then blanks and quotes: one in a cell is written as two, which enclose
+nothing."""
 
 
 def csv_header() -> bytes:
-    return (",".join(_NAMES) + "\r\n").encode()
+    return (",".join(f'"{name}"' for name in _NAMES) + "\r\n").encode()
 
 
 def to_csv(lines: Sequence[Line]) -> bytes:
     """Rows without the header."""
     into = io.StringIO(newline="")
-    writer = csv.writer(into)
+    writer = csv.writer(into, quoting=csv.QUOTE_ALL)
     for line in lines:
         writer.writerow([_cell(value) for value in line])
     return into.getvalue().encode()
@@ -73,7 +77,7 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     text = _moment(value) if isinstance(value, datetime) else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return _BEFORE_FORMULA.sub(r"\g<0>'", text)
 
 
 def _json(line: Line) -> bytes:

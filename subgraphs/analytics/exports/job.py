@@ -25,9 +25,13 @@ KEPT = timedelta(days=7)
 """How long the file can be fetched."""
 
 FIRST_PAUSE = timedelta(seconds=10)
+LONGEST_PAUSE = timedelta(hours=1)
 MOST_ATTEMPTS = 12
-"""Failures in a row, each waited for twice as long as the one before up to an hour: some five
+"""Failures in a row, each waited for twice as long as the one before up to the longest: some five
 hours in all."""
+
+_MOST_DOUBLINGS = 9
+"""Past LONGEST_PAUSE."""
 
 OPEN = ("QUEUED", "RUNNING")
 
@@ -44,10 +48,15 @@ class Piece(NamedTuple):
 async def due(now: datetime | None = None) -> list[UUID]:
     """Exports that have something to be done, oldest first: to go on with, or to let go of."""
     moment = now or datetime.now(UTC)
-    waits = Export.status.in_(OPEN) & (Export.next_attempt_at <= moment)
-    over = (Export.status == "READY") & (Export.expires_at <= moment)
+    is_open = Export.status.in_(OPEN)
+    is_over = (Export.status == "READY") & (Export.expires_at <= moment)
+    is_left = (Export.status == "FAILED") & Export.key.is_not(None)
+    statement = (
+        select(Export.id)
+        .where(or_(is_open, is_over, is_left), Export.next_attempt_at <= moment)
+        .order_by(Export.id)
+    )
     async with db.service_transaction() as session:
-        statement = select(Export.id).where(or_(waits, over)).order_by(Export.id)
         return list(await session.scalars(statement))
 
 
@@ -65,13 +74,10 @@ async def advance(export_id: UUID, deadline: float, now: datetime | None = None)
         if export is None:
             return False
         try:
-            if export.status == "READY" and export.expires_at and export.key:
-                if export.expires_at <= (now or datetime.now(UTC)):
-                    await to_thread.run_sync(objects.delete, export.key)
-                    export.status = "EXPIRED"
-                    await session.commit()
-                return False
-            return await _make(session, connection, export, deadline)
+            if export.status in OPEN:
+                return await _make(session, connection, export, deadline)
+            await _let_go(session, export, now or datetime.now(UTC))
+            return False
         except Exception as error:
             await session.rollback()
             await _put_off(export_id, error)
@@ -79,6 +85,19 @@ async def advance(export_id: UUID, deadline: float, now: datetime | None = None)
                 raise
             log.warning("export %s: %s", export_id, error)
             return False
+
+
+async def _let_go(session: AsyncSession, export: Export, now: datetime) -> None:
+    """Delete what S3 has of a file that is over, or of one that nobody will finish."""
+    if export.key is None:
+        return
+    if export.status == "READY" and export.expires_at and export.expires_at <= now:
+        await to_thread.run_sync(objects.delete, export.key)
+        export.status = "EXPIRED"
+    elif export.status == "FAILED":
+        await to_thread.run_sync(objects.delete_all, export.key)
+        export.key = export.upload_id = None
+    await session.commit()
 
 
 async def _make(
@@ -163,9 +182,14 @@ async def _put_off(export_id: UUID, error: Exception) -> None:
         export = await session.get_one(Export, export_id)
         export.attempts += 1
         export.error = f"{type(error).__name__}: {error}"[:500]
-        wait = min(FIRST_PAUSE * 2 ** (export.attempts - 1), timedelta(hours=1))
-        export.next_attempt_at = datetime.now(UTC) + wait
+        export.next_attempt_at = datetime.now(UTC) + pause(export.attempts)
         if isinstance(error, objects.NoSuchObject):
             export.upload_id = None
         if export.attempts >= MOST_ATTEMPTS and export.status in OPEN:
             export.status, export.finished_at = "FAILED", datetime.now(UTC)
+
+
+def pause(attempts: int) -> timedelta:
+    """How long to wait after so many failures in a row."""
+    doubled: int = 2 ** min(attempts - 1, _MOST_DOUBLINGS)
+    return min(FIRST_PAUSE * doubled, LONGEST_PAUSE)

@@ -17,8 +17,9 @@ from subgraphs.kernel.graph import BigInt, to_id
 class ExportFormat(Enum):
     CSV = strawberry.enum_value(
         "CSV",
-        description="RFC 4180, with a header. A cell that begins with = + - @ or a tab has an "
-        "apostrophe before it, so that no spreadsheet takes it for a formula.",
+        description="RFC 4180, with a header and every cell in quotes. = + - @ at the beginning "
+        "of a cell, or after a semicolon, a tab or a line's end in it, have an apostrophe before "
+        "them, so that no spreadsheet takes it for a formula.",
     )
     NDJSON = strawberry.enum_value(
         "NDJSON", description="A JSON object a line, values as they are."

@@ -203,6 +203,22 @@ async def test_what_is_restored_is_read_page_by_page_until_its_days_are_over(
     assert (await ask(shop.owner, archive["id"])).codes == []
 
 
+@pytest.mark.parametrize("month", [23])
+async def test_who_may_only_look_on_reads_nothing_that_is_restored(
+    archived: tuple[Shop, Shop],
+) -> None:
+    shop, _ = archived
+    archive = next(one for one in await archives_of(shop) if one["table"] == "EVENTS")
+    made = (await ask(shop.owner, archive["id"])).data["restoreArchive"]["id"]
+    await advance_all_restores()
+
+    denied = await run(schema, shop.looker, EVENTS, id=made, first=5)
+
+    assert (denied.data, denied.codes) == ({"archiveRestore": None}, ["FORBIDDEN"])
+    assert (await archives_of(shop, shop.looker))[0]["rows"] == 12
+    assert len((await found(shop, made))["events"]["edges"]) == 12
+
+
 @pytest.mark.parametrize("month", [20])
 async def test_a_restore_that_is_broken_off_leaves_nothing_and_goes_on(
     archived: tuple[Shop, Shop], monkeypatch: pytest.MonkeyPatch

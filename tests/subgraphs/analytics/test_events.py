@@ -1,6 +1,6 @@
 """What happened at a site, page by page through the schema, on the real stores."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -147,6 +147,30 @@ async def test_filters_narrow_and_can_be_joined(shop: ActiveShop, morning: Morni
     since, until = minutes(10).isoformat(), minutes(20).isoformat()
     assert await types(shop, since=since, until=until) == ["page.viewed", "claim.shown"]
     assert await types(shop, until=since) == ["order.created"]
+
+
+async def test_a_search_without_a_beginning_looks_back_a_month(shop: ActiveShop) -> None:
+    now = datetime.now(UTC)
+    old, older = now - timedelta(days=32), now - timedelta(days=64)
+    sold = [shop.order(number, placed=at) for number, at in enumerate((now, old, older))]
+    await happen(*sold)
+    new_order, old_order, older_order = (str(event.id) for event in sold)
+
+    async def found(**filter_: Any) -> list[str]:
+        edges = (await page(shop, filter=filter_))["edges"]
+        return [it["node"]["id"] for it in edges if it["node"]["type"] == "order.created"]
+
+    orders = {"types": ["order.created"]}
+    far = (now - timedelta(days=100)).isoformat()
+    assert await found() == [new_order, old_order, older_order]
+    assert await found(**orders) == [new_order]
+    assert await found(**orders, until=(now - timedelta(seconds=1)).isoformat()) == []
+    assert await found(**orders, until=(now - timedelta(days=2)).isoformat()) == [old_order]
+    assert await found(**orders, until="0001-01-01T00:00:00Z") == []
+    assert await found(**orders, since=far) == [new_order, old_order, older_order]
+    notification = str(shop.notification_id)
+    told = await types(shop, types=["claim.published"], notificationId=notification)
+    assert told == ["claim.published"] * 3
 
 
 async def test_fifty_sites_cost_as_many_statements_as_one(

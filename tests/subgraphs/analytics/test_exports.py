@@ -141,7 +141,21 @@ async def test_types_and_times_choose() -> None:
 
 async def test_a_spreadsheet_finds_no_formula_in_the_csv() -> None:
     shop = await new_shop()
-    cells = ["=1+1", "+1", "-1", "@x", "\t=1", 'a "quoted", cell', "plain"]
+    cells = {
+        "=1+1": "'=1+1",
+        "+1": "'+1",
+        "-1": "'-1",
+        "@x": "'@x",
+        "＝1": "'＝1",
+        "\t=1": "\t'=1",
+        "  \r\n =1": "  \r\n '=1",
+        "x;=1": "x;'=1",
+        'x; "-1;@y': """x; "'-1;'@y""",
+        "x\ty\n+1": "x\ty\n'+1",
+        "a-b=c; d": "a-b=c; d",
+        'a "quoted", cell': 'a "quoted", cell',
+        "plain": "plain",
+    }
     async with db.service_transaction() as session:
         for number, cell in enumerate(cells):
             await session.execute(
@@ -163,15 +177,9 @@ async def test_a_spreadsheet_finds_no_formula_in_the_csv() -> None:
 
     file = (await fetch((await find(shop, export_id))["url"])).decode()
     table = list(csv.DictReader(io.StringIO(file, newline="")))
-    assert [row["visitorId"] for row in table] == [
-        "'=1+1",
-        "'+1",
-        "'-1",
-        "'@x",
-        "'\t=1",
-        'a "quoted", cell',
-        "plain",
-    ]
+    assert [row["visitorId"] for row in table] == list(cells.values())
+    assert file.startswith('"id","type","occurredAt",')
+    assert file.endswith(',"plain","plain","","","","{}"\r\n')
     assert list(table[0]) == [
         "id",
         "type",
@@ -289,6 +297,76 @@ async def test_while_s3_is_away_an_export_waits_and_at_last_fails(
 
     assert (await find(shop, export_id))["status"] == "FAILED"
     await start(shop)
+
+
+async def test_of_an_export_that_failed_s3_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> str:
+        raise ObjectStoreError("away")
+
+    shop = await new_shop()
+    await add(shop, START, 1)
+    export_id = await start(shop)
+    with monkeypatch.context() as patch:
+        patch.setattr(objects, "complete_upload", away)
+        await make(export_id)
+        async with db.service_transaction() as session:
+            found = await session.get_one(Export, export_id)
+            found.attempts = job.MOST_ATTEMPTS - 1
+        patch.setattr(objects, "delete_all", away)
+        for _ in range(2):  # it fails, and what there is of it cannot be deleted yet
+            await make_due()
+            await advance_all()
+    assert (await find(shop, export_id))["status"] == "FAILED"
+    assert names_in_s3(f"exports/{shop.site_id}/") != []
+
+    await make_due()
+    await advance_all()
+
+    assert (await find(shop, export_id))["status"] == "FAILED"
+    assert names_in_s3(f"exports/{shop.site_id}/") == []
+    assert export_id not in await job.due(datetime.now(UTC) + timedelta(days=1))
+
+
+async def test_a_file_that_cannot_be_deleted_is_tried_again_without_hurry(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def away(*_: object) -> None:
+        raise ObjectStoreError("away")
+
+    shop = await new_shop()
+    await add(shop, START, 1)
+    export_id = await start(shop)
+    await make(export_id)
+    over = datetime.now(UTC) + job.KEPT + timedelta(minutes=1)
+    async with db.service_transaction() as session:
+        found = await session.get_one(Export, export_id)
+        found.attempts, found.next_attempt_at = 1000, over
+    assert export_id not in await job.due(over - timedelta(seconds=1))
+    assert export_id in await job.due(over)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(objects, "delete", away)
+        await job.advance(export_id, time.monotonic() + 60, over)
+    async with db.service_transaction() as session:
+        found = await session.get_one(Export, export_id)
+        assert (found.status, found.attempts, found.error) == (
+            "READY",
+            1001,
+            "ObjectStoreError: away",
+        )
+
+    await job.advance(export_id, time.monotonic() + 60, over)
+    assert (await find(shop, export_id))["status"] == "EXPIRED"
+
+
+def test_waiting_grows_to_an_hour() -> None:
+    assert [job.pause(attempts) for attempts in (1, 2, 9, 10, 1000)] == [
+        timedelta(seconds=10),
+        timedelta(seconds=20),
+        timedelta(seconds=2560),
+        timedelta(hours=1),
+        timedelta(hours=1),
+    ]
 
 
 async def test_a_file_is_kept_a_week_and_its_link_opens_nothing_then() -> None:

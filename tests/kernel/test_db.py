@@ -1,0 +1,40 @@
+"""What sessions to PostgreSQL give away, and how long they may take."""
+
+import traceback
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from subgraphs.kernel import db
+from subgraphs.kernel.auth import NOBODY
+
+pytestmark = pytest.mark.usefixtures("stores")
+
+
+async def test_what_tenants_ask_is_cut_off_and_what_workers_do_is_not() -> None:
+    limit = text("SHOW statement_timeout")
+
+    async with db.reading(NOBODY) as session:
+        assert await session.scalar(limit) == "8s"
+    async with db.service_transaction() as session:
+        assert await session.scalar(limit) == "0"
+
+
+@pytest.mark.parametrize("opened", [lambda: db.transaction(NOBODY), db.service_transaction])
+async def test_an_error_tells_no_value_of_its_statement(
+    opened: Callable[[], AbstractAsyncContextManager[AsyncSession]],
+) -> None:
+    secret = uuid4().hex
+
+    with pytest.raises(DBAPIError) as raised:
+        async with opened() as session:
+            await session.execute(text("SELECT 1 / 0, CAST(:it AS text)"), {"it": secret})
+
+    logged = "".join(traceback.format_exception(raised.value))
+    assert "division by zero" in logged
+    assert secret not in logged
