@@ -20,6 +20,10 @@ from sqlalchemy.orm import DeclarativeBase
 from subgraphs.kernel.auth import Viewer
 from subgraphs.kernel.config import settings
 
+ANSWER_SECONDS = 120.0
+"""How long any statement may take, as a task may: a server that has vanished says nothing, and who
+waited for it would keep its partitions from others."""
+
 _NAMING = {
     "ix": "%(table_name)s_%(column_0_N_name)s_idx",
     "uq": "%(table_name)s_%(column_0_N_name)s_key",
@@ -103,6 +107,7 @@ def _engine(url: SecretStr) -> AsyncEngine:
         pool_pre_ping=True,
         # Errors are logged, and parameters are what is personal or secret.
         hide_parameters=True,
+        connect_args={"command_timeout": ANSWER_SECONDS},
         **options,
     )
 

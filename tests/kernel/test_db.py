@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.kernel import db
 from subgraphs.kernel.auth import NOBODY
+from subgraphs.kernel.faults import is_store_fault
 
 pytestmark = pytest.mark.usefixtures("stores")
 
@@ -38,3 +39,18 @@ async def test_an_error_tells_no_value_of_its_statement(
     logged = "".join(traceback.format_exception(raised.value))
     assert "division by zero" in logged
     assert secret not in logged
+
+
+async def test_a_server_that_does_not_answer_is_a_store_s_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(db, "ANSWER_SECONDS", 0.2)
+    await db.dispose()
+    try:
+        with pytest.raises(TimeoutError) as raised:
+            async with db.service_transaction() as session:
+                await session.execute(text("SELECT pg_sleep(60)"))
+    finally:
+        await db.dispose()
+
+    assert is_store_fault(raised.value)
