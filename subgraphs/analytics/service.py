@@ -75,9 +75,14 @@ class Period(NamedTuple):
     end: datetime
     granularity: Granularity
 
+    @property
+    def length(self) -> int:
+        """How many buckets there are."""
+        return (self.end - self.start) // _STEP[self.granularity]
+
     def buckets(self) -> list[datetime]:
         step = _STEP[self.granularity]
-        return [self.start + n * step for n in range((self.end - self.start) // step)]
+        return [self.start + n * step for n in range(self.length)]
 
 
 class Span(NamedTuple):
