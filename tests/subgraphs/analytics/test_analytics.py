@@ -178,6 +178,8 @@ async def test_nothing_is_told_of_a_site_of_others_or_of_none() -> None:
         ("2023-03-01T00:00:00Z", "2026-03-01T00:00:00Z", "DAY"),
         ("0001-01-01T00:00:00+14:00", "2026-03-01T00:00:00Z", "DAY"),
         ("2106-01-01T00:00:00Z", "2106-02-01T00:00:00Z", "DAY"),
+        ("2026-03-01T00:00:00Z", "9999-12-31T24:00:00Z", "DAY"),
+        ("2026-03-01T00:00:00Z", "9999-W53-7T00:00:00Z", "DAY"),
     ],
 )
 async def test_a_range_that_makes_no_sense_is_the_callers_error(
