@@ -51,6 +51,7 @@ from subgraphs.kernel.limits import MAX_POINTS
 from subgraphs.kernel.loading import ChildKey
 from subgraphs.kernel.paging import MAX_PAGE
 from subgraphs.kernel.permissions import IsUser
+from subgraphs.kernel.selections import most_names
 
 
 @strawberry.type
@@ -82,7 +83,7 @@ class AnalyticsGroup:
                 f"The groups have more than {service.MAX_GROUP_POINTS} points: ask for fewer "
                 "groups, a shorter range, or days instead of hours."
             )
-        info.context.spend(asked.period.length)
+        spend_on_points(info, asked)
         key = GroupSeriesKey(self.site_id, asked, self.asked.dimension, self.key)
         return points_of(await info.context.loader(GroupSeries).load(key), asked)
 
@@ -116,7 +117,7 @@ class SiteAnalytics:
 
     @strawberry.field(description="One for each hour or day, also where nothing happened.")
     async def points(self, info: Info) -> list[AnalyticsPoint]:
-        info.context.spend(self.asked.period.length)
+        spend_on_points(info, self.asked)
         return points_of(await self._series(info), self.asked)
 
     @strawberry.field(
@@ -290,6 +291,15 @@ async def visible(info: Info, id_: strawberry.ID) -> UUID:
     if not await info.context.loader(VisibleSite).load(site_id):
         raise NotFound("There is no such site.")
     return site_id
+
+
+def spend_on_points(info: Info, asked: Asked) -> None:
+    """Take points from what the request may have, as often as each of them tells the same.
+
+    Raises:
+        BadUserInput: they are more than is left.
+    """
+    info.context.spend(asked.period.length * most_names(info._raw_info))
 
 
 def site_of(reference: Mapping[str, Any] | None) -> Site:

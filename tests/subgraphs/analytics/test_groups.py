@@ -208,6 +208,32 @@ async def test_points_of_groups_are_among_those_of_the_request() -> None:
     assert answer.data["_entities"][0]["analytics"] == {"groups": None}
 
 
+@pytest.mark.parametrize(
+    ("names", "by_fragment", "codes"),
+    [(21, False, []), (22, False, ["BAD_USER_INPUT"]), (22, True, ["BAD_USER_INPUT"])],
+)
+async def test_points_that_tell_the_same_again_and_again_count_as_often(
+    names: int, by_fragment: bool, codes: list[str]
+) -> None:
+    shop = await new_shop()
+    told = " ".join(f"a{number}: counters {{ shown }}" for number in range(names))
+    fragment = f"fragment Told on AnalyticsPoint {{ {told} }}" if by_fragment else ""
+    document = f"""query($sites: [_Any!]!, $start: DateTime!, $end: DateTime!) {{
+      _entities(representations: $sites) {{
+        ... on Site {{
+          analytics(start: $start, end: $end) {{
+            points {{ start revenue {{ currency }} {"...Told" if by_fragment else told} }}
+          }}
+        }}
+      }}
+    }} {fragment}"""
+    quarter = {"start": (END - timedelta(days=92)).isoformat(), "end": END.isoformat()}
+
+    answer = await ask(document, shop.owner, site(shop.site_id), **quarter)
+
+    assert answer.codes == codes
+
+
 def test_groups_are_ranked_by_shown_or_by_what_there_is() -> None:
     assert service.ranking(service.ALL_METRICS) == "shown"
     assert service.ranking(("clicked", "revenue")) == "clicked"
