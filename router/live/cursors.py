@@ -12,7 +12,8 @@ def as_cursor(text: str) -> Cursor:
         ValueError: it is none.
     """
     milliseconds, _, number = text.partition("-")
-    if not (milliseconds.isdecimal() and number.isdecimal() and len(text) <= _LONGEST):
+    digits = text.isascii() and milliseconds.isdecimal() and number.isdecimal()
+    if not (digits and len(text) <= _LONGEST):
         raise ValueError(text)
     return int(milliseconds), int(number)
 

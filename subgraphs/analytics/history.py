@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from subgraphs.analytics import times
 from subgraphs.kernel.errors import BadUserInput
 from subgraphs.kernel.paging import MAX_PAGE
 from subgraphs.kernel.text import can_be_stored
@@ -27,7 +28,7 @@ LOOKS_BACK = timedelta(days=31)
 """How far a search by type or visitor goes that names no `since`. No index of `events` knows them,
 so one that finds little would read all that a site ever had."""
 
-_MAX_VISITOR_ID = 100
+_MAX_TEXT = 100
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_BYTES = 8
 _ID_BYTES = 16
@@ -94,22 +95,27 @@ def asked(first: int, after: str | None, wanted: Filter) -> Asked:
 
     Raises:
         BadUserInput: `first` out of 1..100, a cursor that none of our pages gave, a time without
-            an offset, too many types, or text that nothing can have.
+            an offset or out of bounds, too many types, or text that nothing can have.
     """
     if not 1 <= first <= MAX_PAGE:
         raise BadUserInput(f"`first` must be between 1 and {MAX_PAGE}.")
     for name in ("since", "until"):
         moment = getattr(wanted, name)
-        if moment is not None and moment.tzinfo is None:
-            raise BadUserInput(f"`{name}` needs an offset, like 2026-01-02T00:00:00Z.")
+        if moment is not None:
+            times.check(moment, name)
     if wanted.since and wanted.until and wanted.until <= wanted.since:
         raise BadUserInput("`until` must be after `since`.")
     if wanted.types is not None and not 1 <= len(wanted.types) <= MAX_TYPES:
         raise BadUserInput(f"`types` names 1 to {MAX_TYPES} types.")
     texts = [*(wanted.types or ()), wanted.visitor_id or ""]
-    if not all(len(it) <= _MAX_VISITOR_ID and can_be_stored(it) for it in texts):
-        raise BadUserInput(f"A type and a visitor's id have up to {_MAX_VISITOR_ID} characters.")
+    if not all(map(can_have, texts)):
+        raise BadUserInput(f"A type and a visitor's id have up to {_MAX_TEXT} characters.")
     return Asked(first, from_cursor(after) if after is not None else None, wanted)
+
+
+def can_have(text: str) -> bool:
+    """Whether something that happened can have this type, or be of a visitor with this id."""
+    return len(text) <= _MAX_TEXT and can_be_stored(text)
 
 
 async def pages(

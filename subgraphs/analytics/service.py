@@ -6,13 +6,9 @@ from enum import Enum
 from typing import NamedTuple
 from uuid import UUID
 
-from subgraphs.analytics import store
+from subgraphs.analytics import store, times
 from subgraphs.analytics.store import HOUR, Dimension
 from subgraphs.kernel.errors import BadUserInput
-
-EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
-LATEST = datetime(2106, 1, 1, tzinfo=UTC)
-"""What ClickHouse's DateTime holds, to the day."""
 
 
 class Granularity(Enum):
@@ -75,9 +71,14 @@ class Period(NamedTuple):
     end: datetime
     granularity: Granularity
 
+    @property
+    def length(self) -> int:
+        """How many buckets there are."""
+        return (self.end - self.start) // _STEP[self.granularity]
+
     def buckets(self) -> list[datetime]:
         step = _STEP[self.granularity]
-        return [self.start + n * step for n in range((self.end - self.start) // step)]
+        return [self.start + n * step for n in range(self.length)]
 
 
 class Span(NamedTuple):
@@ -123,7 +124,7 @@ def period(start: datetime, end: datetime, granularity: Granularity) -> Period:
         BadUserInput: a time without an offset or out of bounds, an end that is not after the
             start, or too long a range.
     """
-    _check(start, end)
+    times.check_range(start, end)
     first = _floor(start, granularity)
     last = _floor(end - timedelta(microseconds=1), granularity) + _STEP[granularity]
     longest = MAX_DAYS[granularity]
@@ -138,7 +139,7 @@ def span(start: datetime, end: datetime) -> Span:
     Raises:
         BadUserInput: as for `period`, with the longest range of all.
     """
-    _check(start, end)
+    times.check_range(start, end)
     longest = max(MAX_DAYS.values())
     if end - start > timedelta(days=longest):
         raise BadUserInput(f"A range may span {longest} days.")
@@ -293,13 +294,6 @@ def _add(series: Series, counts: store.Counts) -> None:
     for start, value in zip(counts.starts, counts.values, strict=True):
         series.points[start][counts.metric] = value
     series.totals[counts.metric] = sum(counts.values)
-
-
-def _check(start: datetime, end: datetime) -> None:
-    if start.tzinfo is None or end.tzinfo is None:
-        raise BadUserInput("`start` and `end` need an offset, like 2026-01-02T00:00:00Z.")
-    if not EARLIEST <= start < end <= LATEST:
-        raise BadUserInput("`end` must be after `start`, and both between 1970 and 2105.")
 
 
 def _floor(moment: datetime, granularity: Granularity) -> datetime:

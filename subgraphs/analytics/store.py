@@ -146,9 +146,10 @@ async def counts(
         statement = statements.counts(step, asked.wanted())
         return (await client.query(statement, asked.parameters())).result_rows
 
+    found = await store_states.steady(look, start, end, read)
     return [
         Counts(site_id, metric, key, list(map(store_states.moment, starts)), list(values))
-        for site_id, metric, key, starts, values in await store_states.steady(look, read)
+        for site_id, metric, key, starts, values in found
     ]
 
 
@@ -177,7 +178,8 @@ async def totals(
         parameters = asked.parameters() | {"most": most or 0, "by": by}
         return (await client.query(statement, parameters)).result_rows
 
-    return [Total(*row) for row in await store_states.steady(statements.LOOK_AT_DAYS, read)]
+    found = await store_states.steady(statements.LOOK_AT_DAYS, start, end, read)
+    return [Total(*row) for row in found]
 
 
 class _Asked(NamedTuple):

@@ -96,18 +96,19 @@ def raw_counts(dimensions: Sequence[Dimension], where: str, *, revenue: bool = T
 _RANGE = "timestamp >= {start:DateTime('UTC')} AND timestamp < {end:DateTime('UTC')}"
 
 LOOK_AT_HOURS = """
-    SELECT groupArrayIf(toUInt32(timestamp), NOT closed),
-           groupBitXor(cityHash64(timestamp, if(closed, version, 0)))
+    SELECT groupArray(toUInt32(timestamp)), groupArray(if(closed, version, 0))
     FROM rolled_hours FINAL
 """
-"""The open hours, and a number for the versions of all others. An hour that is opened once more, as
-each batch of late events does, leaves it as it is."""
+"""All hours, and the version of each; 0 where it is open. An hour that is opened once more, as each
+batch of late events does, leaves it as it is."""
 
 LOOK_AT_DAYS = f"""
-    SELECT *, (SELECT groupBitXor(cityHash64(timestamp, hours, version)) FROM rolled_days FINAL)
-    FROM ({LOOK_AT_HOURS})
+    SELECT * FROM ({LOOK_AT_HOURS}) AS hours CROSS JOIN (
+        SELECT groupArray(toUInt32(timestamp)), groupArray(cityHash64(hours, version))
+        FROM rolled_days FINAL
+    ) AS days
 """
-"""The same, and a number for the days."""
+"""The same, and all days with a number for the state of each."""
 
 STATE_OF_DAY = "if(min(closed), groupBitXor(cityHash64(timestamp, version)), 0)"
 """A number for the state of a day's hours; 0 while one of them is open."""

@@ -47,9 +47,11 @@ from subgraphs.kernel.connections import Connection
 from subgraphs.kernel.context import Info
 from subgraphs.kernel.errors import BadUserInput, NotFound
 from subgraphs.kernel.graph import BigInt, Money, to_uuid
+from subgraphs.kernel.limits import MAX_POINTS
 from subgraphs.kernel.loading import ChildKey
 from subgraphs.kernel.paging import MAX_PAGE
 from subgraphs.kernel.permissions import IsUser
+from subgraphs.kernel.selections import most_names
 
 
 @strawberry.type
@@ -76,11 +78,12 @@ class AnalyticsGroup:
     @strawberry.field(description="At most 12000 in all groups of a site together.")
     async def points(self, info: Info) -> list[AnalyticsPoint]:
         asked = self.asked.series
-        if self.group_count * len(asked.period.buckets()) > service.MAX_GROUP_POINTS:
+        if self.group_count * asked.period.length > service.MAX_GROUP_POINTS:
             raise BadUserInput(
                 f"The groups have more than {service.MAX_GROUP_POINTS} points: ask for fewer "
                 "groups, a shorter range, or days instead of hours."
             )
+        spend_on_points(info, asked)
         key = GroupSeriesKey(self.site_id, asked, self.asked.dimension, self.key)
         return points_of(await info.context.loader(GroupSeries).load(key), asked)
 
@@ -114,6 +117,7 @@ class SiteAnalytics:
 
     @strawberry.field(description="One for each hour or day, also where nothing happened.")
     async def points(self, info: Info) -> list[AnalyticsPoint]:
+        spend_on_points(info, self.asked)
         return points_of(await self._series(info), self.asked)
 
     @strawberry.field(
@@ -123,6 +127,7 @@ class SiteAnalytics:
     async def values(self, info: Info, metric: service.Metric) -> list[BigInt] | None:
         if metric.value not in self.asked.metrics or metric is service.Metric.REVENUE:
             return None
+        info.context.spend(self.asked.period.length)
         points = (await self._series(info)).points.values()
         return [BigInt(numbers.get(metric.value, 0)) for numbers in points]
 
@@ -160,7 +165,8 @@ class Site:
     @strawberry.field(
         permission_classes=[IsUser],
         description="Counts from `start` to `end`, both widened to whole hours or days of UTC. "
-        "`metrics` leaves out what is not needed; `groupBy` adds groups, at most 50.",
+        "`metrics` leaves out what is not needed; `groupBy` adds groups, at most 50. A request may "
+        f"have {MAX_POINTS} points in all: each series counts once, and again for each list of it.",
     )
     async def analytics(
         self,
@@ -174,6 +180,7 @@ class Site:
     ) -> SiteAnalytics:
         asked = service.asked(service.period(start, end, granularity), metrics)
         by = service.asked_groups(asked, group_by, top_groups) if group_by else None
+        info.context.spend(asked.period.length)
         return SiteAnalytics(site_id=await visible(info, self.id), asked=asked, by=by)
 
     @strawberry.field(
@@ -284,6 +291,15 @@ async def visible(info: Info, id_: strawberry.ID) -> UUID:
     if not await info.context.loader(VisibleSite).load(site_id):
         raise NotFound("There is no such site.")
     return site_id
+
+
+def spend_on_points(info: Info, asked: Asked) -> None:
+    """Take points from what the request may have, as often as each of them tells the same.
+
+    Raises:
+        BadUserInput: they are more than is left.
+    """
+    info.context.spend(asked.period.length * most_names(info._raw_info))
 
 
 def site_of(reference: Mapping[str, Any] | None) -> Site:

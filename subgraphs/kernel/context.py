@@ -1,4 +1,4 @@
-"""What a GraphQL request carries: its viewer, and the loaders it has used."""
+"""What a GraphQL request carries: its viewer, its loaders, and the points it may still have."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -8,6 +8,8 @@ from strawberry.fastapi import BaseContext
 from strawberry.types import Info as StrawberryInfo
 
 from subgraphs.kernel.auth import Viewer, ViewerVerifier
+from subgraphs.kernel.errors import BadUserInput
+from subgraphs.kernel.limits import MAX_POINTS
 
 L = TypeVar("L")
 
@@ -19,6 +21,7 @@ class Context(BaseContext):
         super().__init__()
         self.viewer = viewer
         self._loaders: dict[Callable[[Viewer], Any], Any] = {}
+        self._points_left = MAX_POINTS
 
     def act_as(self, viewer: Viewer) -> None:
         """Let the rest of the request see what someone who just logged in may see."""
@@ -30,6 +33,19 @@ class Context(BaseContext):
         if make not in self._loaders:
             self._loaders[make] = make(self.viewer)
         return self._loaders[make]  # type: ignore[no-any-return]  # keyed by its own factory
+
+    def spend(self, points: int) -> None:
+        """Take points of a series from what the request may have, before they are made.
+
+        Raises:
+            BadUserInput: they are more than is left.
+        """
+        if points > self._points_left:
+            raise BadUserInput(
+                f"A request may have {MAX_POINTS} points in all: ask for fewer series, lists or "
+                "groups, a shorter range, or days instead of hours."
+            )
+        self._points_left -= points
 
 
 Info = StrawberryInfo[Context, None]

@@ -7,7 +7,8 @@
     ├── BadUserInput         BAD_USER_INPUT    the request itself is wrong
     ├── Conflict             CONFLICT          it clashes with what is there
     ├── RateLimited          RATE_LIMITED      too many, try later
-    └── PlanLimit            PLAN_LIMIT        the site's plan does not include it
+    ├── PlanLimit            PLAN_LIMIT        the site's plan does not include it
+    └── Unavailable          UNAVAILABLE       it cannot be said just now, try again
 
 A statement that PostgreSQL cut off is `UNAVAILABLE`. Everything else is a fault of ours: the client
 sees `INTERNAL` with an id that stands in the log.
@@ -58,3 +59,8 @@ class RateLimited(ProofgraphError):
 class PlanLimit(ProofgraphError):
     code = "PLAN_LIMIT"
     http_status = 402
+
+
+class Unavailable(ProofgraphError):
+    code = "UNAVAILABLE"
+    http_status = 503

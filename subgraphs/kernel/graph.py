@@ -1,10 +1,13 @@
 """Small things every subgraph's types need."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
 from typing import NewType
 from uuid import UUID
 
 import strawberry
+from strawberry.schema.types.base_scalars import DateTimeDefinition, wrap_parser
 from strawberry.types.scalar import ScalarDefinition
 
 from subgraphs.kernel.errors import NotFound
@@ -19,7 +22,16 @@ SCALARS: Mapping[object, ScalarDefinition] = {
         description="A whole number, up to 2^53 either way.",
         serialize=int,
         parse_value=int,
-    )
+    ),
+    # Strawberry's lets 24 o'clock of the last day there is through as a fault of ours.
+    datetime: replace(
+        DateTimeDefinition,
+        parse_value=wrap_parser(
+            DateTimeDefinition.parse_value,  # type: ignore[arg-type]  # it has one
+            "DateTime",
+            exceptions=(OverflowError,),
+        ),
+    ),
 }
 
 

@@ -152,7 +152,21 @@ async def test_without_a_cursor_following_begins_now(no_looks: None) -> None:
     assert numbers(await following) == [4, 5]
 
 
-@pytest.mark.parametrize("cursor", ["", "0", "-1", "1-", "1-2-3", "a-b", "1-0 ", "9" * 20 + "-0"])
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "",
+        "0",
+        "-1",
+        "1-",
+        "1-2-3",
+        "a-b",
+        "1-0 ",
+        "9" * 20 + "-0",
+        "\u0661\u0662-\u0663",
+        "1-\u0663",
+    ],
+)
 async def test_what_is_no_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(BadUserInput, match="must be a cursor"):
         await take(some_channel(), 1, after=cursor)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator
+from datetime import datetime
 
 import pytest
 import strawberry
@@ -30,6 +31,10 @@ class Query:
         return Node()
 
     @strawberry.field
+    def year(self, at: datetime) -> int:
+        return at.year
+
+    @strawberry.field
     def refused(self) -> str:
         raise BadUserInput("`name` is too long.")
 
@@ -56,8 +61,8 @@ class Subscription:
 schema = build_schema(query=Query, subscription=Subscription)
 
 
-async def errors_of(document: str) -> list[tuple[str, object]]:
-    result = await schema.execute(document)
+async def errors_of(document: str, **variables: object) -> list[tuple[str, object]]:
+    result = await schema.execute(document, variable_values=variables)
     return [(error.message, (error.extensions or {})["code"]) for error in result.errors or []]
 
 
@@ -99,6 +104,18 @@ async def test_a_subscription_that_breaks_is_masked_too() -> None:
 async def test_a_document_that_does_not_fit_is_the_callers_error() -> None:
     assert [code for _, code in await errors_of("{ nothing }")] == ["BAD_USER_INPUT"]
     assert [code for _, code in await errors_of("{ node { ")] == ["BAD_USER_INPUT"]
+
+
+@pytest.mark.parametrize("at", ["9999-12-31T24:00:00Z", "9999-W53-7T00:00:00Z"])
+async def test_a_time_after_the_last_there_is_is_the_callers_error(at: str) -> None:
+    message = f'Value cannot represent a DateTime: "{at}". date value out of range'
+
+    assert await errors_of(f'{{ year(at: "{at}") }}') == [(message, "BAD_USER_INPUT")]
+    assert await errors_of("query($at: DateTime!) { year(at: $at) }", at=at) == [
+        (f"Variable '$at' has invalid value: {message}", "BAD_USER_INPUT")
+    ]
+    assert (await schema.execute('{ year(at: "9999-12-31T23:59:59Z") }')).data == {"year": 9999}
+    assert [code for _, code in await errors_of('{ year(at: "soon") }')] == ["BAD_USER_INPUT"]
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,10 @@ from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from subgraphs.analytics import history, times
 from subgraphs.analytics.exports.formats import SUFFIXES
 from subgraphs.analytics.exports.models import Export
+from subgraphs.analytics.history import MAX_TYPES
 from subgraphs.kernel import jobs, objects, paging
 from subgraphs.kernel.errors import BadUserInput, Conflict, NotFound
 from subgraphs.kernel.ids import new_id
@@ -18,7 +20,6 @@ EXPORT = "analytics.export"
 """The task that makes the file."""
 
 MAX_RANGE = timedelta(days=366)
-MAX_TYPES = 20
 
 LINK_SECONDS = 300
 """How long a link opens the file; a new one is made whenever `url` is asked for."""
@@ -50,15 +51,16 @@ async def start(
     """Have a site's events of a time written to a file.
 
     Raises:
-        BadUserInput: a time without an offset, an end that is not after the start, too long a
-            range, too many types or an empty one.
+        BadUserInput: a time without an offset or out of bounds, an end that is not after the start,
+            too long a range, too many types or one that nothing can have.
         Conflict: an export of this site runs.
     """
-    if start.tzinfo is None or end.tzinfo is None:
-        raise BadUserInput("`start` and `end` need an offset, like 2026-01-02T00:00:00Z.")
-    if not timedelta(0) < end - start <= MAX_RANGE:
+    times.check_range(start, end)
+    if end - start > MAX_RANGE:
         raise BadUserInput(f"`end` must be after `start`, by {MAX_RANGE.days} days at most.")
-    if types is not None and not (0 < len(types) <= MAX_TYPES and all(types)):
+    if types is not None and not (
+        0 < len(types) <= MAX_TYPES and all(it and history.can_have(it) for it in types)
+    ):
         raise BadUserInput(f"`types` must name 1 to {MAX_TYPES} types, or be left out for all.")
     # The app's role may write these columns and no others: how far it is, the worker says.
     statement = insert(Export).values(

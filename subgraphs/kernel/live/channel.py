@@ -28,7 +28,7 @@ _READ_COUNT = 200
 _LOOK_AGAIN_SECONDS = 5.0
 """A follower looks by itself so often, should a wake be lost with the server that sent it."""
 
-_CURSOR = re.compile(r"\d{1,15}-\d{1,9}")
+_CURSOR = re.compile(r"[0-9]{1,15}-[0-9]{1,9}")
 
 # KEYS: the channel, the id's marker. ARGV: the id, the data, the marker's seconds, the bound.
 _PUBLISH = Script("""

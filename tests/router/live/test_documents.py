@@ -74,7 +74,21 @@ def test_where_a_client_begins(
     assert read.begin(variables) == begin
 
 
-@pytest.mark.parametrize("cursor", ["", "17", "17-", "-3", "17-3-1", "a-b", "1" * 60 + "-0", 17])
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "",
+        "17",
+        "17-",
+        "-3",
+        "17-3-1",
+        "a-b",
+        "1" * 60 + "-0",
+        "\u0661\u0662-\u0663",
+        "1-\u0663",
+        17,
+    ],
+)
 def test_what_is_no_cursor_is_refused(cursor: object) -> None:
     read = DOCUMENTS.read(
         'subscription($from: String) { liveNotifications(siteKey: "k", after: $from) { id } }'

@@ -1,5 +1,6 @@
 """Analytics through its schema, on the real stores."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,7 +11,9 @@ from subgraphs.analytics import store, store_rollups
 from subgraphs.analytics.schema import schema
 from subgraphs.analytics.store import RawEvent
 from subgraphs.kernel.auth import NOBODY
+from subgraphs.kernel.context import Context
 from subgraphs.kernel.ids import new_id
+from subgraphs.kernel.limits import MAX_POINTS
 from tests.fixtures.graph import Answer, counted_statements, run, user
 from tests.fixtures.shop import Shop, more_sites, new_shop
 
@@ -28,7 +31,15 @@ query($sites: [_Any!]!, $start: DateTime!, $end: DateTime!, $granularity: Granul
     }
   }
 }"""
+TOTALS = """
+query($sites: [_Any!]!, $start: DateTime!, $end: DateTime!) {
+  _entities(representations: $sites) {
+    ... on Site { analytics(start: $start, end: $end) { totals { shown } } }
+  }
+}"""
 START = datetime(2026, 3, 1, tzinfo=UTC)
+QUARTER_END = "2026-06-01T00:00:00Z"
+QUARTER_HOURS = 92 * 24
 DAY = timedelta(days=1)
 NOTHING = {"orders": 0, "published": 0, "shown": 0, "clicked": 0, "dismissed": 0}
 
@@ -167,6 +178,8 @@ async def test_nothing_is_told_of_a_site_of_others_or_of_none() -> None:
         ("2023-03-01T00:00:00Z", "2026-03-01T00:00:00Z", "DAY"),
         ("0001-01-01T00:00:00+14:00", "2026-03-01T00:00:00Z", "DAY"),
         ("2106-01-01T00:00:00Z", "2106-02-01T00:00:00Z", "DAY"),
+        ("2026-03-01T00:00:00Z", "9999-12-31T24:00:00Z", "DAY"),
+        ("2026-03-01T00:00:00Z", "9999-W53-7T00:00:00Z", "DAY"),
     ],
 )
 async def test_a_range_that_makes_no_sense_is_the_callers_error(
@@ -180,8 +193,55 @@ async def test_a_range_that_makes_no_sense_is_the_callers_error(
 async def test_the_longest_ranges_are_answered() -> None:
     shop = await new_shop()
 
-    hours = await ask(shop, end="2026-06-01T00:00:00Z")
+    hours = await ask(shop, end=QUARTER_END)
     days = await ask(shop, end="2028-05-09T00:00:00Z", granularity="DAY")
 
-    assert len(numbers(hours)["points"]) == 92 * 24
+    assert len(numbers(hours)["points"]) == QUARTER_HOURS
     assert len(numbers(days)["points"]) == 800
+
+
+async def test_the_points_of_a_request_are_limited_over_all_its_sites() -> None:
+    shop = await new_shop()
+    others = await more_sites(shop, 11)
+
+    answer = await ask(shop, shop.site_id, *others, end=QUARTER_END)
+
+    assert 12 * QUARTER_HOURS + 10 * QUARTER_HOURS < MAX_POINTS < 23 * QUARTER_HOURS
+    lists = [site and site["analytics"]["points"] for site in answer.data["_entities"]]
+    assert [points and len(points) for points in lists] == [QUARTER_HOURS] * 10 + [None] * 2
+    assert answer.codes == ["BAD_USER_INPUT"] * 2
+
+
+async def test_what_is_past_the_points_of_a_request_is_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shop = await new_shop()
+    site_ids = [shop.site_id, *await more_sites(shop, 22)]
+    asked, counts = list[UUID](), store.counts
+
+    async def noted(ids: Collection[UUID], *args: Any, **options: Any) -> list[store.Counts]:
+        asked.extend(ids)
+        return await counts(ids, *args, **options)
+
+    monkeypatch.setattr(store, "counts", noted)
+    result = await schema.execute(
+        TOTALS,
+        variable_values={
+            "sites": [{"__typename": "Site", "id": str(id_)} for id_ in site_ids],
+            "start": START.isoformat(),
+            "end": QUARTER_END,
+        },
+        context_value=Context(shop.owner),
+    )
+
+    assert [(error.message, (error.extensions or {})["code"]) for error in result.errors or []] == [
+        (
+            "A request may have 50000 points in all: ask for fewer series, lists or groups, "
+            "a shorter range, or days instead of hours.",
+            "BAD_USER_INPUT",
+        )
+    ]
+    assert result.data == {
+        "_entities": [*[{"analytics": {"totals": {"shown": 0}}}] * 22, None],
+    }
+    assert asked == site_ids[:22]

@@ -263,6 +263,9 @@ async def test_the_function_behind_it_knows_whose_rows_they_are(
             {"filter": {"since": "2026-01-01T00:00:00Z", "until": "2026-01-01T00:00:00Z"}},
             "BAD_USER_INPUT",
         ),
+        ({"filter": {"since": "0001-01-01T00:00:00+01:00"}}, "BAD_USER_INPUT"),
+        ({"filter": {"until": "9999-12-31T23:59:59-01:00"}}, "BAD_USER_INPUT"),
+        ({"filter": {"until": "9999-12-31T24:00:00Z"}}, "BAD_USER_INPUT"),
         ({"filter": {"claimId": "x"}}, "NOT_FOUND"),
     ],
 )

@@ -425,6 +425,11 @@ async def test_only_owners_and_administrators_export_and_fetch() -> None:
         {"types": []},
         {"types": [""]},
         {"types": ["x"] * 21},
+        {"types": ["a\0"]},
+        {"types": ["x" * 101]},
+        {"start": "0001-01-01T00:00:00+01:00", "end": "0001-01-02T00:00:00+01:00"},
+        {"start": "9999-12-31T00:00:00-01:00", "end": "9999-12-31T23:59:59-01:00"},
+        {"end": "9999-12-31T24:00:00Z"},
         {"format": "XLSX"},
     ],
 )
@@ -432,6 +437,7 @@ async def test_what_makes_no_sense_is_the_callers_error(wrong: dict[str, Any]) -
     shop = await new_shop()
 
     assert (await ask(shop.owner, shop, **wrong)).codes == ["BAD_USER_INPUT"]
+    assert await exports_of(shop) == []
     assert await exports_of(shop) == []
 
 

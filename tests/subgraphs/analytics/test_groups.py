@@ -162,6 +162,78 @@ async def test_too_many_points_in_groups_are_refused_and_fewer_groups_are_not() 
     assert [len(it["points"]) for it in first(few, "analytics")["groups"]] == [92 * 24] * 5
 
 
+async def test_a_dashboard_of_a_quarter_by_the_hour_stays_within_a_requests_points() -> None:
+    shop = await new_shop()
+    for number in range(5):
+        await happen(shop, "shown", page=f"/{number}")
+    counted = [metric.name for metric in service.Metric if metric is not service.Metric.REVENUE]
+    values = " ".join(f"{name.lower()}: values(metric: {name})" for name in counted)
+    document = f"""query($sites: [_Any!]!, $start: DateTime!, $end: DateTime!) {{
+      _entities(representations: $sites) {{
+        ... on Site {{
+          analytics(start: $start, end: $end, groupBy: PAGE) {{
+            totals {{ shown }} revenue {{ amountMinor }} points {{ start }} {values}
+            groups {{ key points {{ counters {{ shown }} }} }} other {{ totals {{ shown }} }}
+          }}
+        }}
+      }}
+    }}"""
+    quarter = {"start": (END - timedelta(days=92)).isoformat(), "end": END.isoformat()}
+
+    found = first(await ask(document, shop.owner, site(shop.site_id), **quarter), "analytics")
+
+    assert found["totals"] == {"shown": 5}
+    assert len(found["points"]) == 92 * 24
+    assert [sum(found[name.lower()]) for name in counted] == [5 * (it == "SHOWN") for it in counted]
+    assert [len(it["points"]) for it in found["groups"]] == [92 * 24] * 5
+
+
+async def test_points_of_groups_are_among_those_of_the_request() -> None:
+    shop = await new_shop()
+    for number in range(5):
+        await happen(shop, "shown", page=f"/{number}")
+    many = " ".join(f"p{number}: points {{ start }}" for number in range(5))
+    document = f"""query($sites: [_Any!]!, $start: DateTime!, $end: DateTime!) {{
+      _entities(representations: $sites) {{
+        ... on Site {{
+          analytics(start: $start, end: $end, groupBy: PAGE) {{ groups {{ {many} }} }}
+        }}
+      }}
+    }}"""
+    quarter = {"start": (END - timedelta(days=92)).isoformat(), "end": END.isoformat()}
+
+    answer = await ask(document, shop.owner, site(shop.site_id), **quarter)
+
+    assert set(answer.codes) == {"BAD_USER_INPUT"}
+    assert answer.data["_entities"][0]["analytics"] == {"groups": None}
+
+
+@pytest.mark.parametrize(
+    ("names", "by_fragment", "codes"),
+    [(21, False, []), (22, False, ["BAD_USER_INPUT"]), (22, True, ["BAD_USER_INPUT"])],
+)
+async def test_points_that_tell_the_same_again_and_again_count_as_often(
+    names: int, by_fragment: bool, codes: list[str]
+) -> None:
+    shop = await new_shop()
+    told = " ".join(f"a{number}: counters {{ shown }}" for number in range(names))
+    fragment = f"fragment Told on AnalyticsPoint {{ {told} }}" if by_fragment else ""
+    document = f"""query($sites: [_Any!]!, $start: DateTime!, $end: DateTime!) {{
+      _entities(representations: $sites) {{
+        ... on Site {{
+          analytics(start: $start, end: $end) {{
+            points {{ start revenue {{ currency }} {"...Told" if by_fragment else told} }}
+          }}
+        }}
+      }}
+    }} {fragment}"""
+    quarter = {"start": (END - timedelta(days=92)).isoformat(), "end": END.isoformat()}
+
+    answer = await ask(document, shop.owner, site(shop.site_id), **quarter)
+
+    assert answer.codes == codes
+
+
 def test_groups_are_ranked_by_shown_or_by_what_there_is() -> None:
     assert service.ranking(service.ALL_METRICS) == "shown"
     assert service.ranking(("clicked", "revenue")) == "clicked"

@@ -11,6 +11,7 @@ import pytest
 from subgraphs.analytics import store, store_rollups, store_states
 from subgraphs.analytics.store import RawEvent, Step
 from subgraphs.kernel import clickhouse
+from subgraphs.kernel.errors import Unavailable
 from subgraphs.kernel.ids import new_id
 from tests.fixtures.cells import cells
 from workers.rollups import roll_up_all
@@ -63,7 +64,9 @@ def meanwhile(
         if happening:
             await happening()
 
-    async def disturbed(look: str, read: Callable[[Any], Awaitable[Any]]) -> Any:
+    async def disturbed(
+        look: str, start: datetime, end: datetime, read: Callable[[Any], Awaitable[Any]]
+    ) -> Any:
         async def reading(opened: Any) -> Any:
             await happen(0)
             found = await read(opened)
@@ -71,7 +74,7 @@ def meanwhile(
             rows.append(len(found))
             return found
 
-        return await steady(look, reading)
+        return await steady(look, start, end, reading)
 
     with monkeypatch.context() as patched:
         patched.setattr(store_states, "steady", disturbed)
@@ -147,6 +150,50 @@ async def test_late_events_of_an_open_hour_have_nothing_read_again(
         assert await read(site_id) == [2]
 
     assert rows == [1]
+
+
+@EVERY_WAY
+@pytest.mark.parametrize("hours_away", [-6, 19])
+async def test_an_hour_out_of_the_range_has_nothing_read_again(
+    monkeypatch: pytest.MonkeyPatch, read: Read, hours_away: int
+) -> None:
+    site_id = new_id()
+    await store.add([shown(site_id)])
+    await roll_up_all()
+    assert await read(site_id) == [1]
+
+    late = shown(site_id, minutes=60 * hours_away)
+    with meanwhile(monkeypatch, before=lambda: store.add([late])) as rows:
+        assert await read(site_id) == [1]
+
+    assert rows == [1]
+
+
+@EVERY_WAY
+async def test_hours_that_are_opened_without_end_end_the_count(
+    monkeypatch: pytest.MonkeyPatch, read: Read
+) -> None:
+    site_id, look, looks = new_id(), store_states._look, list[str]()
+    await store.add([shown(site_id)])
+    await roll_up_all()
+
+    async def opened_meanwhile(statement: str) -> Any:
+        await store.add([shown(new_id(), minutes=60 * len(looks))])
+        looks.append(statement)
+        return await look(statement)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store_states, "_seen", {})
+        patched.setattr(store_states, "_look", opened_meanwhile)
+        with pytest.raises(Unavailable) as refused:
+            await read(site_id)
+
+    assert refused.value.message == (
+        "The numbers of this time change too fast just now: try again in a moment."
+    )
+    assert len(looks) == 1 + store_states.TRIES
+    await roll_up_all()
+    assert await read(site_id) == [1]
 
 
 @pytest.mark.parametrize(("read", "reads"), [(by_hour, 1), (by_day, 2), (in_all, 2)])
