@@ -1,36 +1,28 @@
 """What a client may ask, by the public schema and our limits; and who answers it."""
 
 from collections.abc import Iterator, Mapping
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ariadne import load_schema_from_path, make_executable_schema
 from graphql import (
-    DocumentNode,
     FieldNode,
-    FragmentDefinitionNode,
-    FragmentSpreadNode,
     GraphQLError,
     GraphQLSchema,
     ObjectTypeDefinitionNode,
-    OperationDefinitionNode,
     OperationType,
-    SelectionNode,
-    SelectionSetNode,
-    Visitor,
     build_ast_schema,
     get_operation_ast,
     parse,
     print_ast,
     validate,
-    visit,
 )
 
 from router.live.cursors import Cursor, as_cursor
 from router.live.rewriting import After, client_after, for_owner, variables_of
 from subgraphs.kernel.config import SUBGRAPHS, SubgraphName
-from subgraphs.kernel.limits import MAX_ALIASES, MAX_DEPTH
+from subgraphs.kernel.documents import size_of
 
 SCHEMA_DIR = Path(__file__).parents[2] / "schema"
 
@@ -106,11 +98,8 @@ class Documents:
             document = parse(query, max_tokens=MAX_TOKENS)
         except GraphQLError as error:
             raise refused(error) from error
-        if errors := [*_too_many_aliases(document), *validate(self._api, document)]:
+        if errors := [*size_of(document).errors(), *validate(self._api, document)]:
             raise refused(*errors)
-        # After the validation: fragments lead nowhere in circles then.
-        if any(depth > MAX_DEPTH for depth in _depths(document)):
-            raise refused(GraphQLError(f"The document is more than {MAX_DEPTH} levels deep."))
         operation = get_operation_ast(document, operation_name)
         if operation is None:
             raise refused(GraphQLError("Say by `operationName` which operation of these to run."))
@@ -152,46 +141,3 @@ def _owners(folder: Path) -> Iterator[tuple[str, tuple[SubgraphName, GraphQLSche
                 and definition.name.value == "Subscription"
             ):
                 yield from ((field.name.value, (name, schema)) for field in definition.fields or ())
-
-
-def _too_many_aliases(document: DocumentNode) -> Iterator[GraphQLError]:
-    aliases = _Aliases()
-    visit(document, aliases)
-    if aliases.found > MAX_ALIASES:
-        yield GraphQLError(f"The document has more than {MAX_ALIASES} aliases.")
-
-
-class _Aliases(Visitor):
-    def __init__(self) -> None:
-        super().__init__()
-        self.found = 0
-
-    def enter_field(self, node: FieldNode, *_: object) -> None:
-        self.found += node.alias is not None
-
-
-def _depths(document: DocumentNode) -> Iterator[int]:
-    """How deep each operation goes, through its fragments too."""
-    fragments: dict[str, FragmentDefinitionNode] = {}
-    for definition in document.definitions:
-        if isinstance(definition, FragmentDefinitionNode):
-            fragments[definition.name.value] = definition
-
-    @cache
-    def of_fragment(name: str) -> int:
-        return below(fragments[name].selection_set)
-
-    def below(selection_set: SelectionSetNode | None) -> int:
-        return (
-            max((of(node) for node in selection_set.selections), default=0) if selection_set else 0
-        )
-
-    def of(node: SelectionNode) -> int:
-        if isinstance(node, FragmentSpreadNode):
-            return of_fragment(node.name.value)
-        depth = below(getattr(node, "selection_set", None))
-        return depth + 1 if isinstance(node, FieldNode) else depth
-
-    for definition in document.definitions:
-        if isinstance(definition, OperationDefinitionNode):
-            yield below(definition.selection_set)

@@ -5,18 +5,18 @@ from typing import Any
 
 from graphql import GraphQLError
 from strawberry.extensions import (
-    MaxAliasesLimiter,
+    AddValidationRules,
     MaxTokensLimiter,
     ParserCache,
-    QueryDepthLimiter,
     ValidationCache,
 )
 from strawberry.federation import Schema
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.execution import ExecutionContext
 
+from subgraphs.kernel.documents import SizeRule
 from subgraphs.kernel.graph import SCALARS
-from subgraphs.kernel.limits import MAX_ALIASES, MAX_DEPTH, MAX_TOKENS
+from subgraphs.kernel.limits import MAX_TOKENS
 from subgraphs.kernel.masking import to_graphql_error
 
 # Without the two caches every request is parsed and validated anew: twelve times slower.
@@ -54,8 +54,7 @@ def build_schema(
         extensions=[
             lambda: ParserCache(maxsize=_CACHED_DOCUMENTS),
             lambda: ValidationCache(maxsize=_CACHED_DOCUMENTS),
-            lambda: QueryDepthLimiter(max_depth=MAX_DEPTH),
             lambda: MaxTokensLimiter(max_token_count=MAX_TOKENS),
-            lambda: MaxAliasesLimiter(max_alias_count=MAX_ALIASES),
+            lambda: AddValidationRules([SizeRule]),
         ],
     )

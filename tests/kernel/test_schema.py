@@ -135,6 +135,33 @@ async def test_a_document_past_the_limits_is_refused_and_not_run(document: str) 
     assert {(error.extensions or {})["code"] for error in result.errors} == {"BAD_USER_INPUT"}
 
 
+async def test_fragments_that_unfold_without_end_are_walked_once() -> None:
+    links = " ".join(f"fragment F{n} on Node {{ ...F{n + 1} ...F{n + 1} }}" for n in range(40))
+
+    result = await schema.execute(f"{{ node {{ ...F0 }} }} {links} fragment F40 on Node {{ name }}")
+
+    assert (result.data, result.errors) == ({"node": {"name": "leaf"}}, None)
+
+
+async def test_fragments_hide_neither_depth_nor_aliases() -> None:
+    deep = " ".join(f"fragment F{n} on Node {{ next {{ ...F{n + 1} }} }}" for n in range(MAX_DEPTH))
+    wide = " ".join(f"a{n}: next {{ ...F }}" for n in range(8))
+
+    assert await errors_of(
+        f"{{ node {{ ...F0 }} }} {deep} fragment F{MAX_DEPTH} on Node {{ name }}"
+    ) == [("The document is more than 12 levels deep.", "BAD_USER_INPUT")]
+    assert await errors_of(
+        f"{{ node {{ {wide} }} }} fragment F on Node {{ a: name b: name c: name }}"
+    ) == [("32 aliases found. Allowed: 30", "BAD_USER_INPUT")]
+
+
+async def test_fragments_in_circles_and_without_a_definition_are_the_callers_error() -> None:
+    assert await errors_of("{ node { ...A } } fragment A on Node { next { ...A } }") == [
+        ("Cannot spread fragment 'A' within itself.", "BAD_USER_INPUT")
+    ]
+    assert await errors_of("{ node { ...A } }") == [("Unknown fragment 'A'.", "BAD_USER_INPUT")]
+
+
 async def test_a_document_within_the_limits_is_run() -> None:
     result = await schema.execute("{ node { next { name } } }")
 
