@@ -78,10 +78,10 @@ class Admission:
             raise Refusal(403, "FORBIDDEN", "This site key belongs to another origin.")
         excess = guest.bucket.take(events, now)
         if excess is not None:
-            raise _too_many(excess)
+            raise _too_many(guest, excess)
         if self._backlog.refuses(guest.key, events):
             guest.bucket.give_back(events)
-            raise _stream_full(guest.access.events_per_second)
+            raise _stream_full(guest)
 
     def _guest(self, site_key: str, access: SiteAccess | None) -> Guest:
         if access is None:
@@ -101,14 +101,18 @@ def _allowed(origin: bytes, domain: str, allow_loopback: bool) -> bool:
     return origin_allowed(origin.decode("latin-1"), domain, allow_loopback=allow_loopback)
 
 
-def _too_many(excess: Excess) -> Refusal:
+def _too_many(guest: Guest, excess: Excess) -> Refusal:
     message = f"This site may send {excess.limit} events a second; nothing was taken."
-    return Refusal(429, "RATE_LIMITED", message, _wait(excess.limit, excess.remaining, excess.wait))
+    return _too_much(guest, message, _wait(excess.limit, excess.remaining, excess.wait))
 
 
-def _stream_full(limit: int) -> Refusal:
+def _stream_full(guest: Guest) -> Refusal:
     message = "This site sends more than is being worked off; nothing was taken."
-    return Refusal(429, "RATE_LIMITED", message, _wait(limit, 0, FULL_SECONDS))
+    return _too_much(guest, message, _wait(guest.access.events_per_second, 0, FULL_SECONDS))
+
+
+def _too_much(guest: Guest, message: str, wait: dict[str, str]) -> Refusal:
+    return Refusal(429, "RATE_LIMITED", message, wait, too_much_of=guest.key)
 
 
 def _wait(limit: int, remaining: int, seconds: int) -> dict[str, str]:
