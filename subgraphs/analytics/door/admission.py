@@ -8,10 +8,12 @@ from subgraphs.analytics.door.backlog import Backlog
 from subgraphs.analytics.door.buckets import Bucket, Buckets, Excess
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.credentials import SiteAccess, SiteKeys
+from subgraphs.kernel.invalidation import Changed
 from subgraphs.kernel.origins import origin_allowed
 
 MAX_LOOK_UPS = 200
-"""Keys looked up in PostgreSQL at a time; who invents keys beyond that is asked to wait."""
+"""New keys looked up in PostgreSQL at a time; who invents keys beyond that is asked to wait. Those
+that were good a moment ago are not many, and are looked up besides."""
 
 FULL_SECONDS = 2
 """How long whoever fills the stream is asked to wait; the backlog is judged every second."""
@@ -35,11 +37,18 @@ class Admission:
 
     def __init__(self, backlog: Backlog) -> None:
         self._backlog = backlog
-        self.site_keys = SiteKeys()
+        self._site_keys = SiteKeys()
         self._buckets = Buckets()
         self._guests: dict[str, Guest] = {}
         self._look_ups: dict[str, asyncio.Task[SiteAccess | None]] = {}
+        self._new_keys: set[str] = set()
+        """Those being looked up that were not good before."""
         self._allow_loopback = settings().allow_loopback_origins
+
+    def forget(self, change: Changed | None) -> None:
+        """Look a site up anew whose key or limits have changed; nobody joins an older look-up."""
+        self._site_keys.forget(change)
+        self._look_ups.clear()
 
     def known(self, site_key: str) -> Guest | None:
         """The site of this key if that is known without a look-up.
@@ -47,7 +56,7 @@ class Admission:
         Raises:
             Refusal: it is known to be nobody's.
         """
-        found = self.site_keys.peek(site_key)
+        found = self._site_keys.peek(site_key)
         return self._guest(site_key, found.access) if found else None
 
     async def find(self, site_key: str) -> Guest:
@@ -56,14 +65,7 @@ class Admission:
         Raises:
             Refusal: it is nobody's, or too many keys are being looked up.
         """
-        look_up = self._look_ups.get(site_key)
-        if look_up is None:
-            if len(self._look_ups) >= MAX_LOOK_UPS:
-                message = "Too many site keys are being looked up; send the same events again."
-                raise Refusal(503, "UNAVAILABLE", message, {"retry-after": str(FULL_SECONDS)})
-            look_up = asyncio.create_task(self.site_keys.find(site_key))
-            self._look_ups[site_key] = look_up
-            look_up.add_done_callback(lambda _: self._look_ups.pop(site_key))
+        look_up = self._look_ups.get(site_key) or self._look_up(site_key)
         return self._guest(site_key, await look_up)
 
     def admit(self, guest: Guest, origin: bytes | None, events: int, now: float) -> None:
@@ -82,6 +84,22 @@ class Admission:
         if self._backlog.refuses(guest.key, events):
             guest.bucket.give_back(events)
             raise _stream_full(guest)
+
+    def _look_up(self, site_key: str) -> asyncio.Task[SiteAccess | None]:
+        if not self._site_keys.was_good(site_key):
+            if len(self._new_keys) >= MAX_LOOK_UPS:
+                message = "Too many site keys are being looked up; send the same events again."
+                raise Refusal(503, "UNAVAILABLE", message, {"retry-after": str(FULL_SECONDS)})
+            self._new_keys.add(site_key)
+        look_up = asyncio.create_task(self._site_keys.find(site_key))
+        self._look_ups[site_key] = look_up
+        look_up.add_done_callback(lambda _: self._has_ended(site_key, look_up))
+        return look_up
+
+    def _has_ended(self, site_key: str, look_up: asyncio.Task[SiteAccess | None]) -> None:
+        self._new_keys.discard(site_key)
+        if self._look_ups.get(site_key) is look_up:
+            del self._look_ups[site_key]
 
     def _guest(self, site_key: str, access: SiteAccess | None) -> Guest:
         if access is None:

@@ -64,7 +64,7 @@ class Door:
 
     def forget(self, change: Changed | None) -> None:
         """Look a site up anew whose key or limits have changed."""
-        self._admission.site_keys.forget(change)
+        self._admission.forget(change)
 
     async def close(self) -> None:
         """Let go of the stores."""
