@@ -54,7 +54,7 @@ class Door:
 
     def __init__(self) -> None:
         self._streams = event_streams.connect(seconds=STORE_SECONDS)
-        self._commit = GroupCommit(self._streams, EVENTS_TOPIC)
+        self._commit = GroupCommit(self._streams, EVENTS_TOPIC, seconds=STORE_SECONDS)
         self._backlog = Backlog(partition_of)
         self._loop = asyncio.get_running_loop()
         self._moment: _Moment | None = None
@@ -102,7 +102,7 @@ class Door:
         sender, now = _sender_of(request.agent, request.country), moment.time
         judged = [judge(it, site=guest.access, sender=sender, now=now) for it in sent.events]
         request.let_go()
-        taking = Taking(request, guest, judged)
+        taking = Taking(request, guest, judged, moment.seconds)
         if taking.records:
             self._commit.append_once(taking)
         else:
