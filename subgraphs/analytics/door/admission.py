@@ -18,6 +18,9 @@ that were good a moment ago are not many, and are looked up besides."""
 FULL_SECONDS = 2
 """How long whoever fills the stream is asked to wait; the backlog is judged every second."""
 
+LONGEST_ORIGIN = 300
+"""Bytes; with the longest name there is and a port a page has 267. Answers are kept by it."""
+
 _MOST_GUESTS = 50_000
 
 
@@ -69,21 +72,27 @@ class Admission:
         return self._guest(site_key, await look_up)
 
     def admit(self, guest: Guest, origin: bytes | None, events: int, now: float) -> None:
-        """Let this many events of a page of this origin in, and count them.
+        """Let this many events of a page of this origin in, and count them; none count as one.
 
         Args:
             now: seconds of the loop's clock.
         Raises:
             Refusal: the page is another's, or there are too many.
         """
-        if origin is not None and not _allowed(origin, guest.access.domain, self._allow_loopback):
+        if origin is not None and not self._is_of(guest, origin):
             raise Refusal(403, "FORBIDDEN", "This site key belongs to another origin.")
+        events = max(events, 1)
         excess = guest.bucket.take(events, now)
         if excess is not None:
             raise _too_many(guest, excess)
         if self._backlog.refuses(guest.key, events):
             guest.bucket.give_back(events)
             raise _stream_full(guest)
+
+    def _is_of(self, guest: Guest, origin: bytes) -> bool:
+        if len(origin) > LONGEST_ORIGIN:
+            return False
+        return _allowed(origin, guest.access.domain, self._allow_loopback)
 
     def _look_up(self, site_key: str) -> asyncio.Task[SiteAccess | None]:
         if not self._site_keys.was_good(site_key):

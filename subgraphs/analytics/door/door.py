@@ -42,6 +42,9 @@ STORE_SECONDS = 2.0
 
 _PATH = b"/v1/events"
 
+_COUNTRY_LENGTH = 3
+"""Letters looked at: a country has two, and what has more is none."""
+
 
 class _Moment(NamedTuple):
     time: datetime
@@ -99,7 +102,7 @@ class Door:
     def _append(self, request: Request, sent: Sent, guest: Guest) -> None:
         moment = self._moment or self._look_at_the_clock()
         self._admission.admit(guest, request.origin, len(sent.events), moment.seconds)
-        sender, now = _sender_of(request.agent, request.country), moment.time
+        sender, now = _sender_of(request), moment.time
         judged = [judge(it, site=guest.access, sender=sender, now=now) for it in sent.events]
         request.let_go()
         taking = Taking(request, guest, judged, moment.seconds)
@@ -169,8 +172,13 @@ def _path_of(request: Request) -> bytes | None:
     return path
 
 
+def _sender_of(request: Request) -> Sender:
+    """What is remembered is cut to what is looked at: a header may be as long as a head."""
+    return _sender(request.agent[: bots.LONGEST_AGENT], request.country[:_COUNTRY_LENGTH])
+
+
 @lru_cache(maxsize=10_000)
-def _sender_of(user_agent: bytes, country: bytes) -> Sender:
+def _sender(user_agent: bytes, country: bytes) -> Sender:
     agent = user_agent.decode("latin-1")
     is_country = len(country) == 2 and country.isalpha()
     return Sender(

@@ -1,13 +1,15 @@
-"""Whom the door looks up, and who shares a look-up."""
+"""Whom the door looks up, who shares a look-up, and what counts."""
 
 import asyncio
+from uuid import uuid4
 
 import pytest
 
 from subgraphs.analytics.door import admission
-from subgraphs.analytics.door.admission import Admission
+from subgraphs.analytics.door.admission import Admission, Guest
 from subgraphs.analytics.door.answers import Refusal
 from subgraphs.analytics.door.backlog import Backlog
+from subgraphs.analytics.door.buckets import BURST_SECONDS, Bucket
 from subgraphs.kernel import credentials
 from subgraphs.kernel.credentials import SiteAccess
 from subgraphs.kernel.ids import new_id
@@ -73,3 +75,15 @@ async def test_who_comes_after_a_change_does_not_share_a_look_up_from_before(
 
     found = [guest.access for guest in await asyncio.gather(*earlier, *later)]
     assert found == [before, before, after, after]
+
+
+async def test_a_request_without_events_counts_as_one(admitting: Admission) -> None:
+    access = SiteAccess(uuid4(), uuid4(), "example.com", 50)
+    guest = Guest(access, Bucket(50, now=0))
+
+    for _ in range(50 * BURST_SECONDS):
+        admitting.admit(guest, None, 0, 0)
+    with pytest.raises(Refusal) as refused:
+        admitting.admit(guest, None, 0, 0)
+
+    assert (refused.value.status, refused.value.headers["retry-after"]) == (429, "1")
