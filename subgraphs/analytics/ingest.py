@@ -12,6 +12,7 @@ calls accepted is on disk. `shown`, `clicked`, `dismissed` and `withheld` need a
 
 import argparse
 import gc
+import resource
 
 import uvloop
 
@@ -30,7 +31,14 @@ def main() -> None:
     telemetry.configure()
     gc.freeze()  # what is loaded stays: the collector need not look at it again
     gc.set_threshold(_COLLECT_EVERY)
+    _open_as_many_files_as_allowed()
     uvloop.run(serve(options.host, options.port))
+
+
+def _open_as_many_files_as_allowed() -> None:
+    """Each refusal that is held back is a connection; a shell's limit is often 1024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 if __name__ == "__main__":

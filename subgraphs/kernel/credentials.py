@@ -27,6 +27,7 @@ CACHE_SECONDS = 5.0
 would cost ten times more."""
 
 _CACHE_ENTRIES = 50_000
+"""Of keys that are somebody's, and as many of others."""
 
 _LONGEST_KEY = 100
 """Characters; a key has 27. What is longer is not worth a look-up, nor a place in the cache."""
@@ -63,6 +64,9 @@ class Found(NamedTuple):
 
     access: SiteAccess | None
     """None: nobody's key."""
+
+
+_NOBODY = Found(None)
 
 
 def new_site_key() -> str:
@@ -105,16 +109,26 @@ async def site_of_key(session: AsyncSession, *, key: str) -> UUID | None:
 
 
 class SiteKeys:
-    """Site keys as a door sees them, with a small cache that also remembers misses."""
+    """Site keys as a door sees them, with a small cache that also remembers misses.
+
+    Misses are kept apart: whoever invents keys must not push out those that are somebody's.
+    """
 
     def __init__(self) -> None:
-        self._cache: dict[str, tuple[float, Found]] = {}
+        self._good: dict[str, tuple[float, Found]] = {}
+        """Kept when their time is over: a key that was good is worth a look-up."""
+        self._misses: dict[str, float] = {}
         self._changes = 0
 
     def peek(self, key: str) -> Found | None:
         """What is known without a look-up, if anything."""
-        cached = self._cache.get(key)
-        return cached[1] if cached and cached[0] > time.monotonic() else None
+        now = time.monotonic()
+        until, found = self._good.get(key) or (self._misses.get(key, 0.0), _NOBODY)
+        return found if until > now else None
+
+    def was_good(self, key: str) -> bool:
+        """Whether it was somebody's when it was last looked up."""
+        return key in self._good
 
     async def find(self, key: str, *, fresh: bool = False) -> SiteAccess | None:
         """The site a key belongs to, or None; a `fresh` answer was looked up after this call."""
@@ -125,17 +139,31 @@ class SiteKeys:
         now = time.monotonic()
         changes = self._changes
         access = await _find_site(key)
-        if len(self._cache) >= _CACHE_ENTRIES:
-            self._cache.clear()
         if changes == self._changes:  # else this may be what was true before
-            self._cache[key] = (now + CACHE_SECONDS, Found(access))
+            self._remember(key, access, now + CACHE_SECONDS)
         return access
 
     def forget(self, change: Changed | None) -> None:
         """Look up anew what a change may concern."""
-        if change is None or change.kind == "site":
-            self._changes += 1
-            self._cache.clear()
+        if change is not None and change.kind != "site":
+            return
+        self._changes += 1
+        self._misses.clear()
+        for key, (_, found) in self._good.items():
+            if change is None or (found.access and found.access.site_id == change.id):
+                self._good[key] = (0.0, found)
+
+    def _remember(self, key: str, access: SiteAccess | None, until: float) -> None:
+        self._good.pop(key, None)
+        self._misses.pop(key, None)
+        if access is not None:
+            if len(self._good) >= _CACHE_ENTRIES:
+                del self._good[next(iter(self._good))]
+            self._good[key] = (until, Found(access))
+        else:
+            if len(self._misses) >= _CACHE_ENTRIES:
+                self._misses.clear()
+            self._misses[key] = until
 
 
 async def _find_site(key: str) -> SiteAccess | None:

@@ -69,16 +69,16 @@ class RedisPipeline:
             self._link = None
 
     async def _connected(self) -> "_Link":
-        async with self._turn:
-            if self._link is None or not self._link.is_open:
-                try:
-                    async with asyncio.timeout(self._seconds):
-                        self._link = await self._connect()
-                except OSError as error:
-                    raise RedisConnectionError(str(error)) from error
-                except TimeoutError as error:
-                    raise RedisTimeoutError("the server does not let us in") from error
-            return self._link
+        try:
+            # Whoever waits for another's connecting has no more time than that one.
+            async with asyncio.timeout(self._seconds), self._turn:
+                if self._link is None or not self._link.is_open:
+                    self._link = await self._connect()
+                return self._link
+        except TimeoutError as error:
+            raise RedisTimeoutError("the server does not let us in") from error
+        except OSError as error:
+            raise RedisConnectionError(str(error)) from error
 
     async def _connect(self) -> "_Link":
         loop, at = asyncio.get_running_loop(), self._pool.connection_kwargs

@@ -9,14 +9,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from subgraphs.kernel.group_commit import GroupCommit
 from subgraphs.kernel.redis import connect
 from subgraphs.kernel.redis_pipeline import RedisPipeline, pack
 from subgraphs.kernel.redis_scripts import Call, Script, packed
 from subgraphs.kernel.redis_streams import RedisStreams
-from subgraphs.kernel.streams import Record
-from tests.fixtures.deadline import eventually
-from tests.fixtures.topics import bodies_on
 from tests.fixtures.valkey import Valkey
 
 ECHO = Script("return ARGV[1]")
@@ -115,29 +111,19 @@ async def test_a_caller_who_goes_away_takes_nothing_from_the_others(
     assert await second == [b"b"]
 
 
-class Caller:
-    """Who has records to append, and what was said of them."""
+async def test_those_who_wait_for_a_connection_have_no_more_time_than_who_makes_it() -> None:
+    """The server accepts and says nothing; if each had its own time, there would be eight tries."""
+    tries: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: tries.append(writer), "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    async with connect(f"redis://{host}:{port}", seconds=0.3) as client:
+        silent = RedisPipeline(client, [ECHO.text])
+        asked = [silent.ask(echo("a"), 1) for _ in range(8)]
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        await silent.close()
+    for writer in tries:
+        writer.close()
+    server.close()
 
-    def __init__(self, *names: str) -> None:
-        self.records = [Record("site", name, name.encode()) for name in names]
-        self.heard: list[object] = []
-
-    def appended(self, outcome: object) -> None:
-        self.heard.append(outcome)
-
-
-async def test_groups_under_way_together_keep_the_order_of_a_key(client: Redis) -> None:
-    streams = RedisStreams(client)
-    commit = GroupCommit(streams, "t")
-    callers = [Caller(*(f"{turn:03}-{n:02}" for n in range(60))) for turn in range(40)]
-    for caller in callers:
-        commit.append_once(caller)
-        await asyncio.sleep(0)
-
-    async def answered() -> int:
-        return sum(len(caller.heard) for caller in callers)
-
-    await eventually(answered, lambda count: count == 40)
-    assert [caller.heard for caller in callers] == [[[True] * 60]] * 40
-    found = await bodies_on(client, "t")
-    assert found == [record.body for caller in callers for record in caller.records]
+    assert [type(outcome) for outcome in outcomes] == [RedisTimeoutError] * 8
+    assert len(tries) <= 2  # who was next may have begun in the moment before its own time was over

@@ -6,6 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from subgraphs.analytics.door import protocol
+from subgraphs.integrations import inbox
 from tests.fixtures.serving import serving
 from tests.router.conftest import authz, envoy
 from tests.router.echo import Echo, seen
@@ -30,9 +32,26 @@ async def test_the_longest_operation_passes_whole(client: httpx.AsyncClient) -> 
     assert seen(await client.post("/graphql", content=TOO_LONG[1:])).length == 1024 * 1024
 
 
-async def test_other_doors_judge_a_length_themselves(client: httpx.AsyncClient) -> None:
-    for path in ("/hooks/shopify/1", "/v1/events"):
-        assert seen(await client.post(path, content=TOO_LONG)).length == len(TOO_LONG)
+@pytest.mark.parametrize(
+    ("path", "longest"), [("/v1/events", protocol.MAX_BODY), ("/hooks/shopify/1", inbox.MAX_BODY)]
+)
+async def test_a_body_may_be_as_long_as_its_door_takes(
+    client: httpx.AsyncClient, path: str, longest: int
+) -> None:
+    whole = await client.post(path, content=b"x" * longest)
+    refused = await client.post(path, content=b"x" * (longest + 1))
+
+    assert seen(whole).length == longest
+    assert refused.status_code == 413
+    error = {"code": "BAD_USER_INPUT", "message": "The request is too long."}
+    assert refused.json() == {"error": error}
+
+
+async def test_a_page_can_read_that_its_events_are_too_long(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/events", content=TOO_LONG, headers={"origin": SHOP})
+
+    assert answer.status_code == 413
+    assert answer.headers["access-control-allow-origin"] == SHOP
 
 
 @pytest.mark.parametrize("path", ["/graphql", "/v1/events"])

@@ -42,15 +42,23 @@ class Refusal(Exception):
 
     Attributes:
         headers: what the answer says besides, as how long to wait.
+        too_much_of: the site that sends too much, if that is what is wrong.
     """
 
     def __init__(
-        self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        too_much_of: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.headers = headers or {}
+        self.too_much_of = too_much_of
 
     def encode(self, origin: bytes | None) -> bytes:
         body = _encode({"error": {"code": self.code, "message": str(self)}})

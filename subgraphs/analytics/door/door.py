@@ -42,6 +42,9 @@ STORE_SECONDS = 2.0
 
 _PATH = b"/v1/events"
 
+_COUNTRY_LENGTH = 3
+"""Letters looked at: a country has two, and what has more is none."""
+
 
 class _Moment(NamedTuple):
     time: datetime
@@ -54,7 +57,7 @@ class Door:
 
     def __init__(self) -> None:
         self._streams = event_streams.connect(seconds=STORE_SECONDS)
-        self._commit = GroupCommit(self._streams, EVENTS_TOPIC)
+        self._commit = GroupCommit(self._streams, EVENTS_TOPIC, seconds=STORE_SECONDS)
         self._backlog = Backlog(partition_of)
         self._loop = asyncio.get_running_loop()
         self._moment: _Moment | None = None
@@ -64,7 +67,7 @@ class Door:
 
     def forget(self, change: Changed | None) -> None:
         """Look a site up anew whose key or limits have changed."""
-        self._admission.site_keys.forget(change)
+        self._admission.forget(change)
 
     async def close(self) -> None:
         """Let go of the stores."""
@@ -99,10 +102,10 @@ class Door:
     def _append(self, request: Request, sent: Sent, guest: Guest) -> None:
         moment = self._moment or self._look_at_the_clock()
         self._admission.admit(guest, request.origin, len(sent.events), moment.seconds)
-        sender, now = _sender_of(request.agent, request.country), moment.time
+        sender, now = _sender_of(request), moment.time
         judged = [judge(it, site=guest.access, sender=sender, now=now) for it in sent.events]
         request.let_go()
-        taking = Taking(request, guest, judged)
+        taking = Taking(request, guest, judged, moment.seconds)
         if taking.records:
             self._commit.append_once(taking)
         else:
@@ -169,8 +172,13 @@ def _path_of(request: Request) -> bytes | None:
     return path
 
 
+def _sender_of(request: Request) -> Sender:
+    """What is remembered is cut to what is looked at: a header may be as long as a head."""
+    return _sender(request.agent[: bots.LONGEST_AGENT], request.country[:_COUNTRY_LENGTH])
+
+
 @lru_cache(maxsize=10_000)
-def _sender_of(user_agent: bytes, country: bytes) -> Sender:
+def _sender(user_agent: bytes, country: bytes) -> Sender:
     agent = user_agent.decode("latin-1")
     is_country = len(country) == 2 and country.isalpha()
     return Sender(

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+from collections import Counter
 
 from subgraphs.analytics.door import answers
 from subgraphs.analytics.door.answers import Refusal
@@ -27,30 +28,40 @@ between the two, so that those who were refused together do not come again toget
 MAX_HELD = 10_000
 """Refusals held back at a time: some 20 MB. Beyond it they go at once."""
 
+MAX_HELD_OF_ONE = MAX_HELD // 10
+"""Of one site: the others' floods must find room as well."""
+
 _held: set[asyncio.TimerHandle] = set()
+_held_of: Counter[str] = Counter()
+"""How many of them are of which site."""
 
 
 def refuse(request: Request, error: Exception) -> None:
     """Answer a request that nobody can promise to have been taken."""
     refusal = _refusal_of(error)
     answer = refusal.encode(request.origin)
-    if refusal.status == 429 and len(_held) < MAX_HELD:
-        _hold(request, answer)
+    site = refusal.too_much_of
+    if site and len(_held) < MAX_HELD and _held_of[site] < MAX_HELD_OF_ONE:
+        _hold(request, answer, site)
     else:
         reply(request, answer)
 
 
-def _hold(request: Request, answer: bytes) -> None:
+def _hold(request: Request, answer: bytes, site: str) -> None:
     """Keep the answer back, and nothing else: bodies and tracebacks of thousands are too much."""
 
     def let_go() -> None:
         _held.discard(handle)
+        _held_of[site] -= 1
+        if not _held_of[site]:
+            del _held_of[site]
         reply(request, answer)
 
     request.let_go()
     seconds = random.uniform(*HELD_SECONDS)  # noqa: S311  (spreads, hides nothing)
     handle = asyncio.get_running_loop().call_later(seconds, let_go)
     _held.add(handle)
+    _held_of[site] += 1
 
 
 def reply(request: Request, answer: bytes) -> None:

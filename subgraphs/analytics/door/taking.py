@@ -19,14 +19,17 @@ _text_of = msgspec.to_builtins
 class Taking:
     """What GroupCommit takes and calls back."""
 
-    __slots__ = ("_guest", "_refused", "_request", "records")
+    __slots__ = ("_guest", "_refused", "_request", "records", "since")
 
-    def __init__(self, request: Request, guest: Guest, judged: Sequence[Event | Refused]) -> None:
+    def __init__(
+        self, request: Request, guest: Guest, judged: Sequence[Event | Refused], since: float
+    ) -> None:
         self._request = request
         self._guest = guest
         self._refused: dict[int, Refused] = {}
         """By their place among the events."""
         self.records: list[Record] = []
+        self.since = since
         for place, item in enumerate(judged):
             if isinstance(item, Refused):
                 self._refused[place] = item

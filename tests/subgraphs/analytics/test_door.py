@@ -8,6 +8,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from subgraphs.analytics.door.admission import LONGEST_ORIGIN
 from subgraphs.analytics.door.protocol import MAX_BODY
 from subgraphs.kernel import db
 from subgraphs.kernel.events import Event
@@ -190,6 +191,18 @@ async def test_the_shops_own_page_reads_the_answer(client: httpx.AsyncClient) ->
     assert answer.headers["access-control-allow-origin"] == here
     assert answer.headers["vary"] == "origin"
     assert "access-control-allow-credentials" not in answer.headers
+
+
+async def test_an_origin_may_be_as_long_as_any_page_has(client: httpx.AsyncClient) -> None:
+    shop = await new_shop()
+    before, after = "https://", f".{await domain_of(shop)}"
+    longest = before + "a" * (LONGEST_ORIGIN - len(before + after)) + after
+
+    taken = await post(client, body(shop, shown()), Origin=longest)
+    refused = await post(client, body(shop, shown()), Origin=longest.replace("a.", "aa.", 1))
+
+    assert taken.status_code == 202
+    assert error_of(refused) == (403, "FORBIDDEN")
 
 
 async def domain_of(shop: Shop) -> str:

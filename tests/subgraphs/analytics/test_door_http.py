@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import resource
 from typing import Any
 
+import psutil
 import pytest
 
 from subgraphs.analytics.door.protocol import MAX_BODY, MAX_HEAD, MAX_PIPELINED
@@ -250,3 +252,20 @@ async def test_on_sigterm_the_answers_in_hand_are_given(
     assert results_of(answer) == [(event["id"], "accepted")]
     assert answer[1]["connection"] == "close"
     assert [str(it.id) for it in await door.taken()] == [event["id"]]
+
+
+async def test_it_may_hold_as_many_connections_as_the_system_allows(
+    stores: object, valkey: Valkey
+) -> None:
+    given, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most // 2, most))
+    try:
+        door = DoorProcess(valkey)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (given, most))
+    await eventually(door.is_ready, bool)
+
+    allowed = psutil.Process(door.process.pid).rlimit(psutil.RLIMIT_NOFILE)
+
+    await door.process.terminate()
+    assert allowed == (most, most)

@@ -12,17 +12,22 @@ class Body(bytearray):
     """One that can be watched."""
 
 
+def new_request() -> Request:
+    return Request(Connection(Connections(lambda request: None)), b"/v1/events")
+
+
 def read_and_refused(request: Request) -> "weakref.ref[Body]":
     body = request.body = Body(b"x" * 60_000)
     try:
-        raise Refusal(429, "RATE_LIMITED", f"{len(body)} bytes are too many.")
+        message = f"{len(body)} bytes are too many."
+        raise Refusal(429, "RATE_LIMITED", message, too_much_of="site")
     except Refusal as error:
         refusing.refuse(request, error)
     return weakref.ref(body)
 
 
 async def test_a_refusal_that_is_held_back_keeps_nothing_of_what_was_sent() -> None:
-    request = Request(Connection(Connections(lambda request: None)), b"/v1/events")
+    request = new_request()
 
     body = read_and_refused(request)
 
@@ -31,3 +36,21 @@ async def test_a_refusal_that_is_held_back_keeps_nothing_of_what_was_sent() -> N
     await asyncio.sleep(refusing.HELD_SECONDS[1])
     assert request.answered is not None
     assert b"60000 bytes are too many." in request.answered
+
+
+def held_of(site: str, count: int) -> list[Request]:
+    """As many requests that were too much; those whose answer is held back."""
+    requests = [new_request() for _ in range(count)]
+    for request in requests:
+        refusing.refuse(request, Refusal(429, "RATE_LIMITED", "No.", too_much_of=site))
+    return [request for request in requests if request.answered is None]
+
+
+async def test_one_site_takes_its_share_of_what_is_held_back_and_no_more() -> None:
+    of_one = held_of("one", refusing.MAX_HELD_OF_ONE + 1)
+    of_another = held_of("another", 1)
+
+    assert (len(of_one), len(of_another)) == (refusing.MAX_HELD_OF_ONE, 1)
+    await asyncio.sleep(refusing.HELD_SECONDS[1])
+    assert [request for request in of_one + of_another if request.answered is None] == []
+    assert len(held_of("one", 1)) == 1
