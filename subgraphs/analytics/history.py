@@ -198,7 +198,7 @@ def _bounded(asked: Asked, now: datetime) -> Asked:
     is_search = wanted.types is not None or wanted.visitor_id is not None
     if wanted.since or not is_search or wanted.claim_id or wanted.notification_id:
         return asked
-    end = max(_EPOCH, min(wanted.until or now, now))
+    end = min(wanted.until or now, now)
     return asked._replace(filter=wanted._replace(since=end - LOOKS_BACK))
 
 
