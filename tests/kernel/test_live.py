@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from redis.asyncio import Connection
 
 from subgraphs.kernel import live, redis
 from subgraphs.kernel.config import settings
@@ -293,6 +294,28 @@ async def test_wakes_do_not_pile_up(no_looks: None) -> None:
         assert wakes._broadcast is not None
         queues: Any = wakes._broadcast._subscribers[f"wake:{name}"]
         assert [queue.qsize() for queue in queues] == [0]
+
+
+async def test_a_cancellation_that_is_lost_on_the_way_to_redis_ends_it(
+    no_looks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task is cancelled in the turn in which its command is sent, as `wait_for` forgets it."""
+    name = some_channel()
+    following = asyncio.create_task(take(name, 3))
+    await followers_of(name, 1)
+    send, lost = Connection._send_packed_command, 0
+
+    async def cancelled_meanwhile(self: Connection, command: Any) -> None:
+        nonlocal lost
+        await send(self, command)
+        if b"XRANGE" in b"".join(command) and not lost:
+            lost += following.cancel()
+
+    monkeypatch.setattr(Connection, "_send_packed_command", cancelled_meanwhile)
+    await numbered(name, 1, 1)
+    await asyncio.wait({following}, timeout=SECONDS - 1)
+
+    assert (lost, following.cancelled()) == (1, True)
 
 
 async def outcome(name: str) -> list[int] | str:
