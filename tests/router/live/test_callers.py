@@ -11,6 +11,7 @@ from router.live import sse, ws
 from subgraphs.kernel import invalidation
 from subgraphs.kernel.auth import Viewer, ViewerKind
 from subgraphs.kernel.invalidation import Changed
+from tests.fixtures.deadline import eventually
 from tests.router.live.clients import events, following, live, socket
 from tests.router.live.world import World, numbers
 
@@ -35,9 +36,9 @@ async def test_a_cursor_of_the_future_keeps_nothing_from_the_others(
     world: World, after: str
 ) -> None:
     async with following(world.url, world.key, after):
-        await asyncio.sleep(0.3)
+        await world.followed()
         async with following(world.url, world.key) as visitor:
-            await asyncio.sleep(0.3)
+            await eventually(world.followers, lambda count: count == 2)
             await world.publish(1)
             assert numbers(await visitor.claims(1)) == [1]
 
