@@ -144,9 +144,14 @@ async def test_following_begins_behind_the_cursor() -> None:
 async def test_without_a_cursor_following_begins_now(no_looks: None) -> None:
     name = some_channel()
     await numbered(name, 1, 3)
+
+    async def ends_read() -> int:
+        read: Any = await redis.client().info("commandstats")
+        return int(read.get("cmdstat_xrevrange", {"calls": 0})["calls"])
+
+    before = await ends_read()
     following = asyncio.create_task(take(name, 2, after=None))
-    await followers_of(name, 1)
-    await asyncio.sleep(0.1)  # it reads where the channel ends
+    await eventually(ends_read, lambda count: count == before + 1)
 
     await numbered(name, 4, 5)
 
