@@ -1,6 +1,5 @@
 """Who follows, for how long, and what one follower may do to the others."""
 
-import asyncio
 import logging
 from uuid import UUID, uuid4
 
