@@ -13,12 +13,17 @@ from contextlib import aclosing, asynccontextmanager
 from itertools import islice
 
 from router.live.cursors import Cursor
+from router.live.documents import Refused
 from router.live.upstream import Answer
 
 RING_ANSWERS = 1_000
 """How far a follower may fall behind before it is let go."""
 
 RING_BYTES = 4 * 1024 * 1024
+
+MAX_EARLIER = 20
+"""Feeds of their own for those who resume from before the ring. After a break they are few: all who
+were there have the cursor of the same last answer."""
 
 _REACH_SECONDS = 1.0
 """How long one with a connection of their own waits to join the others at a claim."""
@@ -43,9 +48,17 @@ class Feed:
         is_live: what comes, comes as it happens, so one who falls behind does not read. What is
             past comes as fast as the first of its followers reads, and one who falls behind the
             others goes on from where they are.
+        family: the feeds that begin before the ring of one that is live, or of each other.
     """
 
-    def __init__(self, source: Source, start: Cursor, *, is_live: bool = True) -> None:
+    def __init__(
+        self,
+        source: Source,
+        start: Cursor,
+        *,
+        is_live: bool = True,
+        family: "list[Feed] | None" = None,
+    ) -> None:
         self._source = source
         self._is_live = is_live
         self._ring: deque[Answer] = deque()
@@ -59,8 +72,11 @@ class Feed:
         """The number up to which some follower has read."""
         self._read = asyncio.Event()
         self._failure: Exception | None = None
-        self._earlier: dict[Cursor, tuple[Feed, int]] = {}
-        """Feeds that begin before the ring, by where, and how many follow each."""
+        self._earlier: dict[Cursor, Feed] = {}
+        """Feeds that begin before the ring, by where."""
+        self._followers = 0
+        """How many follow this one as such a feed."""
+        self._family = [] if family is None else family
         self._task = asyncio.create_task(self._run(start))
 
     @property
@@ -114,27 +130,45 @@ class Feed:
         self._task.cancel()
         self._failure = reason
         self._wake()
+        for earlier in self._earlier.values():
+            earlier.end(reason)
 
     def close(self) -> None:
         self._task.cancel()
+        for earlier in self._earlier.values():
+            earlier.close()
 
     @asynccontextmanager
     async def _from(self, after: Cursor) -> AsyncIterator["Feed"]:
         """The feed of all who go on from a cursor that the ring does not have."""
-        feed, followers = self._earlier.get(after) or (
-            Feed(self._source, after, is_live=False),
-            0,
-        )
-        self._earlier[after] = feed, followers + 1
+        feed = self._earlier.get(after)
+        if feed is None or feed.failed:
+            self._make_room()
+            if self._failure:
+                raise self._failure
+            feed = Feed(self._source, after, is_live=False, family=self._family)
+            self._earlier[after] = feed
+            self._family.append(feed)
+        feed._followers += 1
         try:
             yield feed
         finally:
-            feed, followers = self._earlier[after]
-            if followers > 1:
-                self._earlier[after] = feed, followers - 1
-            else:
-                del self._earlier[after]
+            feed._followers -= 1
+            if not feed._followers:
                 feed.close()
+                if feed in self._family:
+                    self._family.remove(feed)
+                if self._earlier.get(after) is feed:
+                    del self._earlier[after]
+
+    def _make_room(self) -> None:
+        """End the least followed feed of a family that is full, of several the newest."""
+        if len(self._family) < MAX_EARLIER:
+            return
+        least = min(reversed(self._family), key=lambda feed: feed._followers)
+        self._family.remove(least)
+        message = f"More than {MAX_EARLIER} resume from long ago at once; this one had to end."
+        least.end(Refused.because(message, "RATE_LIMITED"))
 
     async def _reach(self, cursor: Cursor) -> None:
         """Let the ring come as far, where the owner told one follower a moment earlier."""

@@ -14,6 +14,7 @@ from router.live.documents import Refused, Subscription
 from router.live.feed import Feed
 from router.live.upstream import Answer, Asked
 from router.live.viewers import Caller, Scope
+from subgraphs.kernel import redis
 from subgraphs.kernel.config import settings
 
 MAX_FEEDS = 50
@@ -22,6 +23,9 @@ MAX_FEEDS = 50
 LINGER_SECONDS = 30.0
 """A feed outlives its last follower, so that one who reloads a page finds what came meanwhile."""
 
+_BEHIND_MS = int(redis.ANSWER_SECONDS * 1000)
+"""Our reading of the channel's clock is behind by what the answer took. A cursor further ahead has
+not been made yet."""
 
 _Key = tuple[Scope, bytes]
 
@@ -53,7 +57,9 @@ class Hub:
             self._feeds[key] = feed
         self._callers.setdefault(key, []).append(caller)
         try:
-            yield feed.follow(after or now, resuming=after is not None)
+            # From the future nothing is missed: it waits with the others until its time has come.
+            resuming = after is not None and after[0] <= now[0] + _BEHIND_MS
+            yield feed.follow(after or now, resuming=resuming)
         finally:
             self._callers[key].remove(caller)
             asyncio.get_running_loop().call_later(LINGER_SECONDS, self._let_go, key, feed)

@@ -18,6 +18,7 @@ from router.live.documents import Refused
 from router.live.feed import TooSlow
 from router.live.service import Request, Service
 from router.live.viewers import VOUCH_SECONDS, Caller, Unavailable
+from subgraphs.kernel import tasks
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +87,8 @@ async def _events(
 async def _kept_alive(events: AsyncIterator[bytes], caller: Caller) -> AsyncIterator[bytes]:
     """A comment whenever nothing else was said for a while, as long as the caller may listen."""
     yield b":\n\n"  # the headers leave now, not with the first claim
-    revoked = asyncio.ensure_future(caller.until_revoked(VOUCH_SECONDS))
-    waiting: asyncio.Future[bytes] | None = None
+    revoked = asyncio.create_task(caller.until_revoked(VOUCH_SECONDS))
+    waiting: asyncio.Task[bytes] | None = None
     try:
         while not revoked.done():
             waiting = waiting or asyncio.ensure_future(anext(events))
@@ -104,9 +105,8 @@ async def _kept_alive(events: AsyncIterator[bytes], caller: Caller) -> AsyncIter
     except StopAsyncIteration:
         return
     finally:
-        revoked.cancel()
-        if waiting:
-            waiting.cancel()
+        # Shielded: Starlette cancels whatever still waits, over and over.
+        await asyncio.shield(tasks.cancelled(revoked, *([waiting] if waiting else [])))
 
 
 async def _read(http: HttpRequest) -> Request:

@@ -15,6 +15,7 @@ from router.live.documents import Refused
 from router.live.feed import TooSlow
 from router.live.service import Request, Service
 from router.live.viewers import VOUCH_SECONDS, Caller, Unavailable
+from subgraphs.kernel import tasks
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ async def serve(socket: WebSocket, service: Service) -> None:
         log.exception("a connection broke")
         await connection.close(Close(1011, "Something went wrong on our side; come back"))
     finally:
-        connection.end()
+        await connection.end()
 
 
 class _Connection:
@@ -105,17 +106,16 @@ class _Connection:
             await self._handle(receiving.result())
 
     async def close(self, close: Close) -> None:
-        self.end()
+        await self.end()
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._socket.close(close.code, close.reason)
         except (TimeoutError, RuntimeError, OSError):
             pass  # it is gone already, or takes nothing more
 
-    def end(self) -> None:
-        for task in (*self._operations.values(), self._vouching):
-            if task:
-                task.cancel()
+    async def end(self) -> None:
+        vouching = [self._vouching] if self._vouching else []
+        await tasks.cancelled(*self._operations.values(), *vouching)
 
     async def _receive(self) -> Message:
         try:
@@ -149,7 +149,7 @@ class _Connection:
                 self._start(self._caller, message)
             case "complete":
                 if task := self._operations.pop(message.id, None):
-                    task.cancel()
+                    await tasks.cancelled(task)
             case "ping":
                 await self._say(b'{"type":"pong"}')
             case "pong":

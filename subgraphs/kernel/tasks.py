@@ -1,4 +1,9 @@
-"""Ending a task for certain."""
+"""Ending a task for certain, though one cancellation can be lost.
+
+`asyncio.wait_for` of Python 3.11, under which redis-py sends, forgets the one that comes in the
+same turn as its result (python/cpython#86296). A task that works in a loop would then go on for
+ever.
+"""
 
 import asyncio
 from typing import Any
@@ -8,12 +13,7 @@ _AGAIN = 0.5
 
 
 async def cancelled(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks and return once they have ended, though we be cancelled meanwhile.
-
-    One cancellation can be lost: `asyncio.wait_for` of Python 3.11, under which redis-py sends,
-    forgets the one that comes in the same turn as its result (python/cpython#86296). A task that
-    works in a loop would then go on for ever.
-    """
+    """Cancel tasks and return once they have ended, though we be cancelled meanwhile."""
     interrupted: asyncio.CancelledError | None = None
     running = set(tasks)
     for task in running:
@@ -28,3 +28,10 @@ async def cancelled(*tasks: asyncio.Task[Any]) -> None:
             task.cancel()
     if interrupted:
         raise interrupted
+
+
+def heed_cancellation() -> None:
+    """End the current task if it was told to: for loops that others cancel, and only once."""
+    task = asyncio.current_task()
+    if task and task.cancelling():
+        raise asyncio.CancelledError

@@ -12,7 +12,7 @@ from contextlib import aclosing, suppress
 from typing import Any
 from uuid import uuid4
 
-from subgraphs.kernel import live, redis
+from subgraphs.kernel import live, redis, tasks
 from subgraphs.kernel.live import channel
 
 BREAKS = 100
@@ -26,14 +26,14 @@ async def main() -> None:
     for _ in range(BREAKS):
         await redis.client().client_kill_filter(_type="pubsub")
         await asyncio.sleep(0.03)
-    for task in coming:
-        task.cancel()
+    leaving = asyncio.create_task(tasks.cancelled(*coming))
 
     name = live.claims_of(uuid4())
     staying = asyncio.create_task(first_of(name, seconds=5))
     await asyncio.sleep(0.5)
     await live.publish(name, uuid4(), {})
     print("woken" if await staying else "left in silence", flush=True)  # noqa: T201  (its answer)
+    await leaving
     held: list[Any] = [b""]
     while held:
         await asyncio.sleep(0.1)

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from redis.asyncio import Connection
 
 from subgraphs.kernel import live, redis
 from subgraphs.kernel.config import settings
@@ -143,9 +144,14 @@ async def test_following_begins_behind_the_cursor() -> None:
 async def test_without_a_cursor_following_begins_now(no_looks: None) -> None:
     name = some_channel()
     await numbered(name, 1, 3)
+
+    async def ends_read() -> int:
+        read: Any = await redis.client().info("commandstats")
+        return int(read.get("cmdstat_xrevrange", {"calls": 0})["calls"])
+
+    before = await ends_read()
     following = asyncio.create_task(take(name, 2, after=None))
-    await followers_of(name, 1)
-    await asyncio.sleep(0.1)  # it reads where the channel ends
+    await eventually(ends_read, lambda count: count == before + 1)
 
     await numbered(name, 4, 5)
 
@@ -307,6 +313,28 @@ async def test_wakes_do_not_pile_up(no_looks: None) -> None:
         assert wakes._broadcast is not None
         queues: Any = wakes._broadcast._subscribers[f"wake:{name}"]
         assert [queue.qsize() for queue in queues] == [0]
+
+
+async def test_a_cancellation_that_is_lost_on_the_way_to_redis_ends_it(
+    no_looks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task is cancelled in the turn in which its command is sent, as `wait_for` forgets it."""
+    name = some_channel()
+    following = asyncio.create_task(take(name, 3))
+    await followers_of(name, 1)
+    send, lost = Connection._send_packed_command, 0
+
+    async def cancelled_meanwhile(self: Connection, command: Any) -> None:
+        nonlocal lost
+        await send(self, command)
+        if b"XRANGE" in b"".join(command) and not lost:
+            lost += following.cancel()
+
+    monkeypatch.setattr(Connection, "_send_packed_command", cancelled_meanwhile)
+    await numbered(name, 1, 1)
+    await asyncio.wait({following}, timeout=SECONDS - 1)
+
+    assert (lost, following.cancelled()) == (1, True)
 
 
 async def outcome(name: str) -> list[int] | str:

@@ -1,11 +1,27 @@
-"""An archiver to be killed: `python -m tests.workers.archiver` takes what is due on its way."""
+"""An archiver to be killed: `python -m tests.workers.archiver` takes what is due on its way.
+
+It says "copied" when the first file has its copy, and goes no further.
+"""
 
 import asyncio
 import sys
+from threading import Event
+from typing import Any
 
+from subgraphs.kernel import objects
 from workers.retention import advance_all
 
-if __name__ == "__main__":
-    sys.stdout.write("working\n")
+_copy = objects.copy
+
+
+def copy_and_stand(*arguments: Any, **named: Any) -> str:
+    _copy(*arguments, **named)
+    sys.stdout.write("copied\n")
     sys.stdout.flush()
+    Event().wait()
+    raise AssertionError("never comes so far")
+
+
+if __name__ == "__main__":
+    objects.copy = copy_and_stand
     asyncio.run(advance_all())

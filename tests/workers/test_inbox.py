@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import NamedTuple
 from uuid import UUID, uuid4
@@ -18,6 +18,7 @@ from subgraphs.kernel.events import EVENTS_TOPIC, Event, decode
 from tests.fixtures.shop import Shop, new_shop
 from tests.fixtures.topics import bodies_on
 from tests.workers.ledgers import rows
+from workers import inbox
 from workers.inbox import process, sweep
 
 pytestmark = pytest.mark.usefixtures("stores")
@@ -121,12 +122,15 @@ async def test_what_cannot_be_read_is_rejected_and_says_why() -> None:
     assert await streamed(connected) == []
 
 
-async def test_the_sweep_takes_what_was_left_behind_and_only_that() -> None:
+async def test_the_sweep_takes_what_was_left_behind_and_only_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inbox, "OVERDUE", timedelta(minutes=5))
     connected = await connect()
     overdue, recent = await receive(connected, body_of(3)), await receive(connected, body_of(4))
     async with db.service_transaction() as session:
         await session.execute(
-            text("UPDATE inbox SET received_at = now() - interval '1 minute' WHERE id = :id"),
+            text("UPDATE inbox SET received_at = now() - interval '6 minutes' WHERE id = :id"),
             {"id": overdue},
         )
 

@@ -1,6 +1,5 @@
 """The archive on the real PostgreSQL and S3: what leaves, what stays, what is archived of it."""
 
-import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -246,8 +245,7 @@ async def test_a_worker_that_is_killed_leaves_what_the_next_one_finishes() -> No
         return [row[0] for row in await archives_of(shop, "status")]
 
     worker = Process("tests.workers.archiver")
-    await eventually(lambda: worker.said("working"), bool, seconds=20)
-    await asyncio.sleep(0.3)
+    await eventually(lambda: worker.said("copied"), bool, seconds=60)
     worker.kill()
     assert await statuses() != ["DROPPED", "DROPPED"]
     await advance_all()

@@ -72,7 +72,8 @@ async def test_rolling_twice_leaves_the_same_numbers() -> None:
 
     await store_rollups.roll([HOUR])
     await store_rollups.roll([HOUR])
-    assert await roll_up_all() == 0
+    assert HOUR not in await store_rollups.hours_to_roll()
+    await roll_up_all()
 
     assert once == await rolled(site_id) == [("shown", 10)]
     assert await read(site_id) == {(0, "shown"): 10}
@@ -215,25 +216,25 @@ async def test_rows_of_a_rollup_that_was_sent_twice_count_once() -> None:
 
 async def test_a_day_is_made_of_its_hours_and_made_anew_after_a_late_event() -> None:
     site_id = new_id()
-    yesterday = store.start_of_hour(datetime.now(UTC)).replace(hour=0) - timedelta(days=1)
+    day = store.start_of_hour(datetime.now(UTC)).replace(hour=0) - timedelta(days=2)
     early, late = (
-        happened(site_id, "shown", 1)._replace(occurred_at=yesterday + timedelta(hours=hour))
+        happened(site_id, "shown", 1)._replace(occurred_at=day + timedelta(hours=hour))
         for hour in (3, 22)
     )
     await store.add([early])
     await roll_up_all()
     once = await stands(site_id, "daily_counts")
-    assert yesterday not in await store_rollups.days_to_roll()
+    assert day not in await store_rollups.days_to_roll()
 
     await store.add([late])
-    assert await store_rollups.days_to_roll() == []  # one of its hours is open
-    before = await counted_on(site_id, yesterday)
+    assert day not in await store_rollups.days_to_roll()  # one of its hours is open
+    before = await counted_on(site_id, day)
     await roll_up_all()
 
-    assert before == await counted_on(site_id, yesterday) == {"shown": 2}
+    assert before == await counted_on(site_id, day) == {"shown": 2}
     assert len(once) > 0
     assert once != await stands(site_id, "daily_counts")
-    assert await store_rollups.days_to_roll() == []
+    assert day not in await store_rollups.days_to_roll()
 
 
 async def counted_on(site_id: UUID, day: datetime) -> dict[str, int]:

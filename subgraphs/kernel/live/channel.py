@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 from redis.exceptions import RedisError
 
-from subgraphs.kernel import redis
+from subgraphs.kernel import redis, tasks
 from subgraphs.kernel.errors import BadUserInput
 from subgraphs.kernel.live.wakes import wake_channel, woken
 from subgraphs.kernel.redis_scripts import Call, Script, run
@@ -106,6 +106,7 @@ async def follow(channel: str, after: str | None = None) -> AsyncGenerator[Entry
         while True:
             look.clear()
             entries = await _read(channel, cursor)
+            tasks.heed_cancellation()
             for entry in entries:
                 yield entry
                 cursor = entry.cursor

@@ -1,6 +1,5 @@
 """Who follows, for how long, and what one follower may do to the others."""
 
-import asyncio
 import logging
 from uuid import UUID, uuid4
 
@@ -35,9 +34,9 @@ async def test_a_cursor_of_the_future_keeps_nothing_from_the_others(
     world: World, after: str
 ) -> None:
     async with following(world.url, world.key, after):
-        await asyncio.sleep(0.3)
+        await world.followed()
         async with following(world.url, world.key) as visitor:
-            await asyncio.sleep(0.3)
+            await world.joined(2)
             await world.publish(1)
             assert numbers(await visitor.claims(1)) == [1]
 
@@ -48,7 +47,7 @@ async def test_a_cursor_of_long_ago_shows_the_others_nothing_old(world: World) -
         following(world.url, world.key, "0-0") as historian,
         following(world.url, world.key) as visitor,
     ):
-        await world.followed()
+        await world.joined(2)
         await world.publish(300)
         assert numbers(await historian.claims(300)) == list(range(1, 301))
         assert numbers(await visitor.claims(1)) == [300]
@@ -114,7 +113,7 @@ async def test_who_logs_out_is_let_go_at_once(world: World) -> None:
         following(world.url, world.key) as client,
         events(world.url, live(world.key), key=world.key) as stream,
     ):
-        await world.followed()
+        await world.joined(2)
         world.people.refused.add(world.key)
         await invalidation.announce(Changed("site", world.site))
 
@@ -131,7 +130,7 @@ async def test_who_is_in_other_accounts_than_before_is_let_go(
         following(world.url, world.key) as client,
         events(world.url, live(world.key), key=world.key) as stream,
     ):
-        await world.followed()
+        await world.joined(2)
         accounts.clear()
         assert (await client.closed())[0] == 4403
         assert (await stream.next())["errors"][0]["extensions"]["code"] == "FORBIDDEN"

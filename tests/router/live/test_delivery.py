@@ -51,7 +51,7 @@ async def test_those_who_ask_the_same_cost_the_owner_one_question(world: World) 
         events(world.url, live(world.key), key=world.key) as three,
         events(world.url, other_words, key=world.key) as four,
     ):
-        await world.followed(2)
+        await world.joined(4)
         await world.publish(1, 2, 3)
         seen = [await client.claims(3) for client in (one, two, three, four)]
     assert [numbers(claims) for claims in seen] == [[1, 2, 3]] * 4
@@ -67,14 +67,14 @@ async def test_a_greedy_visitor_shuts_nobody_out(
         following(world.url, world.key) as two,
         socket(world.url) as greedy,
     ):
-        await world.followed()
+        await world.joined(2)
         await greedy.greet(siteKey=world.key)
         for name in "abcd":
             query = f'subscription {{ liveNotifications(siteKey: "{world.key}") {{ {name}: id }} }}'
             await greedy.say("subscribe", id=name, payload={"query": query})
         refused = [await greedy.hear() for _ in range(2)]
         async with following(world.url, world.key) as newcomer:
-            await asyncio.sleep(0.2)
+            await world.joined(5)  # with two that the greedy one was left
             await world.publish(1)
             seen = [await client.claims(1) for client in (one, two, newcomer)]
 
@@ -227,7 +227,7 @@ async def test_who_begins_in_the_future_does_not_deafen_the_others(world: World)
         following(world.url, world.key, "999999999999999-0"),
         following(world.url, world.key) as client,
     ):
-        await asyncio.sleep(0.5)
+        await world.joined(2)
         await world.publish(1)
         assert numbers(await client.claims(1)) == [1]
 
@@ -239,7 +239,7 @@ async def test_who_begins_long_ago_does_not_bring_the_past_to_the_others(world: 
         following(world.url, world.key) as beginning,
     ):
         reading = asyncio.create_task(resuming.claims(5001))
-        await asyncio.sleep(1)
+        await world.joined(2)
         await world.publish(5000)
         assert numbers(await beginning.claims(1)) == [5000]
         assert numbers(await reading) == list(range(5001))
@@ -264,10 +264,11 @@ async def test_one_session_that_ends_costs_the_users_others_nothing(world: World
     """Two sessions of one user share a feed; the one it was opened with is taken away."""
     first, second = (f"Bearer {world.site} {name}" for name in ("first", "second"))
     async with socket(world.url) as one, socket(world.url) as two:
-        for client, credential in ((one, first), (two, second)):
+        for number, (client, credential) in enumerate(((one, first), (two, second)), 1):
             await client.greet(authorization=credential)
             await client.say("subscribe", id="1", payload=live(world.key))
-            await world.followed()
+            await world.joined(number)
+        await world.followed()
         world.people.refused.add(first)
         await world.stop("owner")
         await world.start("owner")
@@ -284,7 +285,7 @@ async def test_a_stalled_reader_is_closed_and_delays_nobody(
         following(world.url, world.key) as stalled,
         following(world.url, world.key) as reading,
     ):
-        await world.followed()
+        await world.joined(2)
         for number in range(0, 12_000, 500):  # several megabytes: more than the ways hold
             await world.publish(*range(number, number + 500), size=1000)
             assert numbers(await reading.claims(500)) == list(range(number, number + 500))

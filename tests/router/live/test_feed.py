@@ -22,6 +22,8 @@ class Owner:
     def __init__(self) -> None:
         self.log: list[Answer] = []
         self.asked: list[Cursor] = []
+        self.answering = 0
+        """How many questions it is answering now."""
         self._grown = asyncio.Event()
 
     def grow(self, count: int) -> None:
@@ -33,12 +35,16 @@ class Owner:
 
     async def answers(self, after: Cursor) -> AsyncIterator[Answer]:
         self.asked.append(after)
+        self.answering += 1
         place = after[0]
-        while True:
-            while place < len(self.log):
-                place += 1
-                yield self.log[place - 1]
-            await self._grown.wait()
+        try:
+            while True:
+                while place < len(self.log):
+                    place += 1
+                    yield self.log[place - 1]
+                await self._grown.wait()
+        finally:
+            self.answering -= 1
 
 
 @pytest.fixture(autouse=True)
@@ -153,6 +159,91 @@ async def test_an_ended_feed_tells_its_followers_why() -> None:
     with pytest.raises(Refused, match="too many"):
         await following
     assert feed.failed
+
+
+async def test_of_too_many_cursors_the_least_followed_and_newest_has_to_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feed_module, "MAX_EARLIER", 2)
+    owner = Owner()
+    owner.grow(5)
+    feed = Feed(owner.answers, (9, 0))  # where no answer ends: who is behind it cannot join yet
+    seen: list[list[int]] = [[] for _ in range(4)]
+    following = []
+    for after, into in zip((1, 1, 2, 3), seen, strict=True):
+        following.append(asyncio.create_task(collect(feed, (after, 0), into, 10)))
+        await settle()
+
+    with pytest.raises(Refused, match="More than 2") as refused:
+        await following.pop(2)
+    await settle()
+    assert owner.answering == 3
+    owner.grow(5)
+    await asyncio.gather(*following)
+    await settle()
+
+    assert refused.value.errors[0]["extensions"] == {"code": "RATE_LIMITED"}
+    whole = list(range(2, 11))
+    assert seen == [whole, whole, [3, 4, 5], whole[2:]]
+    assert owner.asked == [(9, 0), (1, 0), (2, 0), (3, 0)]
+    assert owner.answering == 1
+    feed.close()
+
+
+async def test_those_who_do_not_read_what_is_long_ago_are_not_asked_for_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each finds that the feed of the one before has gone too far to be followed."""
+    monkeypatch.setattr(feed_module, "MAX_EARLIER", 2)
+    owner = Owner()
+    owner.grow(2 * RING)
+    feed = Feed(owner.answers, (2 * RING, 0))
+    await settle()
+
+    stalled = [feed.follow((0, 0)) for _ in range(4)]
+    first = []
+    for lists in stalled:
+        first.append(asyncio.ensure_future(anext(lists)))
+        await settle()
+
+    assert [isinstance(it.exception(), Refused) for it in first] == [False, False, True, False]
+    assert owner.answering == 3
+    for lists in stalled:
+        await lists.aclose()
+    feed.close()
+
+
+async def test_an_ended_feed_ends_those_that_begin_before_it() -> None:
+    owner = Owner()
+    seen: list[int] = []
+    owner.grow(2)
+    feed = Feed(owner.answers, (9, 0))
+    following = asyncio.create_task(collect(feed, (1, 0), seen, 9))
+    await settle()
+    assert (seen, owner.answering) == ([2], 2)
+
+    feed.end(Refused.because("too many", "RATE_LIMITED"))
+    await settle()
+
+    with pytest.raises(Refused, match="too many"):
+        await following
+    with pytest.raises(Refused, match="too many"):
+        await anext(feed.follow((0, 0)))
+    assert owner.answering == 0
+
+
+async def test_a_closed_feed_asks_nothing_any_more() -> None:
+    owner = Owner()
+    feed = Feed(owner.answers, (9, 0))
+    following = asyncio.create_task(collect(feed, (1, 0), [], 9))
+    await settle()
+    assert owner.answering == 2
+
+    feed.close()
+    await settle()
+
+    assert owner.answering == 0
+    following.cancel()
 
 
 @settings(max_examples=150, deadline=None)

@@ -7,7 +7,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from router.live import clock
+from router.live import clock, feed
+from router.live.cursors import Cursor, as_cursor, as_text
 from tests.router.live import owner
 from tests.router.live.clients import following
 from tests.router.live.world import World, numbers
@@ -27,7 +28,8 @@ async def resumed(world: World) -> AsyncIterator[None]:
         await world.followed(1)
         for _ in range(RESUMING):
             await clients.enter_async_context(following(world.url, world.key, cursor))
-        await asyncio.sleep(1)
+        await world.joined(1 + RESUMING)
+        await asyncio.sleep(1)  # a question too many would have come by now
         yield
 
 
@@ -40,6 +42,44 @@ async def test_those_who_resume_from_one_cursor_share_a_question(
 async def test_a_claim_brings_all_who_resumed_together(world: World, resumed: None) -> None:
     await world.publish(2)
     await world.followed(1)
+
+
+async def test_cursors_of_the_future_cost_the_owner_no_question(world: World) -> None:
+    (cursor,) = await world.publish(1)
+    milliseconds, number = as_cursor(cursor)
+    async with AsyncExitStack() as clients:
+        visitor = await clients.enter_async_context(following(world.url, world.key))
+        await world.followed()
+        for hour in range(1, RESUMING):
+            ahead = as_text((milliseconds + hour * 3_600_000, number))
+            await clients.enter_async_context(following(world.url, world.key, ahead))
+        await world.joined(RESUMING)
+        await world.publish(2)
+        assert numbers(await visitor.claims(1)) == [2]
+
+    assert len(owner.asked) == 1
+
+
+async def test_a_cursor_that_our_clock_has_not_come_to_is_resumed_from(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The channel's time is read now and then, and is behind by what the answer took."""
+    told = clock.ChannelClock.now
+
+    async def behind(self: clock.ChannelClock) -> Cursor:
+        milliseconds, number = await told(self)
+        return milliseconds - 3_000, number
+
+    monkeypatch.setattr(clock.ChannelClock, "now", behind)
+    monkeypatch.setattr(feed, "RING_ANSWERS", 1)
+    async with following(world.url, world.key) as visitor:
+        await world.followed()
+        cursors: list[str] = []
+        for number in (1, 2, 3):
+            cursors += await world.publish(number)
+            assert numbers(await visitor.claims(1)) == [number]
+        async with following(world.url, world.key, cursors[0]) as resuming:
+            assert numbers(await resuming.claims(2)) == [2, 3]
 
 
 async def test_a_door_whose_clock_is_ahead_loses_nothing(

@@ -144,6 +144,7 @@ async def test_a_stalled_stream_is_ended(world: World, monkeypatch: pytest.Monke
         )
         await world.followed()
         async with events(world.url, live(world.key), key=world.key) as reading:
+            await world.joined(2)
             for number in range(0, 12_000, 500):  # several megabytes: more than the ways hold
                 await world.publish(*range(number, number + 500), size=1000)
                 await reading.claims(500)

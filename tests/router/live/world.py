@@ -144,6 +144,10 @@ class World:
         await eventually(asked, lambda asking: asking == count)
         await asyncio.sleep(0.1)
 
+    async def joined(self, count: int) -> None:
+        """Return once so many follow at the door: what is published from here on is theirs."""
+        await eventually(self.followers, lambda following: following == count)
+
     async def followers(self) -> int:
         """How many follow something at the door."""
         hub = self._made.state.service.hub
