@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.analytics.archive import keeping, removing, staging, units
 from subgraphs.analytics.archive.models import Archive
@@ -368,62 +368,6 @@ async def test_what_is_stored_and_waits_to_be_deleted_is_not_archived_again(
     assert await archives_of(short, "part, status, rows") == parts * 2
     assert await archived(short) == late
     assert await standing(short) == ([], [])
-
-
-async def test_a_partition_too_large_to_be_compared_in_time_is_emptied_by_key(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    shop = await new_shop()
-    await add(shop, month_ago(22), 10)
-    before = await standing(shop)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(removing, "COMPARE_TIMEOUT", "1ms")
-        await archive_all()
-
-    assert await standing(shop) == ([], [])
-    assert await archives_of(shop, "status, rows, removed") == [("DROPPED", 10, 10)] * 2
-    await units.plan()
-    assert month_ago(22) not in await partitions("events")
-    assert await archived(shop) == before
-
-
-async def test_a_long_export_holds_up_no_other_month() -> None:
-    shop = await new_shop()
-    await add(shop, month_ago(26), 0)
-    await add(shop, month_ago(25), 5)
-    begun = text("SELECT table_name FROM archives WHERE range_start = :start ORDER BY 1")
-
-    async with db.service_transaction() as export:
-        await export.execute(text("SELECT count(*) FROM events"))
-        await units.plan()
-    async with db.service_transaction() as session:
-        found = list(await session.scalars(begun, {"start": month_ago(25)}))
-
-    assert found == ["events", "notification_events"]
-    assert month_ago(26) in await partitions("events")
-    assert month_ago(26) not in await partitions("notification_events")
-    await archive_all()
-    assert month_ago(26) not in await partitions("events")
-    assert await standing(shop) == ([], [])
-
-
-async def test_a_month_where_something_stays_is_not_locked(monkeypatch: pytest.MonkeyPatch) -> None:
-    shop = await new_shop()
-    await keep_for(shop, 800)
-    await add(shop, month_ago(5), 3, tables=("events",))
-    tried: list[str] = []
-    drop_whole = removing.drop_whole
-
-    async def noting(connection: AsyncConnection, table: str, partition: str) -> bool:
-        tried.append(partition)
-        return await drop_whole(connection, table, partition)
-
-    monkeypatch.setattr(removing, "drop_whole", noting)
-    await units.plan()
-
-    assert f"notification_events_{month_ago(5):%Y_%m}" in tried
-    assert f"events_{month_ago(5):%Y_%m}" not in tried
 
 
 async def test_one_at_a_time() -> None:

@@ -1,4 +1,4 @@
-"""Exports: who may, what is in the file, and that a killed worker's is gone on with."""
+"""Exports: who may, what is in the file, and for how long it can be had."""
 
 import csv
 import io
@@ -6,7 +6,7 @@ import json
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -15,72 +15,24 @@ from sqlalchemy import text
 from subgraphs.analytics.exports import job, rows
 from subgraphs.analytics.exports.models import Export
 from subgraphs.analytics.schema import schema
-from subgraphs.kernel import db, objects
-from subgraphs.kernel.auth import NOBODY, Viewer
-from subgraphs.kernel.objects import ObjectStoreError
-from tests.fixtures.graph import Answer, run
-from tests.fixtures.shop import Shop, new_shop
-from tests.workers.archiving import add, make_due, names_in_s3
-from workers.exports import advance_all
+from subgraphs.kernel import db
+from subgraphs.kernel.auth import NOBODY
+from tests.fixtures.graph import run
+from tests.fixtures.shop import new_shop
+from tests.subgraphs.analytics.exporting import (
+    DAY,
+    FIND,
+    START,
+    ask,
+    exports_of,
+    fetch,
+    find,
+    make,
+    start,
+)
+from tests.workers.archiving import add, names_in_s3
 
 pytestmark = pytest.mark.usefixtures("stores")
-
-START = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=3)
-DAY = f"{START:%Y-%m-%d}"
-EXPORT = """
-mutation($input: ExportEventsInput!) { exportEvents(input: $input) { id status progress url } }"""
-FIND = """
-query($id: ID!) { export(id: $id) { status format progress rows bytes url expiresAt types } }"""
-LIST = """
-query($sites: [_Any!]!) {
-  _entities(representations: $sites) {
-    ... on Site { exports(first: 5) { edges { node { id status } } } }
-  }
-}"""
-
-
-async def ask(viewer: Viewer, shop: Shop, **others: Any) -> Answer:
-    asked = {
-        "siteId": str(shop.site_id),
-        "start": START.isoformat(),
-        "end": (START + timedelta(days=1)).isoformat(),
-        "format": "NDJSON",
-        **others,
-    }
-    return await run(schema, viewer, EXPORT, input=asked)
-
-
-async def start(shop: Shop, **others: Any) -> UUID:
-    answer = await ask(shop.owner, shop, **others)
-    assert answer.codes == []
-    assert answer.data["exportEvents"] | {"id": ""} == {
-        "id": "",
-        "status": "QUEUED",
-        "progress": 0.0,
-        "url": None,
-    }
-    return UUID(answer.data["exportEvents"]["id"])
-
-
-async def make(export_id: UUID) -> None:
-    await job.advance(export_id, time.monotonic() + 60)
-
-
-async def find(shop: Shop, export_id: UUID) -> dict[str, Any]:
-    found: dict[str, Any] = (await run(schema, shop.owner, FIND, id=str(export_id))).data["export"]
-    return found
-
-
-async def fetch(url: str) -> bytes:
-    async with httpx.AsyncClient(trust_env=False) as client:
-        return (await client.get(url)).raise_for_status().content
-
-
-async def exports_of(shop: Shop) -> list[Any]:
-    answer = await run(
-        schema, shop.owner, LIST, sites=[{"__typename": "Site", "id": str(shop.site_id)}]
-    )
-    return [edge["node"] for edge in answer.data["_entities"][0]["exports"]["edges"]]
 
 
 async def test_events_leave_as_lines_of_json_by_a_link() -> None:
@@ -203,170 +155,6 @@ async def test_an_export_of_nothing_is_an_empty_file() -> None:
     found = await find(shop, export_id)
     assert (found["status"], found["rows"], found["bytes"]) == ("READY", 0, 0)
     assert await fetch(found["url"]) == b""
-
-
-class Killed(BaseException):
-    """As a SIGKILL: nobody handles it."""
-
-
-async def test_killed_at_every_step_no_line_is_lost_or_twice(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    shop = await new_shop()
-    await add(shop, START, 400, width=32_000, tables=("events",))
-    monkeypatch.setattr(rows, "_FETCH_ROWS", 50)
-    monkeypatch.setattr(objects, "PART_BYTES", 6 * 1024 * 1024)
-    met: list[tuple[str, int]] = []
-    progress: list[float] = []
-
-    def deadly(name: str) -> None:
-        work = getattr(objects, name)
-
-        def wrapped(*arguments: Any) -> Any:
-            number = arguments[2] if name == "upload_part" else 0
-            if ("before " + name, number) not in met:
-                met.append(("before " + name, number))
-                raise Killed
-            answer = work(*arguments)
-            if ("after " + name, number) not in met:
-                met.append(("after " + name, number))
-                raise Killed
-            return answer
-
-        monkeypatch.setattr(objects, name, wrapped)
-
-    for name in ("delete_all", "start_upload", "upload_part", "complete_upload"):
-        deadly(name)
-    export_id = await start(shop)
-    deaths = 0
-    while (found := await find(shop, export_id))["status"] != "READY":
-        assert deaths == len(met)
-        try:
-            await make(export_id)
-        except Killed:
-            deaths += 1
-            progress.append(found["progress"])
-
-    monkeypatch.undo()
-    lines = (await fetch(found["url"])).splitlines()
-    ids = [json.loads(line)["id"] for line in lines]
-    assert deaths == len(met)
-    assert ("after upload_part", 2) in met
-    assert progress == sorted(progress)
-    assert 0 < progress[-1] < 1
-    assert len(ids) == len(set(ids)) == found["rows"] == 400
-    assert sorted(ids, key=lambda id_: id_) == sorted(await ids_of(shop))
-    assert names_in_s3(f"exports/{shop.site_id}/") == [f"exports/{shop.site_id}/{export_id}.ndjson"]
-
-
-async def ids_of(shop: Shop) -> list[str]:
-    async with db.service_transaction() as session:
-        statement = text("SELECT id::text FROM events WHERE site_id = :site")
-        return list(await session.scalars(statement, {"site": shop.site_id}))
-
-
-async def test_a_long_export_goes_on_in_another_turn() -> None:
-    shop = await new_shop()
-    await add(shop, START, 3)
-    export_id = await start(shop)
-
-    assert await job.advance(export_id, time.monotonic() - 1) is True
-    assert (await find(shop, export_id))["status"] == "QUEUED"
-    assert await job.advance(export_id, time.monotonic() + 60) is False
-    assert (await find(shop, export_id))["rows"] == 6
-
-
-async def test_while_s3_is_away_an_export_waits_and_at_last_fails(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def away(_: str) -> str:
-        raise ObjectStoreError("away")
-
-    shop = await new_shop()
-    export_id = await start(shop)
-    with monkeypatch.context() as patch:
-        patch.setattr(objects, "start_upload", away)
-        await advance_all()
-        await advance_all()  # it is not due yet
-        async with db.service_transaction() as session:
-            found = await session.get_one(Export, export_id)
-            assert (found.attempts, found.error) == (1, "ObjectStoreError: away")
-        for _ in range(job.MOST_ATTEMPTS - 1):
-            await make_due()
-            await advance_all()
-
-    assert (await find(shop, export_id))["status"] == "FAILED"
-    await start(shop)
-
-
-async def test_of_an_export_that_failed_s3_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(*_: object) -> str:
-        raise ObjectStoreError("away")
-
-    shop = await new_shop()
-    await add(shop, START, 1)
-    export_id = await start(shop)
-    with monkeypatch.context() as patch:
-        patch.setattr(objects, "complete_upload", away)
-        await make(export_id)
-        async with db.service_transaction() as session:
-            found = await session.get_one(Export, export_id)
-            found.attempts = job.MOST_ATTEMPTS - 1
-        patch.setattr(objects, "delete_all", away)
-        for _ in range(2):  # it fails, and what there is of it cannot be deleted yet
-            await make_due()
-            await advance_all()
-    assert (await find(shop, export_id))["status"] == "FAILED"
-    assert names_in_s3(f"exports/{shop.site_id}/") != []
-
-    await make_due()
-    await advance_all()
-
-    assert (await find(shop, export_id))["status"] == "FAILED"
-    assert names_in_s3(f"exports/{shop.site_id}/") == []
-    assert export_id not in await job.due(datetime.now(UTC) + timedelta(days=1))
-
-
-async def test_a_file_that_cannot_be_deleted_is_tried_again_without_hurry(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def away(*_: object) -> None:
-        raise ObjectStoreError("away")
-
-    shop = await new_shop()
-    await add(shop, START, 1)
-    export_id = await start(shop)
-    await make(export_id)
-    over = datetime.now(UTC) + job.KEPT + timedelta(minutes=1)
-    async with db.service_transaction() as session:
-        found = await session.get_one(Export, export_id)
-        found.attempts, found.next_attempt_at = 1000, over
-    assert export_id not in await job.due(over - timedelta(seconds=1))
-    assert export_id in await job.due(over)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(objects, "delete", away)
-        await job.advance(export_id, time.monotonic() + 60, over)
-    async with db.service_transaction() as session:
-        found = await session.get_one(Export, export_id)
-        assert (found.status, found.attempts, found.error) == (
-            "READY",
-            1001,
-            "ObjectStoreError: away",
-        )
-
-    await job.advance(export_id, time.monotonic() + 60, over)
-    assert (await find(shop, export_id))["status"] == "EXPIRED"
-
-
-def test_waiting_grows_to_an_hour() -> None:
-    assert [job.pause(attempts) for attempts in (1, 2, 9, 10, 1000)] == [
-        timedelta(seconds=10),
-        timedelta(seconds=20),
-        timedelta(seconds=2560),
-        timedelta(hours=1),
-        timedelta(hours=1),
-    ]
 
 
 async def test_a_file_is_kept_a_week_and_its_link_opens_nothing_then() -> None:
