@@ -8,7 +8,7 @@ ever.
 import asyncio
 from typing import Any
 
-_AGAIN = 0.5
+_AGAIN = 0.2
 """Seconds a task may take to clean up, before it counts as not having heard."""
 
 

@@ -370,10 +370,10 @@ async def test_who_leaves_in_the_middle_of_a_beat_is_gone(
     monkeypatch.setattr(redis_consumer, "BEAT", 0)
 
     async with asyncio.timeout(30):
-        for turn in range(40):
+        for turn in range(20):
             member = engine.streams.consumer("t", "g")
             await member.read(limit=1, wait=0)
-            await asyncio.sleep(turn / 10_000)
+            await asyncio.sleep(turn / 5_000)
             await member.leave()
 
     assert await client.zcard(members_of("t", "g")) == 0

@@ -341,9 +341,9 @@ async def test_what_is_stored_and_waits_to_be_deleted_is_not_archived_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     short, long = await new_shop(), await new_shop()
-    await keep_for(long, 800)
+    await keep_for(long, 1_500)
     for shop in short, long:
-        await add(shop, month_ago(16), 10)
+        await add(shop, month_ago(33), 10)
     before = await standing(short)
     await units.plan()
 
@@ -355,7 +355,7 @@ async def test_what_is_stored_and_waits_to_be_deleted_is_not_archived_again(
         await advance_all()
         assert await archives_of(short, "part, status") == [(0, "STORED")] * 2
         await units.plan()  # the next night
-    await add(short, month_ago(16), 5, first=10)
+    await add(short, month_ago(33), 5, first=10)
     late = await standing(short)
     await make_due()
     await advance_all()

@@ -44,10 +44,12 @@ async def test_a_completed_operation_says_nothing_more(world: World, deaf: Deaf)
     async with following(world.url, world.key) as client:
         await deaf.asked.wait()
         await client.say("complete", id="1")
+        await client.say("ping")
+        assert (await client.hear())["type"] == "pong"
         await client.say("subscribe", id="2", payload=live(world.key))
         await world.followed()
 
-        assert await world.followers() == 1
+        await world.joined(1)
         await world.publish(1, 2)
         assert numbers(await client.claims(2, id_="2")) == [1, 2]
 
@@ -58,7 +60,7 @@ async def test_a_socket_that_closes_leaves_no_operation(world: World, deaf: Deaf
 
     async with following(world.url, world.key):
         await world.followed()
-        assert await world.followers() == 1
+        await world.joined(1)
 
 
 async def test_a_stream_that_is_left_leaves_no_operation(world: World, deaf: Deaf) -> None:
@@ -67,4 +69,4 @@ async def test_a_stream_that_is_left_leaves_no_operation(world: World, deaf: Dea
 
     async with following(world.url, world.key):
         await world.followed()
-        assert await world.followers() == 1
+        await world.joined(1)
