@@ -189,7 +189,8 @@ local dead, now = redis.call('XLEN', KEYS[3]), about(KEYS[1])
 local oldest = redis.call('XRANGE', KEYS[1], '(' .. it.at, '+', 'COUNT', 1)[1]
 if not oldest then return { 0, 0, dead, '' } end
 local waiting = now.added - it.count
-if waiting < 0 then waiting = now.length end  -- it was lost, and is another now
+-- It was lost, and is another now; or somebody has trimmed what nobody has read.
+if waiting < 0 or waiting > now.length then waiting = now.length end
 return { waiting, it.pending, dead, oldest[1] }
 """
 )

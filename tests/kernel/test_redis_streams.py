@@ -331,6 +331,17 @@ async def test_what_is_pending_and_was_trimmed_by_others_is_passed(
     assert (await engine.lag())[:2] == (0, 1)
 
 
+async def test_what_others_trimmed_does_not_wait(engine: Engine, client: Redis) -> None:
+    member = await engine.joined()
+    await engine.append("a")
+    await member.ack(await engine.read(member))
+    await engine.append("b", "c", "d")
+
+    await client.xtrim(stream_of(engine.topic, partition_of("site")), maxlen=1, approximate=False)
+
+    assert (await engine.lag())[:2] == (1, 0)
+
+
 async def test_a_group_that_was_lost_is_made_again(engine: Engine, client: Redis) -> None:
     member = await engine.joined()
     await client.flushall()
