@@ -388,17 +388,3 @@ async def test_who_leaves_in_the_middle_of_a_beat_is_gone(
             await member.leave()
 
     assert await client.zcard(members_of("t", "g")) == 0
-
-
-async def test_a_server_that_knows_no_script_yet_does_all_calls_in_their_order(
-    client: Redis,
-) -> None:
-    echo = Script("return redis.call('RPUSH', KEYS[1], ARGV[1])")
-    await client.config_resetstat()
-
-    lengths = await run(client, echo, [Call(["list"], [number]) for number in range(5)])
-
-    assert lengths == [1, 2, 3, 4, 5]
-    assert await client.lrange("list", 0, -1) == [b"0", b"1", b"2", b"3", b"4"]
-    stats: Any = await client.info("errorstats")
-    assert stats == {}
