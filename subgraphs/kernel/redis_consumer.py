@@ -163,7 +163,7 @@ class RedisConsumer:
 
     async def _on_leases(self, script: Script, parts: Sequence[int], args: Arguments) -> list[Any]:
         calls = [Call([lease_of(self._topic, part, self._group)], args) for part in parts]
-        return await run(self._client, script, calls) if calls else []
+        return await run(self._client, script, calls)
 
     def _forget(self, partitions: Iterable[int]) -> None:
         for part in partitions:
@@ -212,10 +212,10 @@ class RedisConsumer:
             share = left // len(asked)
             try:
                 answers = await self._ask(asked, share)
-            except Exception:
+            except Exception:  # whatever it is: nobody would be given again what is in hand
                 if not entries:
                     raise
-                break  # these are in hand: nobody would be given them again
+                break
             for part, answer in zip(asked, answers, strict=True):
                 found = self._received(part, answer)
                 entries += found

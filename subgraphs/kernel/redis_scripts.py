@@ -34,7 +34,7 @@ async def run(client: Redis, script: Script, calls: Sequence[Call]) -> list[Any]
     Each call is one step, all of them together are not. The first one brings the text along: a
     server that was started anew would refuse those that come before it is told, and do the others.
     """
-    answers = await _run(client, script, calls)
+    answers = await _run(client, script, calls) if calls else []
     for answer in answers:
         if isinstance(answer, Exception):
             raise answer

@@ -20,3 +20,8 @@ async def test_a_server_that_knows_no_script_yet_does_all_calls_in_their_order(
         assert await client.lrange("list", 0, -1) == [b"0", b"1", b"2", b"3", b"4"]
         stats: Any = await client.info("errorstats")
         assert stats == {}
+
+
+async def test_no_calls_have_no_answers(valkey: Valkey) -> None:
+    async with connect(valkey.url) as client:
+        assert await run(client, Script("return 1"), []) == []
