@@ -49,11 +49,11 @@ logs: ## Follow the logs; NAME=subgraphs for one
 
 .PHONY: kafka
 kafka: setup ## Run a Kafka broker in the foreground, for STREAM_URL=kafka://127.0.0.1:9092
-	@$(VENV)/python -m deploy.local.kafka
+	@$(VENV)/python -m deploy.local.engines.kafka
 
 .PHONY: router
 router: setup ## Build Apollo Router from its crate, once: 15 to 25 minutes
-	@$(VENV)/python -m deploy.local.build_router
+	@$(VENV)/python -m deploy.local.engines.build_router
 
 .PHONY: schema
 schema: setup ## Export the SDL and compose the supergraph into schema/; CHECK=--check: compare

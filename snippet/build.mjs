@@ -1,4 +1,4 @@
-/** Builds all that `router/pages.py` serves into dist/: the snippet, the demo pages, GraphiQL. */
+/** Builds all that `router/pages/app.py` serves into dist/: the snippet, the demo pages, GraphiQL. */
 import { cp, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";

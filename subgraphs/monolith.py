@@ -3,7 +3,7 @@
 from subgraphs.analytics.schema import schema as analytics
 from subgraphs.billing.schema import schema as billing
 from subgraphs.integrations.schema import schema as integrations
-from subgraphs.kernel.app import create_app
+from subgraphs.kernel.graphql.app import create_app
 from subgraphs.notifications.schema import schema as notifications
 from subgraphs.sites.schema import schema as sites
 from subgraphs.users.schema import schema as users

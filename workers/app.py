@@ -25,9 +25,12 @@ from celery.signals import (
 )
 from kombu import Exchange, Queue
 
-from subgraphs.kernel import clickhouse, db, event_streams, redis, telemetry
+from subgraphs.kernel import db, redis
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.jobs import SEND_OUTBOX
+from subgraphs.kernel.logging import configure_logging
+from subgraphs.kernel.storage import clickhouse
+from subgraphs.kernel.streams import event_streams
 from workers import broker
 
 T = TypeVar("T")
@@ -152,10 +155,10 @@ app = Celery(
         "workers.inbox",
         "workers.rollups",
         "workers.partitions",
-        "workers.rebuild",
-        "workers.visitors",
-        "workers.retention",
-        "workers.forgetting",
+        "workers.rebuild_counters",
+        "workers.visitor_profiles",
+        "workers.archive",
+        "workers.deletion",
         "workers.exports",
     ],
 )
@@ -175,7 +178,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 @setup_logging.connect
 def _log(**_: Any) -> None:
     """Our lines instead of Celery's own; a line a task would be most of the log."""
-    telemetry.configure()
+    configure_logging()
     for chatty in ("celery.app.trace", "celery.worker.strategy", "celery.beat"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 

@@ -9,9 +9,9 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
-from subgraphs.kernel import event_streams
-from subgraphs.kernel.events import EVENTS_TOPIC
-from subgraphs.kernel.streams import DeadLetter
+from subgraphs.kernel.streams import event_streams
+from subgraphs.kernel.streams.envelope import EVENTS_TOPIC
+from subgraphs.kernel.streams.interface import DeadLetter
 
 MOST = 1_000
 """Dead letters looked at in one run."""

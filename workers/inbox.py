@@ -13,11 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.integrations import service
 from subgraphs.integrations.models import InboxItem
-from subgraphs.kernel import db, event_streams
+from subgraphs.kernel import db
 from subgraphs.kernel.errors import ProofgraphError
-from subgraphs.kernel.events import EVENTS_TOPIC, encode
-from subgraphs.kernel.faults import is_store_fault
-from subgraphs.kernel.streams import Record
+from subgraphs.kernel.retry import is_store_fault
+from subgraphs.kernel.streams import event_streams
+from subgraphs.kernel.streams.envelope import EVENTS_TOPIC, encode
+from subgraphs.kernel.streams.interface import Record
 from workers.app import PROCESS_INBOX, SWEEP_INBOX, app, run
 
 log = logging.getLogger(__name__)

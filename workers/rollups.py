@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import groupby
 
-from subgraphs.analytics import store_rollups
+from subgraphs.analytics.clickhouse import rollups
 from workers.app import ROLL_UP, TASK_SECONDS, app, run
 
 log = logging.getLogger(__name__)
@@ -24,19 +24,19 @@ async def roll_up_all() -> int:
     """Roll every hour that is open and over, then the days they complete; how many hours."""
     until = time.monotonic() + _SECONDS
     rolled = 0
-    for hours in _by_day(await store_rollups.hours_to_roll()):
+    for hours in _by_day(await rollups.hours_to_roll()):
         if time.monotonic() > until:
             return rolled
-        await store_rollups.roll(hours)
+        await rollups.roll(hours)
         rolled += len(hours)
         log.info("rolled up %d hours of %s", len(hours), hours[0].date().isoformat())
-    for day in await store_rollups.days_to_roll():
+    for day in await rollups.days_to_roll():
         if time.monotonic() > until:
             break
-        await store_rollups.roll_day(day)
+        await rollups.roll_day(day)
         log.info("rolled up %s", day.date().isoformat())
     if time.monotonic() < until:
-        await store_rollups.settle()
+        await rollups.settle()
     return rolled
 
 

@@ -7,7 +7,7 @@ import sys
 import time
 
 from deploy.local.problems import Problem
-from deploy.local.stack import Stack
+from deploy.local.stack.stack import Stack
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from deploy.local.kafka import jars
+from deploy.local.engines.kafka import jars
 from deploy.local.steps import Failed, Step, run
 
 ROOT = Path(__file__).parents[2]

@@ -17,12 +17,14 @@ from starlette.types import Receive, Scope, Send
 
 from router.authz.signatures import Signatures
 from router.authz.viewers import Viewers
-from subgraphs.kernel import db, invalidation, telemetry
-from subgraphs.kernel.auth import NOBODY, VIEWER_HEADER, Viewer
+from subgraphs.kernel import db
 from subgraphs.kernel.errors import ProofgraphError
-from subgraphs.kernel.faults import is_store_fault
 from subgraphs.kernel.health import add_health, answer_error
-from subgraphs.kernel.invalidation import Forget
+from subgraphs.kernel.identity.viewer import NOBODY, VIEWER_HEADER, Viewer
+from subgraphs.kernel.logging import configure_logging
+from subgraphs.kernel.redis import invalidation
+from subgraphs.kernel.redis.invalidation import Forget
+from subgraphs.kernel.retry import is_store_fault
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +73,7 @@ def create_app(check: Check, *, forget: Forget) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        telemetry.configure()
+        configure_logging()
         async with invalidation.listening(forget):
             yield
         await db.dispose()

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from time import monotonic
 
-from subgraphs.kernel.auth import Viewer, ViewerSigner
+from subgraphs.kernel.identity.viewer import Viewer, ViewerSigner
 
 REUSED_FOR = timedelta(seconds=20)
 """Leaves a request at least 40 of the 60 seconds, more than the router gives a subgraph."""

@@ -11,13 +11,13 @@ from starlette.datastructures import Headers
 
 from router.authz.cache import Cache
 from subgraphs.kernel import db
-from subgraphs.kernel.auth import NOBODY, Viewer, ViewerKind
-from subgraphs.kernel.credentials import CACHE_SECONDS, SiteKeys, session_ended
 from subgraphs.kernel.errors import BadUserInput, Forbidden, Unauthenticated
-from subgraphs.kernel.invalidation import Changed
-from subgraphs.kernel.origins import origin_allowed
-from subgraphs.kernel.sessions import SessionClaims, SessionVerifier
-from subgraphs.kernel.tenants import memberships_of
+from subgraphs.kernel.identity.credentials import CACHE_SECONDS, SiteKeys, session_ended
+from subgraphs.kernel.identity.origins import origin_allowed
+from subgraphs.kernel.identity.sessions import SessionClaims, SessionVerifier
+from subgraphs.kernel.identity.tenants import memberships_of
+from subgraphs.kernel.identity.viewer import NOBODY, Viewer, ViewerKind
+from subgraphs.kernel.redis.invalidation import Changed
 
 SITE_KEY_HEADER = "x-proofgraph-site-key"
 

@@ -1,6 +1,6 @@
 """The analytics subgraph as a process of its own."""
 
 from subgraphs.analytics.schema import schema
-from subgraphs.kernel.app import create_app
+from subgraphs.kernel.graphql.app import create_app
 
 app = create_app({"analytics": schema})

@@ -12,12 +12,13 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from subgraphs.analytics import history, live_visitors, service
+from subgraphs.analytics import service, site_events
+from subgraphs.analytics.clickhouse.store import Dimension
+from subgraphs.analytics.realtime import live_visitors
 from subgraphs.analytics.service import Asked, AskedGroups, Group, Numbers, Series, Span
-from subgraphs.analytics.store import Dimension
 from subgraphs.kernel import redis
-from subgraphs.kernel.loading import Loader
-from subgraphs.kernel.tenants import visible_sites
+from subgraphs.kernel.graphql.loading import Loader
+from subgraphs.kernel.identity.tenants import visible_sites
 
 W = TypeVar("W", bound=Hashable)
 V = TypeVar("V")
@@ -150,14 +151,16 @@ class GroupSeries(Loader[GroupSeriesKey, Series]):
         return [found.get(key) or service.empty_series(key.asked) for key in keys]
 
 
-class HistoryOfSite(Loader[OfSite[history.Asked], history.Page]):
+class HistoryOfSite(Loader[OfSite[site_events.Asked], site_events.Page]):
     """A page of a site's history; row security is a second wall."""
 
     async def load_all(
-        self, session: AsyncSession, keys: Sequence[OfSite[history.Asked]]
-    ) -> list[history.Page]:
-        sites: defaultdict[history.Asked, list[UUID]] = defaultdict(list)
+        self, session: AsyncSession, keys: Sequence[OfSite[site_events.Asked]]
+    ) -> list[site_events.Page]:
+        sites: defaultdict[site_events.Asked, list[UUID]] = defaultdict(list)
         for key in keys:
             sites[key.asked].append(key.site_id)
-        found = {asked: await history.pages(session, ids, asked) for asked, ids in sites.items()}
+        found = {
+            asked: await site_events.pages(session, ids, asked) for asked, ids in sites.items()
+        }
         return [found[key.asked][key.site_id] for key in keys]

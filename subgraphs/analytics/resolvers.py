@@ -5,12 +5,13 @@ from contextlib import aclosing
 
 import strawberry
 
-from subgraphs.analytics import activity, ledger
-from subgraphs.analytics.types_activity import SiteActivity
+from subgraphs.analytics import ledger
+from subgraphs.analytics.realtime import activity
+from subgraphs.analytics.types.activity import SiteActivity
 from subgraphs.kernel import db
-from subgraphs.kernel.context import Info
-from subgraphs.kernel.graph import to_uuid
-from subgraphs.kernel.tenants import account_of
+from subgraphs.kernel.graphql.context import Info
+from subgraphs.kernel.graphql.types import to_uuid
+from subgraphs.kernel.identity.tenants import account_of
 
 
 async def site_activity(

@@ -5,10 +5,10 @@ import strawberry
 from subgraphs.analytics import resolvers
 from subgraphs.analytics.archive import resolvers as archives
 from subgraphs.analytics.exports import resolvers as exports
-from subgraphs.analytics.types import Notification, Site
-from subgraphs.analytics.types_ab_tests import ABTest
-from subgraphs.kernel.permissions import IsUser
-from subgraphs.kernel.schema import build_schema
+from subgraphs.analytics.types.ab_tests import ABTest
+from subgraphs.analytics.types.site import Notification, Site
+from subgraphs.kernel.graphql.schema import build_schema
+from subgraphs.kernel.identity.permissions import IsUser
 
 
 @strawberry.type

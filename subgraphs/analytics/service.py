@@ -6,8 +6,9 @@ from enum import Enum
 from typing import NamedTuple
 from uuid import UUID
 
-from subgraphs.analytics import store, times
-from subgraphs.analytics.store import HOUR, Dimension
+from subgraphs.analytics import query_range
+from subgraphs.analytics.clickhouse import store
+from subgraphs.analytics.clickhouse.store import HOUR, Dimension
 from subgraphs.kernel.errors import BadUserInput
 
 
@@ -124,7 +125,7 @@ def period(start: datetime, end: datetime, granularity: Granularity) -> Period:
         BadUserInput: a time without an offset or out of bounds, an end that is not after the
             start, or too long a range.
     """
-    times.check_range(start, end)
+    query_range.check_range(start, end)
     first = _floor(start, granularity)
     last = _floor(end - timedelta(microseconds=1), granularity) + _STEP[granularity]
     longest = MAX_DAYS[granularity]
@@ -139,7 +140,7 @@ def span(start: datetime, end: datetime) -> Span:
     Raises:
         BadUserInput: as for `period`, with the longest range of all.
     """
-    times.check_range(start, end)
+    query_range.check_range(start, end)
     longest = max(MAX_DAYS.values())
     if end - start > timedelta(days=longest):
         raise BadUserInput(f"A range may span {longest} days.")

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.billing import service
 from subgraphs.billing.models import Plan, SiteSubscription
-from subgraphs.kernel.loading import Loader
+from subgraphs.kernel.graphql.loading import Loader
 
 
 class PlanById(Loader[str, Plan]):

@@ -3,11 +3,11 @@
 from subgraphs.billing import service
 from subgraphs.billing.types import ChangePlanInput, Plan, SiteSubscription
 from subgraphs.kernel import db
-from subgraphs.kernel.context import Info
-from subgraphs.kernel.graph import to_uuid
-from subgraphs.kernel.invalidation import Changed, announce
-from subgraphs.kernel.permissions import may_change
-from subgraphs.kernel.tenants import account_of
+from subgraphs.kernel.graphql.context import Info
+from subgraphs.kernel.graphql.types import to_uuid
+from subgraphs.kernel.identity.permissions import may_change
+from subgraphs.kernel.identity.tenants import account_of
+from subgraphs.kernel.redis.invalidation import Changed, announce
 
 
 async def plans(info: Info) -> list[Plan]:

@@ -4,8 +4,8 @@ import strawberry
 
 from subgraphs.billing import resolvers
 from subgraphs.billing.types import Site
-from subgraphs.kernel.permissions import IsUser
-from subgraphs.kernel.schema import build_schema
+from subgraphs.kernel.graphql.schema import build_schema
+from subgraphs.kernel.identity.permissions import IsUser
 
 
 @strawberry.type

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.billing.models import Plan, SiteSubscription
 from subgraphs.kernel.errors import BadUserInput
-from subgraphs.kernel.tenants import set_limits
+from subgraphs.kernel.identity.tenants import set_limits
 
 FREE_PLAN = "free"
 """The plan of a site that has chosen none."""

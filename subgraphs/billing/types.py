@@ -10,9 +10,9 @@ import strawberry
 from subgraphs.billing import models
 from subgraphs.billing.loaders import PlanById, SubscriptionOfSite
 from subgraphs.billing.service import FREE_PLAN
-from subgraphs.kernel.context import Info
-from subgraphs.kernel.graph import BigInt, Money, to_uuid
-from subgraphs.kernel.permissions import IsUser
+from subgraphs.kernel.graphql.context import Info
+from subgraphs.kernel.graphql.types import BigInt, Money, to_uuid
+from subgraphs.kernel.identity.permissions import IsUser
 
 
 @strawberry.type

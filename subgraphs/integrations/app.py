@@ -1,6 +1,6 @@
 """The integrations subgraph as a process of its own."""
 
 from subgraphs.integrations.schema import schema
-from subgraphs.kernel.app import create_app
+from subgraphs.kernel.graphql.app import create_app
 
 app = create_app({"integrations": schema})

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.integrations import service
 from subgraphs.integrations.models import Delivery, Integration
-from subgraphs.kernel.loading import ChildKey, Loader, by_window
-from subgraphs.kernel.paging import Page
+from subgraphs.kernel.graphql.loading import ChildKey, Loader, by_window
+from subgraphs.kernel.graphql.paging import Page
 
 
 class IntegrationById(Loader[UUID, Integration | None]):

@@ -6,10 +6,10 @@ from subgraphs.integrations import service
 from subgraphs.integrations.types import ConnectedIntegration, ConnectShopifyInput, Integration
 from subgraphs.kernel import db
 from subgraphs.kernel.config import settings
-from subgraphs.kernel.context import Info
-from subgraphs.kernel.graph import to_uuid
-from subgraphs.kernel.permissions import may_change
-from subgraphs.kernel.tenants import account_of
+from subgraphs.kernel.graphql.context import Info
+from subgraphs.kernel.graphql.types import to_uuid
+from subgraphs.kernel.identity.permissions import may_change
+from subgraphs.kernel.identity.tenants import account_of
 
 
 async def integration(info: Info, id: strawberry.ID) -> Integration | None:

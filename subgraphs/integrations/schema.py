@@ -3,8 +3,8 @@
 import strawberry
 
 from subgraphs.integrations import resolvers
-from subgraphs.kernel.permissions import IsUser
-from subgraphs.kernel.schema import build_schema
+from subgraphs.kernel.graphql.schema import build_schema
+from subgraphs.kernel.identity.permissions import IsUser
 
 
 @strawberry.type

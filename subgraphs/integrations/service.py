@@ -11,12 +11,14 @@ from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from subgraphs.integrations import sealing
 from subgraphs.integrations.models import Delivery, InboxItem, Integration
 from subgraphs.integrations.sources import shopify
-from subgraphs.kernel import jobs, paging, sealing
+from subgraphs.kernel import jobs
 from subgraphs.kernel.errors import BadUserInput, NotFound
-from subgraphs.kernel.events import Event
+from subgraphs.kernel.graphql import paging
 from subgraphs.kernel.ids import new_id
+from subgraphs.kernel.streams.envelope import Event
 
 PROCESS_INBOX = "integrations.process_inbox"
 """The task that reads a received webhook."""

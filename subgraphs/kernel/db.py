@@ -17,8 +17,8 @@ from sqlalchemy import DateTime, MetaData, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
-from subgraphs.kernel.auth import Viewer
 from subgraphs.kernel.config import settings
+from subgraphs.kernel.identity.viewer import Viewer
 
 ANSWER_SECONDS = 120.0
 """How long any statement may take, as a task may: a server that has vanished says nothing, and who

@@ -13,9 +13,10 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from subgraphs.kernel import event_streams, tasks
+from subgraphs.kernel import cancellation
 from subgraphs.kernel.config import settings
-from subgraphs.kernel.streams import Lag
+from subgraphs.kernel.streams import event_streams
+from subgraphs.kernel.streams.interface import Lag
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ async def exposed(topic: str, group: str) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await tasks.cancelled(looking)
+        await cancellation.cancelled(looking)
         await asyncio.to_thread(server.shutdown)
         server.server_close()
         thread.join()

@@ -15,12 +15,12 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from subgraphs.kernel import paging
 from subgraphs.kernel.errors import BadUserInput, Conflict, NotFound
+from subgraphs.kernel.graphql import paging
 from subgraphs.kernel.ids import new_id
-from subgraphs.notifications import wording
+from subgraphs.notifications import template_rules
 from subgraphs.notifications.models import ABTest, ABTestVariant, Notification, Template
-from subgraphs.notifications.wordings import Variant
+from subgraphs.notifications.template_cache import Variant
 
 MIN_VARIANTS = 2
 MAX_VARIANTS = 10
@@ -62,7 +62,7 @@ async def create(
         account_id=notification.account_id,
         site_id=notification.site_id,
         notification_id=notification.id,
-        name=wording.checked_name(name),
+        name=template_rules.checked_name(name),
         status="DRAFT",
     )
     rows = [_variant(test, at, variant, own.body) for at, variant in enumerate(_checked(variants))]
@@ -169,7 +169,7 @@ def chosen(claim_id: UUID, variants: Sequence[Variant]) -> Variant | None:
 def _checked(variants: Sequence[NewVariant]) -> list[NewVariant]:
     if not MIN_VARIANTS <= len(variants) <= MAX_VARIANTS:
         raise BadUserInput(f"A test has {MIN_VARIANTS} to {MAX_VARIANTS} variants.")
-    checked = [it._replace(name=wording.checked_name(it.name)) for it in variants]
+    checked = [it._replace(name=template_rules.checked_name(it.name)) for it in variants]
     if len({it.name for it in checked}) < len(checked):
         raise BadUserInput("Two variants have the same name.")
     if any(not 1 <= it.weight <= MAX_WEIGHT for it in checked):
@@ -184,7 +184,7 @@ def _variant(test: ABTest, position: int, new: NewVariant, own_body: str) -> ABT
         site_id=test.site_id,
         ab_test_id=test.id,
         name=new.name,
-        body=own_body if new.body is None else wording.checked_body(new.body),
+        body=own_body if new.body is None else template_rules.checked_body(new.body),
         weight=new.weight,
         position=position,
     )

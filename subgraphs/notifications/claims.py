@@ -10,13 +10,13 @@ from sqlalchemy import Uuid, any_, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from subgraphs.kernel import paging
-from subgraphs.kernel.events import Event
+from subgraphs.kernel.graphql import paging
 from subgraphs.kernel.ids import derived_id, moment_of
+from subgraphs.kernel.streams.envelope import Event
 from subgraphs.kernel.text import can_be_stored
-from subgraphs.notifications import ab_tests, rendering, wordings
+from subgraphs.notifications import ab_tests, template_cache, template_rendering
 from subgraphs.notifications.models import Claim
-from subgraphs.notifications.wordings import Wording
+from subgraphs.notifications.template_cache import Wording
 
 MAX_URL = 2_000
 """Characters; beyond it browsers and proxies begin to refuse."""
@@ -71,7 +71,7 @@ async def claims_for(session: AsyncSession, events: Sequence[Event]) -> list[Cla
 
 
 async def _matches(session: AsyncSession, events: Sequence[Event]) -> list[_Match]:
-    of_site = await wordings.of_sites(session, {event.site_id for event in events})
+    of_site = await template_cache.of_sites(session, {event.site_id for event in events})
     return [
         _Match(event, wording)
         for event in events
@@ -176,7 +176,7 @@ def _draft(match: _Match) -> Claim | None:
         return None
     claim_id = match.claim_id
     variant = ab_tests.chosen(claim_id, wording.variants)
-    line = rendering.render(variant.body if variant else wording.body, _facts(event))
+    line = template_rendering.render(variant.body if variant else wording.body, _facts(event))
     if line is None:
         return None
     return Claim(

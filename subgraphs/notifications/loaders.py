@@ -7,8 +7,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from subgraphs.kernel.loading import ChildKey, Loader, by_window
-from subgraphs.kernel.paging import Page
+from subgraphs.kernel.graphql.loading import ChildKey, Loader, by_window
+from subgraphs.kernel.graphql.paging import Page
 from subgraphs.notifications import ab_tests, service
 from subgraphs.notifications.models import ABTest, ABTestVariant, Claim, Notification, Template
 

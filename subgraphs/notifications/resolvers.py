@@ -7,13 +7,13 @@ import strawberry
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.kernel import db, live
-from subgraphs.kernel.context import Info
-from subgraphs.kernel.credentials import site_of_key
 from subgraphs.kernel.errors import NotFound
-from subgraphs.kernel.graph import to_uuid
-from subgraphs.kernel.permissions import may_change
-from subgraphs.kernel.tenants import account_of
-from subgraphs.notifications import ab_tests, models, service, wordings
+from subgraphs.kernel.graphql.context import Info
+from subgraphs.kernel.graphql.types import to_uuid
+from subgraphs.kernel.identity.credentials import site_of_key
+from subgraphs.kernel.identity.permissions import may_change
+from subgraphs.kernel.identity.tenants import account_of
+from subgraphs.notifications import ab_tests, models, service, template_cache
 from subgraphs.notifications.ab_tests import NewVariant
 from subgraphs.notifications.types import (
     ABTest,
@@ -102,7 +102,7 @@ async def _changed(
         row = await service.get(session, notification_id=to_uuid(id), lock=True)
         may_change(viewer, row.account_id)
         change(row)
-    await wordings.outdate(row.site_id)
+    await template_cache.outdate(row.site_id)
     return Notification.of(row)
 
 
@@ -116,5 +116,5 @@ async def _changed_test(
         row = await ab_tests.get(session, test_id=to_uuid(id), lock=True)
         may_change(viewer, row.account_id)
         await change(session, row)
-    await wordings.outdate(row.site_id)
+    await template_cache.outdate(row.site_id)
     return ABTest.of(row)

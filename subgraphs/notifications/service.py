@@ -6,10 +6,10 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from subgraphs.kernel import paging
 from subgraphs.kernel.errors import Conflict, NotFound
+from subgraphs.kernel.graphql import paging
 from subgraphs.kernel.ids import new_id
-from subgraphs.notifications import wording
+from subgraphs.notifications import template_rules
 from subgraphs.notifications.claims import (
     claim_message,
     claims_by_id,
@@ -61,9 +61,9 @@ async def create(
         id=new_id(),
         account_id=account_id,
         site_id=site_id,
-        name=wording.checked_name(name),
-        body=wording.checked_body(body),
-        css_content=wording.checked_css(css),
+        name=template_rules.checked_name(name),
+        body=template_rules.checked_body(body),
+        css_content=template_rules.checked_css(css),
     )
     session.add(template)
     await session.flush()

@@ -9,12 +9,12 @@ from uuid import UUID
 
 import strawberry
 
-from subgraphs.kernel.connections import Connection, connection
-from subgraphs.kernel.context import Info
-from subgraphs.kernel.graph import to_id, to_uuid
-from subgraphs.kernel.loading import ChildKey
-from subgraphs.kernel.paging import window
-from subgraphs.kernel.permissions import IsUser
+from subgraphs.kernel.graphql.connections import Connection, connection
+from subgraphs.kernel.graphql.context import Info
+from subgraphs.kernel.graphql.loading import ChildKey
+from subgraphs.kernel.graphql.paging import window
+from subgraphs.kernel.graphql.types import to_id, to_uuid
+from subgraphs.kernel.identity.permissions import IsUser
 from subgraphs.notifications import models
 from subgraphs.notifications.loaders import (
     ABTestById,

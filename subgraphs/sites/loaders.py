@@ -5,8 +5,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from subgraphs.kernel.loading import ChildKey, Loader, by_window
-from subgraphs.kernel.paging import Page
+from subgraphs.kernel.graphql.loading import ChildKey, Loader, by_window
+from subgraphs.kernel.graphql.paging import Page
 from subgraphs.sites import service
 from subgraphs.sites.models import Site
 

@@ -6,12 +6,12 @@ from uuid import UUID
 import strawberry
 
 from subgraphs.kernel import db
-from subgraphs.kernel.connections import Connection, connection
-from subgraphs.kernel.context import Info
-from subgraphs.kernel.graph import to_uuid
-from subgraphs.kernel.loading import ChildKey
-from subgraphs.kernel.paging import window
-from subgraphs.kernel.permissions import in_account, may_change
+from subgraphs.kernel.graphql.connections import Connection, connection
+from subgraphs.kernel.graphql.context import Info
+from subgraphs.kernel.graphql.loading import ChildKey
+from subgraphs.kernel.graphql.paging import window
+from subgraphs.kernel.graphql.types import to_uuid
+from subgraphs.kernel.identity.permissions import in_account, may_change
 from subgraphs.sites import service
 from subgraphs.sites.loaders import SitesOfAccount
 from subgraphs.sites.types import CreateSiteInput, Site

@@ -2,8 +2,8 @@
 
 import strawberry
 
-from subgraphs.kernel.permissions import IsUser
-from subgraphs.kernel.schema import build_schema
+from subgraphs.kernel.graphql.schema import build_schema
+from subgraphs.kernel.identity.permissions import IsUser
 from subgraphs.sites import resolvers
 
 

@@ -8,10 +8,11 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from subgraphs.kernel import credentials, paging
 from subgraphs.kernel.errors import BadUserInput, Conflict, NotFound
+from subgraphs.kernel.graphql import paging
+from subgraphs.kernel.identity import credentials
+from subgraphs.kernel.identity.tenants import Tenant
 from subgraphs.kernel.ids import new_id
-from subgraphs.kernel.tenants import Tenant
 from subgraphs.kernel.text import can_be_stored
 from subgraphs.sites.models import Site
 

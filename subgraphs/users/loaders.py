@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from subgraphs.kernel.loading import Loader
+from subgraphs.kernel.graphql.loading import Loader
 from subgraphs.users import personal_data, service
 from subgraphs.users.models import Account, Member
 from subgraphs.users.service import Profile

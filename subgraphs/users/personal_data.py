@@ -7,8 +7,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.kernel import db
-from subgraphs.kernel.auth import Viewer
 from subgraphs.kernel.config import settings
+from subgraphs.kernel.identity.viewer import Viewer
 
 _UNLOCK = text("SELECT set_config('proofgraph.pii_key', :key, true)")
 

@@ -6,16 +6,17 @@ from uuid import UUID
 
 import strawberry
 
-from subgraphs.kernel import credentials, db, throttle
-from subgraphs.kernel.auth import NOBODY, Viewer, ViewerKind
-from subgraphs.kernel.context import Info
+from subgraphs.kernel import db
 from subgraphs.kernel.errors import NotFound, Unauthenticated
-from subgraphs.kernel.graph import to_uuid
+from subgraphs.kernel.graphql.context import Info
+from subgraphs.kernel.graphql.types import to_uuid
+from subgraphs.kernel.identity import credentials
+from subgraphs.kernel.identity.permissions import in_account, may_change
+from subgraphs.kernel.identity.sessions import SESSION_LIFETIME, session_signer
+from subgraphs.kernel.identity.viewer import NOBODY, Viewer, ViewerKind
 from subgraphs.kernel.ids import new_id
-from subgraphs.kernel.invalidation import Changed, announce
-from subgraphs.kernel.permissions import in_account, may_change
-from subgraphs.kernel.sessions import SESSION_LIFETIME, session_signer
-from subgraphs.users import passwords, personal_data, service
+from subgraphs.kernel.redis.invalidation import Changed, announce
+from subgraphs.users import passwords, personal_data, service, throttle
 from subgraphs.users.loaders import AccountById, ProfileById
 from subgraphs.users.types import (
     Account,

@@ -9,8 +9,8 @@ from uuid import UUID
 
 import strawberry
 
-from subgraphs.kernel.context import Info
-from subgraphs.kernel.graph import to_id, to_uuid
+from subgraphs.kernel.graphql.context import Info
+from subgraphs.kernel.graphql.types import to_id, to_uuid
 from subgraphs.users import models
 from subgraphs.users.loaders import AccountById, AccountsOfUser, MembersOfAccount, ProfileById
 from subgraphs.users.service import Profile

@@ -33,14 +33,15 @@ from uuid import UUID
 
 import httpx
 
-from deploy.local.stack import Stack
-from subgraphs.analytics import store
+from deploy.local.stack.stack import Stack
+from subgraphs.analytics.clickhouse import store
+from subgraphs.analytics.clickhouse.store import Step
 from subgraphs.analytics.schema import schema
-from subgraphs.analytics.store import Step
-from subgraphs.kernel import clickhouse, db
-from subgraphs.kernel.app import create_app
-from subgraphs.kernel.auth import Viewer, ViewerSigner
+from subgraphs.kernel import db
 from subgraphs.kernel.config import settings
+from subgraphs.kernel.graphql.app import create_app
+from subgraphs.kernel.identity.viewer import Viewer, ViewerSigner
+from subgraphs.kernel.storage import clickhouse
 from tests.bench.analytics_events import fill
 from tests.fixtures.cells import cells
 from tests.fixtures.ports import free_port

@@ -11,9 +11,9 @@ from uuid import UUID
 import clickhouse_connect
 
 from deploy.migrations import clickhouse as tables
-from subgraphs.analytics import store_rollups
-from subgraphs.kernel import clickhouse
+from subgraphs.analytics.clickhouse import rollups
 from subgraphs.kernel.config import settings
+from subgraphs.kernel.storage import clickhouse
 
 AT_ONCE = 2_000_000
 """Events of one INSERT: what the engine makes them from fits into a few hundred MB."""
@@ -109,13 +109,13 @@ async def fill(
 
 
 async def _roll(say: Callable[[str], None], database: str) -> None:
-    due = iter((await store_rollups.hours_to_roll())[: 1 - OPEN_HOURS])
+    due = iter((await rollups.hours_to_roll())[: 1 - OPEN_HOURS])
     while hours := list(islice(due, HOURS_AT_ONCE)):
-        await store_rollups.roll(hours)
+        await rollups.roll(hours)
         say(f"{database}: rolled to {hours[-1].isoformat()}")
-    for day in await store_rollups.days_to_roll():
-        await store_rollups.roll_day(day)
-    await store_rollups.settle()
+    for day in await rollups.days_to_roll():
+        await rollups.roll_day(day)
+    await rollups.settle()
 
 
 async def _merged() -> None:

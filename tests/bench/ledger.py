@@ -26,19 +26,21 @@ from uuid import UUID
 
 import asyncpg
 
-from deploy.local.stack import Stack
+from deploy.local.stack.stack import Stack
 from subgraphs.analytics.ledger import Happening
-from subgraphs.analytics.sessions import read_deeds
-from subgraphs.kernel import clickhouse, db, event_streams, live, redis
+from subgraphs.analytics.pipeline.sessions import read_deeds
+from subgraphs.kernel import db, live, redis
 from subgraphs.kernel.config import settings
-from subgraphs.kernel.events import EVENTS_TOPIC, Event, encode
 from subgraphs.kernel.ids import new_id
-from subgraphs.kernel.streams import Record
+from subgraphs.kernel.storage import clickhouse
+from subgraphs.kernel.streams import event_streams
+from subgraphs.kernel.streams.envelope import EVENTS_TOPIC, Event, encode
+from subgraphs.kernel.streams.interface import Record
 from tests.fixtures.active_shop import new_owner, open_shop
 from tests.fixtures.deadline import eventually
 from tests.fixtures.ports import free_port
 from tests.fixtures.processes import Process
-from workers.ingest import GROUP
+from workers.stream.main import GROUP
 
 CLAIMS = 5
 """A site's claims, which its visitors are shown."""
@@ -241,7 +243,7 @@ async def append(events: Sequence[Event]) -> None:
 
 async def started() -> Process:
     """A worker that is at work."""
-    worker = Process("workers.ingest")
+    worker = Process("workers.stream.main")
     await eventually(lambda: worker.said("ready"), bool, seconds=30)
     return worker
 

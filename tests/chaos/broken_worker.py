@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from subgraphs.kernel import event_streams
-from subgraphs.kernel.streams import Consumer, Entry
-from workers import ingest
+from subgraphs.kernel.streams import event_streams
+from subgraphs.kernel.streams.interface import Consumer, Entry
+from workers.stream.main import main as run_stream_worker
 
 _HOLD_SECONDS = 0.3
 """From the acknowledgement to the work: time to be killed in."""
@@ -35,7 +35,7 @@ async def main() -> None:
     streams: Any = event_streams.streams()
     rightly = streams.consumer
     streams.consumer = lambda topic, group: Hasty(rightly(topic, group))
-    await ingest.main()
+    await run_stream_worker()
 
 
 if __name__ == "__main__":

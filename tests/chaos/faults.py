@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import psutil
 
-from deploy.local.stack import Stack
+from deploy.local.stack.stack import Stack
 from tests.chaos.power import Power
 
 _BACK_SECONDS = 30.0

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import httpx
 
-from deploy.local.shopify import order, signed
+from deploy.local.demo.shopify import order, signed
 from subgraphs.kernel.ids import new_id
 from tests.chaos.tenants import Tenant
 from tests.chaos.traces import ORDERS, PAGE_VIEWS, Trace, Traces

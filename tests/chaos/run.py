@@ -14,9 +14,9 @@ import asyncpg
 import httpx
 from redis.asyncio import Redis
 
-from deploy.local.arrangement import OWN
-from deploy.local.stack import Stack
-from subgraphs.kernel import tasks
+from deploy.local.stack.options import OWN
+from deploy.local.stack.stack import Stack
+from subgraphs.kernel import cancellation
 from tests.chaos.faults import Fault, Hand, Kind, draw
 from tests.chaos.load import Load
 from tests.chaos.power import Power
@@ -171,7 +171,7 @@ async def _background(
     try:
         yield
     finally:
-        await tasks.cancelled(*running)
+        await cancellation.cancelled(*running)
         ended = await asyncio.gather(*running, return_exceptions=True)
     for error in ended:
         if isinstance(error, Exception):

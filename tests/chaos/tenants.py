@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import httpx
 
-from deploy.local.follower import following
-from deploy.local.merchant import Merchant, Shop
+from deploy.local.demo.merchant import Merchant, Shop
+from deploy.local.demo.subscriber import following
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ import json
 import sys
 from typing import Any
 
-from deploy.local.state import ROOT
+from deploy.local.stack.state import ROOT
 from tests.chaos.power import Power
-from tests.fixtures.surroundings import GIVEN
+from tests.fixtures.environment import GIVEN
 
 SEED = "4"
 KILLS = "20"

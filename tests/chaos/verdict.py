@@ -12,8 +12,8 @@ import asyncpg
 import httpx
 from redis.asyncio import Redis
 
-from deploy.local.merchant import ANALYTICS
-from subgraphs.analytics import counters
+from deploy.local.demo.merchant import ANALYTICS
+from subgraphs.analytics.realtime import counters
 from tests.chaos.tenants import Tenant
 from tests.chaos.traces import ORDERS, PAGE_VIEWS, Trace, Traces
 

@@ -6,15 +6,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy.local import sentinel
-from deploy.local.state import State
+from deploy.local.stack import orphan_reaper
+from deploy.local.stack.state import State
 
 
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[State]:
     state = State(tmp_path / "state")
     yield state
-    sentinel.sweep(str(state.folder))
+    orphan_reaper.sweep(str(state.folder))
 
 
 def running_on(state: State) -> list[int]:
@@ -22,7 +22,7 @@ def running_on(state: State) -> list[int]:
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get(sentinel.MARK) == str(state.folder):
+            if process.environ().get(orphan_reaper.MARK) == str(state.folder):
                 found.append(process.pid)
         except (psutil.Error, OSError):
             continue

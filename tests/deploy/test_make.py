@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.state import ROOT
+from deploy.local.stack.state import ROOT
 
 TARGETS = [
     "help",

@@ -12,12 +12,12 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from deploy.local.follower import subscribed
-from deploy.local.merchant import ANALYTICS, Merchant, Shop
-from deploy.local.stack import Stack
+from deploy.local.demo.merchant import ANALYTICS, Merchant, Shop
+from deploy.local.demo.subscriber import subscribed
+from deploy.local.stack.stack import Stack
 from deploy.local.tools import find_router
+from tests.fixtures.environment import as_given
 from tests.fixtures.ports import free_port
-from tests.fixtures.surroundings import as_given
 
 PASSWORD = "correct horse"
 SCREENSHOTS = Path(__file__).parents[2] / ".proofgraph"

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from deploy.local.merchant import Shop
+from deploy.local.demo.merchant import Shop
 from subgraphs.kernel.ids import new_id
 from subgraphs.kernel.live.channel import BUFFERED, claims_of
 from subgraphs.kernel.live.wakes import wake_channel

@@ -8,9 +8,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from deploy.local.merchant import ApiError, Merchant, Shop
-from deploy.local.shopify import deliver, order
-from deploy.local.visitor import AGENT
+from deploy.local.demo.merchant import ApiError, Merchant, Shop
+from deploy.local.demo.shopify import deliver, order
+from deploy.local.demo.visitor import AGENT
 from tests.fixtures.deadline import eventually
 from tests.journeys.conftest import claims_of, new_merchant
 

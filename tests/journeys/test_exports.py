@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.local.merchant import ApiError, Merchant, Shop
-from deploy.local.shopify import deliver, morning_of_orders
+from deploy.local.demo.merchant import ApiError, Merchant, Shop
+from deploy.local.demo.shopify import deliver, morning_of_orders
 from tests.fixtures.deadline import eventually
 from tests.journeys.conftest import counted, new_merchant
 

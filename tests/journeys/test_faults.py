@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.local.follower import following
-from deploy.local.merchant import Merchant, Shop
-from deploy.local.shopify import deliver, order
+from deploy.local.demo.merchant import Merchant, Shop
+from deploy.local.demo.shopify import deliver, order
+from deploy.local.demo.subscriber import following
 from tests.fixtures.deadline import eventually
 from tests.journeys.conftest import Running, claims_of, counted
 from tests.journeys.test_repeats import send_all

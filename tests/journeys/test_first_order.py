@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from deploy.local.follower import following
-from deploy.local.merchant import ANALYTICS, Merchant, Shop
-from deploy.local.shopify import deliver, morning_of_orders
-from deploy.local.visitor import Visitor, visit
+from deploy.local.demo.merchant import ANALYTICS, Merchant, Shop
+from deploy.local.demo.shopify import deliver, morning_of_orders
+from deploy.local.demo.subscriber import following
+from deploy.local.demo.visitor import Visitor, visit
 from tests.fixtures.deadline import eventually
 from tests.journeys.conftest import SCREENSHOTS, Running, counted
 

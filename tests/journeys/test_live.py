@@ -16,9 +16,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from deploy.local.follower import LIVE, following
-from deploy.local.merchant import Merchant, Shop
-from deploy.local.shopify import deliver, morning_of_orders
+from deploy.local.demo.merchant import Merchant, Shop
+from deploy.local.demo.shopify import deliver, morning_of_orders
+from deploy.local.demo.subscriber import LIVE, following
 from tests.fixtures.deadline import eventually
 from tests.journeys.conftest import Running
 from tests.journeys.live_channel import Channel

@@ -7,8 +7,8 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from deploy.local.merchant import Merchant, Shop
-from deploy.local.shopify import deliver, morning_of_orders
+from deploy.local.demo.merchant import Merchant, Shop
+from deploy.local.demo.shopify import deliver, morning_of_orders
 from tests.fixtures.browser import browser as browser
 from tests.fixtures.browser import built_snippet as built_snippet
 from tests.journeys.conftest import PASSWORD, SCREENSHOTS, Running

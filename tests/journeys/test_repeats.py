@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import httpx
 
-from deploy.local.follower import following
-from deploy.local.merchant import Merchant, Shop
-from deploy.local.shopify import deliver, order
+from deploy.local.demo.merchant import Merchant, Shop
+from deploy.local.demo.shopify import deliver, order
+from deploy.local.demo.subscriber import following
 from tests.fixtures.deadline import eventually
 from tests.journeys.conftest import Running, claims_of
 

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from deploy.local.follower import following
-from deploy.local.merchant import (
+from deploy.local.demo.merchant import (
     ACTIVATE,
     CONNECT_SHOPIFY,
     CREATE_NOTIFICATION,
@@ -16,6 +15,7 @@ from deploy.local.merchant import (
     Merchant,
     Shop,
 )
+from deploy.local.demo.subscriber import following
 from tests.journeys.conftest import Running, first_activity, new_merchant, new_shop
 
 STATE = """

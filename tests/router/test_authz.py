@@ -15,8 +15,11 @@ import pytest
 from sqlalchemy import text
 
 from router.authz.signatures import REUSED_FOR, Signatures
-from subgraphs.kernel import credentials, db, invalidation
-from subgraphs.kernel.auth import (
+from subgraphs.kernel import db
+from subgraphs.kernel.config import settings
+from subgraphs.kernel.identity import credentials
+from subgraphs.kernel.identity.sessions import SessionSigner
+from subgraphs.kernel.identity.viewer import (
     NOBODY,
     VIEWER_HEADER,
     VIEWER_LIFETIME,
@@ -25,10 +28,9 @@ from subgraphs.kernel.auth import (
     ViewerSigner,
     ViewerVerifier,
 )
-from subgraphs.kernel.config import settings
 from subgraphs.kernel.ids import new_id
-from subgraphs.kernel.invalidation import Changed
-from subgraphs.kernel.sessions import SessionSigner
+from subgraphs.kernel.redis import invalidation
+from subgraphs.kernel.redis.invalidation import Changed
 from tests.fixtures.deadline import eventually
 from tests.fixtures.graph import counted_statements
 from tests.fixtures.keys import PRIVATE, PUBLIC, key_pair
@@ -275,7 +277,7 @@ async def test_a_token_is_good_to_its_last_second_and_no_longer(
     service: httpx.AsyncClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lifetime = timedelta(seconds=2)
-    monkeypatch.setattr("subgraphs.kernel.sessions.SESSION_LIFETIME", lifetime)
+    monkeypatch.setattr("subgraphs.kernel.identity.sessions.SESSION_LIFETIME", lifetime)
     shown = bearer(shop.owner.id)
 
     assert viewer_of(await service.get("/check", headers=shown)).id == shop.owner.id

@@ -11,9 +11,9 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from tests.fixtures.deadline import eventually
-from tests.fixtures.door import DoorProcess, body, shown
-from tests.fixtures.door import door as door
-from tests.fixtures.door import door_process as door_process
+from tests.fixtures.ingest import DoorProcess, body, shown
+from tests.fixtures.ingest import door as door
+from tests.fixtures.ingest import door_process as door_process
 from tests.fixtures.serving import serving
 from tests.fixtures.shop import new_shop
 from tests.router.conftest import envoy

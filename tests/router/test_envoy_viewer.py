@@ -4,9 +4,15 @@ import httpx
 import pytest
 import websockets
 
-from subgraphs.kernel.auth import NOBODY, Viewer, ViewerKind, ViewerSigner, ViewerVerifier
+from subgraphs.kernel.identity.sessions import SessionSigner
+from subgraphs.kernel.identity.viewer import (
+    NOBODY,
+    Viewer,
+    ViewerKind,
+    ViewerSigner,
+    ViewerVerifier,
+)
 from subgraphs.kernel.ids import new_id
-from subgraphs.kernel.sessions import SessionSigner
 from tests.fixtures.keys import PRIVATE, PUBLIC
 from tests.fixtures.shop import new_shop
 from tests.router.echo import Seen, raw, read, seen

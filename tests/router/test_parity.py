@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from subgraphs.kernel.auth import NOBODY, VIEWER_HEADER, ViewerSigner
+from subgraphs.kernel.identity.viewer import NOBODY, VIEWER_HEADER, ViewerSigner
 from tests.fixtures.keys import PRIVATE
 from tests.fixtures.serving import serving
 from tests.router.gateways import compose, serve_graph, tiny_supergraph

@@ -11,11 +11,11 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 from strawberry.fastapi import GraphQLRouter
 
-from subgraphs.kernel.auth import ViewerVerifier
-from subgraphs.kernel.context import Context, Info, context_getter
 from subgraphs.kernel.errors import Forbidden, NotFound, ProofgraphError
+from subgraphs.kernel.graphql.context import Context, Info, context_getter
+from subgraphs.kernel.graphql.schema import build_schema
 from subgraphs.kernel.health import answer_error
-from subgraphs.kernel.schema import build_schema
+from subgraphs.kernel.identity.viewer import ViewerVerifier
 from tests.fixtures.keys import PUBLIC
 
 

@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from router.pages import create_app
+from router.pages.app import create_app
 
 CSP = "default-src 'self'; connect-src 'self'"
 SITE_KEY = "pk_test"

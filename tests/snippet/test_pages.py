@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from httpx import ASGITransport, AsyncClient
 
-from router.pages import create_app
+from router.pages.app import create_app
 
 SIZE_LIMIT_BYTES = 10_000
 """What the snippet must stay under on the wire."""

@@ -6,7 +6,7 @@ import pytest
 from strawberry.types.base import StrawberryObjectDefinition
 
 from subgraphs.kernel.config import SUBGRAPHS
-from subgraphs.kernel.permissions import IsSite, IsUser
+from subgraphs.kernel.identity.permissions import IsSite, IsUser
 
 OPEN = {"signUp", "logIn", "plans", "_service", "_entities"}
 """What nobody in particular may ask; the last two are the router's."""

@@ -7,25 +7,25 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
-from subgraphs.analytics import pipeline
 from subgraphs.analytics.archive import service as archive
-from subgraphs.analytics.batch import Batch
 from subgraphs.analytics.exports import service as exports
+from subgraphs.analytics.pipeline import steps
+from subgraphs.analytics.pipeline.batch import Batch
 from subgraphs.billing import service as billing
 from subgraphs.integrations import service as integrations
 from subgraphs.integrations.service import Sender, Webhook
 from subgraphs.kernel import db
-from subgraphs.kernel.auth import NOBODY, Viewer
-from subgraphs.kernel.events import encode
-from subgraphs.kernel.streams import Entry
+from subgraphs.kernel.identity.viewer import NOBODY, Viewer
+from subgraphs.kernel.streams.envelope import encode
+from subgraphs.kernel.streams.interface import Entry
 from subgraphs.notifications import ab_tests
 from subgraphs.notifications import service as notifications
 from subgraphs.notifications.ab_tests import NewVariant
 from tests.fixtures.active_shop import ActiveShop, new_owner, open_shop
-from tests.workers.archiving import a_share
-from tests.workers.ledgers import rows
-from workers.ingest import record
-from workers.visitors import fold_all
+from tests.workers.archive.archiving import a_share
+from tests.workers.stream.ledgers import rows
+from workers.stream.main import record
+from workers.visitor_profiles import fold_all
 
 pytestmark = pytest.mark.usefixtures("stores")
 
@@ -61,7 +61,7 @@ async def shop() -> ActiveShop:
         )
     order = msgspec.structs.replace(shop.order(placed=datetime.now(UTC)), visitor_id="anna")
     batch = Batch.of([Entry("1-0", encode(order), 1)])
-    pipeline.decode(batch)
+    steps.decode(batch)
     await record(batch)
     await fold_all()
     async with db.service_transaction() as session:

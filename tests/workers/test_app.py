@@ -13,7 +13,7 @@ from subgraphs.kernel.redis import connect as connect_to
 from tests.fixtures.deadline import eventually
 from tests.fixtures.processes import Process
 from tests.fixtures.valkey import Valkey
-from tests.workers.ledgers import rows
+from tests.workers.stream.ledgers import rows
 from tests.workers.test_inbox import body_of, connect, receive, row
 from workers.app import app
 

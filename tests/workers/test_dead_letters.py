@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 from subgraphs.kernel.redis import connect
-from subgraphs.kernel.redis_streams import RedisStreams
-from subgraphs.kernel.streams import Record
+from subgraphs.kernel.streams.interface import Record
+from subgraphs.kernel.streams.redis.streams import RedisStreams
 from tests.fixtures.valkey import Valkey
 
 

@@ -10,14 +10,14 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
-from deploy.local.shopify import order
+from deploy.local.demo.shopify import order
 from subgraphs.integrations import service
 from subgraphs.integrations.service import Sender, Webhook
 from subgraphs.kernel import db, redis
-from subgraphs.kernel.events import EVENTS_TOPIC, Event, decode
+from subgraphs.kernel.streams.envelope import EVENTS_TOPIC, Event, decode
 from tests.fixtures.shop import Shop, new_shop
 from tests.fixtures.topics import bodies_on
-from tests.workers.ledgers import rows
+from tests.workers.stream.ledgers import rows
 from workers import inbox
 from workers.inbox import process, sweep
 

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from subgraphs.kernel import db, jobs
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.redis import connect
-from tests.workers.ledgers import rows
+from tests.workers.stream.ledgers import rows
 from workers.outbox import send_all
 
 pytestmark = pytest.mark.usefixtures("stores")

@@ -14,7 +14,7 @@ from subgraphs.analytics.ledger import Happening
 from subgraphs.kernel import db
 from subgraphs.kernel.ids import derived_id, new_id
 from tests.fixtures.active_shop import open_shop
-from tests.workers.ledgers import rows
+from tests.workers.stream.ledgers import rows
 from workers.partitions import make_months
 
 pytestmark = pytest.mark.usefixtures("stores")

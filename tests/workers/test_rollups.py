@@ -6,10 +6,10 @@ from uuid import UUID
 
 import pytest
 
-from subgraphs.analytics import store, store_rollups
-from subgraphs.analytics.store import Dimension, RawEvent, Step
-from subgraphs.kernel import clickhouse
+from subgraphs.analytics.clickhouse import rollups, store
+from subgraphs.analytics.clickhouse.store import Dimension, RawEvent, Step
 from subgraphs.kernel.ids import new_id
+from subgraphs.kernel.storage import clickhouse
 from tests.fixtures.cells import cells
 from workers.rollups import roll_up_all
 
@@ -70,9 +70,9 @@ async def test_rolling_twice_leaves_the_same_numbers() -> None:
     await roll_up_all()
     once = await rolled(site_id)
 
-    await store_rollups.roll([HOUR])
-    await store_rollups.roll([HOUR])
-    assert HOUR not in await store_rollups.hours_to_roll()
+    await rollups.roll([HOUR])
+    await rollups.roll([HOUR])
+    assert HOUR not in await rollups.hours_to_roll()
     await roll_up_all()
 
     assert once == await rolled(site_id) == [("shown", 10)]
@@ -113,7 +113,7 @@ async def test_the_open_hour_is_read_and_not_rolled() -> None:
     await roll_up_all()
 
     with pytest.raises(ValueError, match="is not over"):
-        await store_rollups.roll([HOUR, store.start_of_hour(now)])
+        await rollups.roll([HOUR, store.start_of_hour(now)])
 
     assert await rolled(site_id) == []
     assert list((await read(site_id)).values()) == [1]
@@ -148,11 +148,11 @@ async def test_rolling_again_leaves_the_same_bytes_merged_or_not() -> None:
     site_id = new_id()
     rows = [happened(site_id, "shown", minute)._replace(page="/hats") for minute in range(9)]
     await store.add(rows)
-    await store_rollups.roll([HOUR])
+    await rollups.roll([HOUR])
     once = await stands(site_id, "hourly_counts")
 
     await store.add(rows)
-    await store_rollups.roll([HOUR])
+    await rollups.roll([HOUR])
     again = await stands(site_id, "hourly_counts")
     await optimize("raw_events", "hourly_counts", "rolled_hours")
 
@@ -165,10 +165,10 @@ async def test_a_key_that_is_no_more_is_not_counted_any_longer() -> None:
     site_id = new_id()
     row = happened(site_id, "shown", 1)._replace(page="/hats")
     await store.add([row])
-    await store_rollups.roll([HOUR])
+    await rollups.roll([HOUR])
 
     await store.add([row._replace(page="/shoes")])
-    await store_rollups.roll([HOUR])
+    await rollups.roll([HOUR])
 
     assert await told(site_id, Dimension.PAGE) == {"/shoes": 1}
 
@@ -176,19 +176,19 @@ async def test_a_key_that_is_no_more_is_not_counted_any_longer() -> None:
 async def test_a_rollup_that_dies_on_its_way_spoils_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    site_id, mark = new_id(), store_rollups._mark
+    site_id, mark = new_id(), rollups._mark
     row = happened(site_id, "shown", 1)
     await store.add([row])
-    await store_rollups.roll([HOUR])
+    await rollups.roll([HOUR])
 
     async def only_open(hours: Collection[datetime], *, closed: bool, version: int) -> None:
         if closed:
             raise ConnectionError
         await mark(hours, closed=closed, version=version)
 
-    monkeypatch.setattr(store_rollups, "_mark", only_open)
+    monkeypatch.setattr(rollups, "_mark", only_open)
     with pytest.raises(ConnectionError):
-        await store_rollups.roll([HOUR])
+        await rollups.roll([HOUR])
     await optimize("hourly_counts", "rolled_hours")  # rows of the first rollup are gone
     after = await read(site_id)
     monkeypatch.undo()
@@ -200,7 +200,7 @@ async def test_a_rollup_that_dies_on_its_way_spoils_nothing(
 async def test_rows_of_a_rollup_that_was_sent_twice_count_once() -> None:
     site_id = new_id()
     await store.add([happened(site_id, "shown", minute) for minute in range(3)])
-    await store_rollups.roll([HOUR])
+    await rollups.roll([HOUR])
     client = await clickhouse.client()
 
     await client.command("SYSTEM STOP MERGES hourly_counts")
@@ -224,17 +224,17 @@ async def test_a_day_is_made_of_its_hours_and_made_anew_after_a_late_event() -> 
     await store.add([early])
     await roll_up_all()
     once = await stands(site_id, "daily_counts")
-    assert day not in await store_rollups.days_to_roll()
+    assert day not in await rollups.days_to_roll()
 
     await store.add([late])
-    assert day not in await store_rollups.days_to_roll()  # one of its hours is open
+    assert day not in await rollups.days_to_roll()  # one of its hours is open
     before = await counted_on(site_id, day)
     await roll_up_all()
 
     assert before == await counted_on(site_id, day) == {"shown": 2}
     assert len(once) > 0
     assert once != await stands(site_id, "daily_counts")
-    assert day not in await store_rollups.days_to_roll()
+    assert day not in await rollups.days_to_roll()
 
 
 async def counted_on(site_id: UUID, day: datetime) -> dict[str, int]:
@@ -248,7 +248,7 @@ async def test_an_hour_older_than_raw_events_stays_as_it_is() -> None:
     await store.add([RawEvent(site_id, "shown", ancient, new_id(), None, None, now)])
 
     with pytest.raises(ValueError, match="no longer all there"):
-        await store_rollups.roll([ancient - timedelta(days=6)])
+        await rollups.roll([ancient - timedelta(days=6)])
 
     assert await counted_on(site_id, ancient.replace(hour=0)) == {}
 
@@ -260,8 +260,8 @@ async def test_a_month_that_is_over_is_merged_and_says_the_same() -> None:
         at = then + timedelta(minutes=number)
         await store.add([RawEvent(site_id, "shown", at, new_id(), None, None, now)])
 
-    assert await store_rollups.settle() > 0
-    assert await store_rollups.settle() == 0
+    assert await rollups.settle() > 0
+    assert await rollups.settle() == 0
 
     (count,) = await store.counts([site_id], then, then + store.HOUR, step=Step.HOUR)
     assert count.values == [3]

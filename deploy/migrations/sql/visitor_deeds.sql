@@ -1,5 +1,5 @@
 -- What visitors did and is not yet in their profiles: a row a batch, written with the batch, folded
--- into `visitor_profiles` and removed a few seconds later (workers/visitors.py).
+-- into `visitor_profiles` and removed a few seconds later (workers/visitor_profiles.py).
 CREATE TABLE visitor_deeds (
     id    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     deeds bytea NOT NULL

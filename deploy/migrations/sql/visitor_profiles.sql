@@ -1,5 +1,5 @@
 -- What each visitor of a site has done, added up from what is new in the ledger. The rules are in
--- subgraphs/analytics/sessions.py.
+-- subgraphs/analytics/pipeline/sessions.py.
 CREATE TABLE visitor_profiles (
     id              uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     account_id      uuid NOT NULL,

@@ -7,8 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.analytics.archive import service
 from subgraphs.analytics.archive.models import ArchiveRestore, ArchiveShare
-from subgraphs.kernel.loading import ChildKey, Loader, by_window
-from subgraphs.kernel.paging import Page
+from subgraphs.kernel.graphql.loading import ChildKey, Loader, by_window
+from subgraphs.kernel.graphql.paging import Page
 
 
 class ArchivesOfSite(Loader[ChildKey, Page[ArchiveShare]]):

@@ -7,9 +7,9 @@ import strawberry
 from subgraphs.analytics.archive import service
 from subgraphs.analytics.archive.types import Archive, ArchiveRestore, RestoreArchiveInput
 from subgraphs.kernel import db
-from subgraphs.kernel.context import Info
-from subgraphs.kernel.graph import to_uuid
-from subgraphs.kernel.permissions import may_change
+from subgraphs.kernel.graphql.context import Info
+from subgraphs.kernel.graphql.types import to_uuid
+from subgraphs.kernel.identity.permissions import may_change
 
 
 async def archive(info: Info, id: strawberry.ID) -> Archive | None:

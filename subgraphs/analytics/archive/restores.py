@@ -19,13 +19,14 @@ from anyio import to_thread
 from sqlalchemy import or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from subgraphs.analytics.archive.columns import columns_in, to_rows
-from subgraphs.analytics.archive.keeping import NotAsWritten, fetch
+from subgraphs.analytics.archive.cold_storage import NotAsWritten, fetch
+from subgraphs.analytics.archive.lifecycle import pause
 from subgraphs.analytics.archive.models import Archive, ArchiveRestore, ArchiveShare
-from subgraphs.analytics.archive.units import pause
-from subgraphs.kernel import db, objects
-from subgraphs.kernel.faults import is_store_fault
-from subgraphs.kernel.locks import alone
+from subgraphs.analytics.archive.parquet import columns_in, to_rows
+from subgraphs.kernel import db
+from subgraphs.kernel.retry import is_store_fault
+from subgraphs.kernel.storage import objects
+from subgraphs.kernel.storage.advisory_locks import alone
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.analytics.archive.models import ArchiveRestore, ArchiveShare
-from subgraphs.kernel import jobs, paging
+from subgraphs.kernel import jobs
 from subgraphs.kernel.errors import BadUserInput, Conflict, NotFound
+from subgraphs.kernel.graphql import paging
 from subgraphs.kernel.ids import new_id
 
 RESTORE = "analytics.restore"

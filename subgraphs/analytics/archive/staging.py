@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 from anyio import to_thread
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from subgraphs.analytics.archive.columns import (
+from subgraphs.analytics.archive.models import DEFAULT_DAYS, Archive, ArchiveShare
+from subgraphs.analytics.archive.parquet import (
     TIME_OF,
     Column,
     Row,
@@ -27,9 +28,8 @@ from subgraphs.analytics.archive.columns import (
     schema_of,
     to_batch,
 )
-from subgraphs.analytics.archive.models import DEFAULT_DAYS, Archive, ArchiveShare
-from subgraphs.kernel import objects
 from subgraphs.kernel.ids import new_id
+from subgraphs.kernel.storage import objects
 
 PART_ROWS = 500_000
 PART_BYTES = 1024 * 1024 * 1024

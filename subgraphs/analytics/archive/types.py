@@ -13,12 +13,12 @@ from strawberry.scalars import JSON
 from subgraphs.analytics.archive import models, service
 from subgraphs.analytics.archive.loaders import RestoresOfArchive
 from subgraphs.kernel import db
-from subgraphs.kernel.connections import Connection, Edge, PageInfo, connection
-from subgraphs.kernel.context import Info
 from subgraphs.kernel.errors import BadUserInput, Forbidden
-from subgraphs.kernel.graph import BigInt, to_id
-from subgraphs.kernel.loading import ChildKey
-from subgraphs.kernel.paging import MAX_PAGE, window
+from subgraphs.kernel.graphql.connections import Connection, Edge, PageInfo, connection
+from subgraphs.kernel.graphql.context import Info
+from subgraphs.kernel.graphql.loading import ChildKey
+from subgraphs.kernel.graphql.paging import MAX_PAGE, window
+from subgraphs.kernel.graphql.types import BigInt, to_id
 
 
 @strawberry.enum(description="Which part of the ledger it is of.")

@@ -14,10 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from subgraphs.analytics.exports import rows
 from subgraphs.analytics.exports.formats import HEADERS, SUFFIXES, WRITERS
 from subgraphs.analytics.exports.models import Export
-from subgraphs.kernel import db, objects
-from subgraphs.kernel.faults import is_store_fault
-from subgraphs.kernel.locks import alone
-from subgraphs.kernel.objects import Part
+from subgraphs.kernel import db
+from subgraphs.kernel.retry import is_store_fault
+from subgraphs.kernel.storage import objects
+from subgraphs.kernel.storage.advisory_locks import alone
+from subgraphs.kernel.storage.objects import Part
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.analytics.exports import service
 from subgraphs.analytics.exports.models import Export
-from subgraphs.kernel.loading import ChildKey, Loader, by_window
-from subgraphs.kernel.paging import Page
+from subgraphs.kernel.graphql.loading import ChildKey, Loader, by_window
+from subgraphs.kernel.graphql.paging import Page
 
 
 class ExportsOfSite(Loader[ChildKey, Page[Export]]):

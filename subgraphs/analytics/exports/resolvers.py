@@ -7,10 +7,10 @@ import strawberry
 from subgraphs.analytics.exports import service
 from subgraphs.analytics.exports.types import Export, ExportEventsInput, ExportFormat
 from subgraphs.kernel import db
-from subgraphs.kernel.context import Info
-from subgraphs.kernel.graph import to_uuid
-from subgraphs.kernel.permissions import may_change
-from subgraphs.kernel.tenants import account_of
+from subgraphs.kernel.graphql.context import Info
+from subgraphs.kernel.graphql.types import to_uuid
+from subgraphs.kernel.identity.permissions import may_change
+from subgraphs.kernel.identity.tenants import account_of
 
 
 async def export(info: Info, id: strawberry.ID) -> Export | None:

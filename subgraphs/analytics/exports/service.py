@@ -8,13 +8,15 @@ from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from subgraphs.analytics import history, times
+from subgraphs.analytics import query_range, site_events
 from subgraphs.analytics.exports.formats import SUFFIXES
 from subgraphs.analytics.exports.models import Export
-from subgraphs.analytics.history import MAX_TYPES
-from subgraphs.kernel import jobs, objects, paging
+from subgraphs.analytics.site_events import MAX_TYPES
+from subgraphs.kernel import jobs
 from subgraphs.kernel.errors import BadUserInput, Conflict, NotFound
+from subgraphs.kernel.graphql import paging
 from subgraphs.kernel.ids import new_id
+from subgraphs.kernel.storage import objects
 
 EXPORT = "analytics.export"
 """The task that makes the file."""
@@ -55,11 +57,11 @@ async def start(
             too long a range, too many types or one that nothing can have.
         Conflict: an export of this site runs.
     """
-    times.check_range(start, end)
+    query_range.check_range(start, end)
     if end - start > MAX_RANGE:
         raise BadUserInput(f"`end` must be after `start`, by {MAX_RANGE.days} days at most.")
     if types is not None and not (
-        0 < len(types) <= MAX_TYPES and all(it and history.can_have(it) for it in types)
+        0 < len(types) <= MAX_TYPES and all(it and site_events.can_have(it) for it in types)
     ):
         raise BadUserInput(f"`types` must name 1 to {MAX_TYPES} types, or be left out for all.")
     # The app's role may write these columns and no others: how far it is, the worker says.

@@ -9,8 +9,8 @@ from typing import Self
 import strawberry
 
 from subgraphs.analytics.exports import models, service
-from subgraphs.kernel.context import Info
-from subgraphs.kernel.graph import BigInt, to_id
+from subgraphs.kernel.graphql.context import Info
+from subgraphs.kernel.graphql.types import BigInt, to_id
 
 
 @strawberry.enum(description="How the file is written; one event a line in both.")

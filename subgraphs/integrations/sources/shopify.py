@@ -17,8 +17,8 @@ import msgspec
 from subgraphs.integrations.models import InboxItem
 from subgraphs.integrations.sources import Unreadable
 from subgraphs.integrations.sources.money import minor_units
-from subgraphs.kernel.events import Event
 from subgraphs.kernel.ids import derived_id
+from subgraphs.kernel.streams.envelope import Event
 from subgraphs.kernel.text import one_line
 
 ORDER_CREATED = "orders/create"

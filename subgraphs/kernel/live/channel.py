@@ -11,10 +11,10 @@ from uuid import UUID
 import msgspec
 from redis.exceptions import RedisError
 
-from subgraphs.kernel import redis, tasks
+from subgraphs.kernel import cancellation, redis
 from subgraphs.kernel.errors import BadUserInput
 from subgraphs.kernel.live.wakes import wake_channel, woken
-from subgraphs.kernel.redis_scripts import Call, Script, run
+from subgraphs.kernel.redis.scripts import Call, Script, run
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ async def follow(channel: str, after: str | None = None) -> AsyncGenerator[Entry
         while True:
             look.clear()
             entries = await _read(channel, cursor)
-            tasks.heed_cancellation()
+            cancellation.heed_cancellation()
             for entry in entries:
                 yield entry
                 cursor = entry.cursor

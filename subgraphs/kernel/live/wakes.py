@@ -17,7 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from subgraphs.kernel import redis, tasks
+from subgraphs.kernel import cancellation, redis
 from subgraphs.kernel.config import settings
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class RedisWakes(BroadcastBackend):
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._ask())]
 
     async def disconnect(self) -> None:
-        await tasks.cancelled(*self._tasks)
+        await cancellation.cancelled(*self._tasks)
         await self._client.aclose()
 
     # Neither of these two waits for anything: broadcaster takes a cancellation in the middle of

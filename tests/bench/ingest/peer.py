@@ -13,14 +13,14 @@ from fastapi import FastAPI, HTTPException, Request
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from subgraphs.analytics import bots
-from subgraphs.analytics.door.buckets import Buckets
-from subgraphs.kernel import event_streams
+from subgraphs.analytics.ingest import bots
+from subgraphs.analytics.ingest.token_buckets import Buckets
 from subgraphs.kernel.config import settings
-from subgraphs.kernel.credentials import SiteKeys
-from subgraphs.kernel.events import EVENTS_TOPIC
-from subgraphs.kernel.origins import origin_allowed
-from subgraphs.kernel.streams import Record
+from subgraphs.kernel.identity.credentials import SiteKeys
+from subgraphs.kernel.identity.origins import origin_allowed
+from subgraphs.kernel.streams import event_streams
+from subgraphs.kernel.streams.envelope import EVENTS_TOPIC
+from subgraphs.kernel.streams.interface import Record
 
 Short = Annotated[str, Field(max_length=100)]
 

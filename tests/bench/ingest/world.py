@@ -9,13 +9,14 @@ from typing import NamedTuple
 
 import psutil
 
-from deploy.local.stack import Stack
-from subgraphs.kernel import db, event_streams, redis, tasks
+from deploy.local.stack.stack import Stack
+from subgraphs.kernel import cancellation, db, redis
 from subgraphs.kernel.config import settings
-from subgraphs.kernel.events import EVENTS_TOPIC
-from subgraphs.kernel.redis_names import stream_of
-from subgraphs.kernel.streams import PARTITIONS
-from subgraphs.kernel.tenants import Tenant, set_limits
+from subgraphs.kernel.identity.tenants import Tenant, set_limits
+from subgraphs.kernel.streams import event_streams
+from subgraphs.kernel.streams.envelope import EVENTS_TOPIC
+from subgraphs.kernel.streams.interface import PARTITIONS
+from subgraphs.kernel.streams.redis.names import stream_of
 from tests.fixtures.ports import free_port
 from tests.fixtures.shop import new_shop
 
@@ -91,7 +92,7 @@ class World:
         try:
             yield
         finally:
-            await tasks.cancelled(task)
+            await cancellation.cancelled(task)
 
     async def _trim(self) -> None:
         while True:

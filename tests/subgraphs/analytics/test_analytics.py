@@ -7,13 +7,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from subgraphs.analytics import store, store_rollups
+from subgraphs.analytics.clickhouse import rollups, store
+from subgraphs.analytics.clickhouse.store import RawEvent
 from subgraphs.analytics.schema import schema
-from subgraphs.analytics.store import RawEvent
-from subgraphs.kernel.auth import NOBODY
-from subgraphs.kernel.context import Context
+from subgraphs.kernel.graphql.context import Context
+from subgraphs.kernel.graphql.limits import MAX_POINTS
+from subgraphs.kernel.identity.viewer import NOBODY
 from subgraphs.kernel.ids import new_id
-from subgraphs.kernel.limits import MAX_POINTS
 from tests.fixtures.graph import Answer, counted_statements, run, user
 from tests.fixtures.shop import Shop, more_sites, new_shop
 
@@ -129,7 +129,7 @@ async def test_rolled_hours_read_as_before_and_late_events_are_in() -> None:
     shop = await new_shop()
     await count(shop.site_id, "shown", 1, 2, 2.5)
     raw = numbers(await ask(shop))
-    await store_rollups.roll([START + timedelta(hours=hour) for hour in (1, 2)])
+    await rollups.roll([START + timedelta(hours=hour) for hour in (1, 2)])
     rolled = numbers(await ask(shop))
 
     await count(shop.site_id, "shown", 2.75)

@@ -6,7 +6,7 @@ import pytest
 from subgraphs.analytics.schema import schema
 from tests.fixtures.active_shop import ActiveShop, open_shop
 from tests.fixtures.graph import run
-from tests.subgraphs.analytics.mornings import Morning, happen, minutes, viewed
+from tests.subgraphs.analytics.demo_days import Morning, happen, minutes, viewed
 
 pytestmark = pytest.mark.usefixtures("stores")
 

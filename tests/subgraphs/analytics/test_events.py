@@ -8,16 +8,16 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
-from subgraphs.analytics import history
+from subgraphs.analytics import site_events
 from subgraphs.analytics.schema import schema
 from subgraphs.kernel import db
-from subgraphs.kernel.auth import NOBODY, Viewer
 from subgraphs.kernel.errors import BadUserInput
+from subgraphs.kernel.identity.viewer import NOBODY, Viewer
 from subgraphs.kernel.ids import new_id
 from tests.fixtures.active_shop import ActiveShop, open_shop
 from tests.fixtures.graph import Answer, counted_statements, run, user
 from tests.fixtures.shop import more_sites
-from tests.subgraphs.analytics.mornings import NOON, Morning, happen, minutes, viewed
+from tests.subgraphs.analytics.demo_days import NOON, Morning, happen, minutes, viewed
 
 pytestmark = pytest.mark.usefixtures("stores")
 
@@ -276,10 +276,10 @@ async def test_what_cannot_be_asked_is_the_callers_error(
 
 
 def test_a_cursor_is_read_as_it_was_written_and_nothing_else_is() -> None:
-    place = history.Place(NOON + timedelta(microseconds=1), new_id(), "order.created")
-    cursor = history.to_cursor(place)
+    place = site_events.Place(NOON + timedelta(microseconds=1), new_id(), "order.created")
+    cursor = site_events.to_cursor(place)
 
-    assert history.from_cursor(cursor) == place
+    assert site_events.from_cursor(cursor) == place
     for broken in (cursor[:-20], cursor[:10], cursor + "ß", "-" * 60, "A" * 40):
         with pytest.raises(BadUserInput):
-            history.from_cursor(broken)
+            site_events.from_cursor(broken)

@@ -8,7 +8,7 @@ import pytest
 
 from subgraphs.analytics import service
 from tests.fixtures.shop import new_shop
-from tests.subgraphs.analytics.numbers import (
+from tests.subgraphs.analytics.metrics import (
     END,
     EUR,
     GROUPS,

@@ -6,15 +6,16 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from subgraphs.analytics import live_visitors, store
-from subgraphs.analytics.live_visitors import Sighting
+from subgraphs.analytics.clickhouse import store
 from subgraphs.analytics.rates import rate
+from subgraphs.analytics.realtime import live_visitors
+from subgraphs.analytics.realtime.live_visitors import Sighting
 from subgraphs.kernel import redis
-from subgraphs.kernel.auth import NOBODY
+from subgraphs.kernel.identity.viewer import NOBODY
 from subgraphs.kernel.ids import new_id
 from tests.fixtures.graph import Answer, counted_statements
 from tests.fixtures.shop import more_sites, new_shop
-from tests.subgraphs.analytics.numbers import (
+from tests.subgraphs.analytics.metrics import (
     END,
     EUR,
     GROUPS,

@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from deploy.local.stack import Stack
-from subgraphs.analytics import attribution, history
-from subgraphs.analytics.history import Asked, Filter, Place
+from deploy.local.stack.stack import Stack
+from subgraphs.analytics import site_events
+from subgraphs.analytics.pipeline import attribution
+from subgraphs.analytics.site_events import Asked, Filter, Place
 from subgraphs.kernel import db
 from subgraphs.kernel.ids import new_id
 from tests.fixtures.shop import Shop, new_shop
@@ -112,7 +113,7 @@ async def test_a_page_of_events_is_found_by_index(
 
     async with db.reading(shop.owner) as session:
         reading = await Reading.begin(session)
-        pages = await history.pages(session, [shop.site_id], Asked(20, after, wanted))
+        pages = await site_events.pages(session, [shop.site_id], Asked(20, after, wanted))
         read = await reading.so_far()
 
     assert pages[shop.site_id].entries
@@ -124,7 +125,7 @@ async def test_a_page_of_events_is_found_by_index(
 async def test_a_page_is_read_no_further_than_it_reaches(shop: Shop) -> None:
     async with db.reading(shop.owner) as session:
         reading = await Reading.begin(session)
-        pages = await history.pages(session, [shop.site_id], Asked(20, None, Filter()))
+        pages = await site_events.pages(session, [shop.site_id], Asked(20, None, Filter()))
         read = await reading.so_far()
 
     assert len(pages[shop.site_id].entries) == 20
@@ -134,11 +135,11 @@ async def test_a_page_is_read_no_further_than_it_reaches(shop: Shop) -> None:
 
 async def test_what_became_of_a_claim_is_found_by_index(shop: Shop) -> None:
     async with db.reading(shop.owner) as session:
-        pages = await history.pages(session, [shop.site_id], Asked(2, None, Filter()))
+        pages = await site_events.pages(session, [shop.site_id], Asked(2, None, Filter()))
         (latest,) = {it.claim_id for it in pages[shop.site_id].entries if it.claim_id}
         wanted = Filter(types=("claim.shown",), claim_id=latest)
         reading = await Reading.begin(session)
-        pages = await history.pages(session, [shop.site_id], Asked(20, None, wanted))
+        pages = await site_events.pages(session, [shop.site_id], Asked(20, None, wanted))
         read = await reading.so_far()
 
     assert len(pages[shop.site_id].entries) == ROWS // CLAIMS

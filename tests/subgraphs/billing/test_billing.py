@@ -9,8 +9,8 @@ from sqlalchemy import select
 from subgraphs.billing import service
 from subgraphs.billing.schema import schema
 from subgraphs.kernel import db
-from subgraphs.kernel.auth import NOBODY, Viewer
-from subgraphs.kernel.tenants import Tenant
+from subgraphs.kernel.identity.tenants import Tenant
+from subgraphs.kernel.identity.viewer import NOBODY, Viewer
 from tests.fixtures.graph import Answer, counted_statements, run
 from tests.fixtures.shop import Shop, more_sites, new_shop
 

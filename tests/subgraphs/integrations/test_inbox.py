@@ -12,9 +12,9 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from deploy.local.shopify import signed
+from deploy.local.demo.shopify import signed
 from subgraphs.integrations import service
-from subgraphs.integrations.inbox import MAX_BODY, app
+from subgraphs.integrations.inbox.receiver import MAX_BODY, app
 from subgraphs.integrations.models import InboxItem
 from subgraphs.kernel import db, redis
 from subgraphs.kernel.config import settings

@@ -10,8 +10,8 @@ from subgraphs.integrations.models import InboxItem, Integration
 from subgraphs.integrations.schema import schema
 from subgraphs.integrations.service import Sender, Webhook
 from subgraphs.kernel import db
-from subgraphs.kernel.auth import NOBODY, Viewer
 from subgraphs.kernel.config import settings
+from subgraphs.kernel.identity.viewer import NOBODY, Viewer
 from tests.fixtures.graph import Answer, counted_statements, run
 from tests.fixtures.shop import Shop, more_sites, new_shop
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.local.shopify import order as shopify_order
+from deploy.local.demo.shopify import order as shopify_order
 from subgraphs.integrations.models import InboxItem
 from subgraphs.integrations.service import normalise
 from subgraphs.integrations.sources import Unreadable

@@ -8,15 +8,15 @@ import pytest
 from sqlalchemy import func, select
 
 from subgraphs.kernel import db
-from subgraphs.kernel.auth import NOBODY, Viewer
-from subgraphs.kernel.events import Event
+from subgraphs.kernel.identity.viewer import NOBODY, Viewer
 from subgraphs.kernel.ids import derived_id, new_id
+from subgraphs.kernel.streams.envelope import Event
 from subgraphs.notifications import ab_tests, service
 from subgraphs.notifications.ab_tests import NewVariant
 from subgraphs.notifications.models import ABTest, ABTestVariant, Claim, Notification
-from subgraphs.notifications.rendering import DEFAULT_BODY
 from subgraphs.notifications.schema import schema
-from subgraphs.notifications.wordings import Variant
+from subgraphs.notifications.template_cache import Variant
+from subgraphs.notifications.template_rendering import DEFAULT_BODY
 from tests.fixtures.active_shop import ActiveShop, open_shop, pause
 from tests.fixtures.graph import Answer, counted_statements, run
 

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from subgraphs.kernel import db
-from subgraphs.kernel.auth import Viewer
-from subgraphs.kernel.events import Event
+from subgraphs.kernel.identity.viewer import Viewer
 from subgraphs.kernel.ids import derived_id
-from subgraphs.notifications import service, wordings
+from subgraphs.kernel.streams.envelope import Event
+from subgraphs.notifications import service, template_cache
 from subgraphs.notifications.models import Claim
 from subgraphs.notifications.schema import schema
 from tests.fixtures.graph import counted_statements, run
@@ -58,7 +58,7 @@ async def notification(shop: Shop, status: str, body: str | None = None) -> UUID
             body=body,
         )
         row.status = status
-    await wordings.outdate(shop.site_id)
+    await template_cache.outdate(shop.site_id)
     return row.id
 
 
@@ -66,7 +66,7 @@ async def set_status(shop: Shop, notification_id: UUID, status: str) -> None:
     async with db.transaction(shop.owner) as session:
         row = await service.get(session, notification_id=notification_id, lock=True)
         row.status = status
-    await wordings.outdate(shop.site_id)
+    await template_cache.outdate(shop.site_id)
 
 
 def order(shop: Shop, number: int = 1, **payload: object) -> Event:

@@ -11,8 +11,8 @@ import pytest
 from strawberry.types import ExecutionResult
 
 from subgraphs.kernel import live
-from subgraphs.kernel.auth import NOBODY, Viewer
-from subgraphs.kernel.context import Context
+from subgraphs.kernel.graphql.context import Context
+from subgraphs.kernel.identity.viewer import NOBODY, Viewer
 from subgraphs.kernel.ids import new_id
 from subgraphs.notifications.models import Claim
 from subgraphs.notifications.schema import schema

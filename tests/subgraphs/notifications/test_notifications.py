@@ -6,11 +6,11 @@ import pytest
 from sqlalchemy import update
 
 from subgraphs.kernel import db
-from subgraphs.kernel.auth import NOBODY, Viewer
+from subgraphs.kernel.identity.viewer import NOBODY, Viewer
 from subgraphs.notifications import service
 from subgraphs.notifications.models import Notification
-from subgraphs.notifications.rendering import DEFAULT_BODY
 from subgraphs.notifications.schema import schema
+from subgraphs.notifications.template_rendering import DEFAULT_BODY
 from tests.fixtures.graph import Answer, counted_statements, run
 from tests.fixtures.shop import Shop, more_sites, new_shop
 

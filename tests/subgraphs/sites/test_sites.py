@@ -5,10 +5,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from subgraphs.kernel import db
-from subgraphs.kernel.auth import NOBODY, Viewer, ViewerKind
-from subgraphs.kernel.credentials import SiteKeys
+from subgraphs.kernel.identity.credentials import SiteKeys
+from subgraphs.kernel.identity.tenants import visible_sites
+from subgraphs.kernel.identity.viewer import NOBODY, Viewer, ViewerKind
 from subgraphs.kernel.ids import new_id
-from subgraphs.kernel.tenants import visible_sites
 from subgraphs.sites.schema import schema
 from subgraphs.users.models import Account
 from subgraphs.users.schema import schema as users_schema

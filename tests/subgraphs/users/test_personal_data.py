@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from subgraphs.kernel import db
-from subgraphs.kernel.auth import NOBODY, Viewer
+from subgraphs.kernel.identity.viewer import NOBODY, Viewer
 from subgraphs.users import personal_data
 from subgraphs.users.schema import schema
 from tests.fixtures.graph import run, user

@@ -5,9 +5,10 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
-from subgraphs.kernel import credentials, db
-from subgraphs.kernel.auth import NOBODY, Viewer
-from subgraphs.kernel.sessions import session_verifier
+from subgraphs.kernel import db
+from subgraphs.kernel.identity import credentials
+from subgraphs.kernel.identity.sessions import session_verifier
+from subgraphs.kernel.identity.viewer import NOBODY, Viewer
 from subgraphs.users.schema import schema
 from tests.fixtures.graph import Answer, counted_statements, run, user
 

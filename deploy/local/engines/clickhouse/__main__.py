@@ -1,0 +1,38 @@
+"""Serve one data folder until told to stop."""
+
+import argparse
+from pathlib import Path
+
+import uvicorn
+
+from deploy.local.engines.clickhouse.http_server import create_app
+
+_KEEP_ALIVE_SECONDS = 75
+"""Longer than clients keep idle connections, so that none is closed under a request."""
+
+_GRACE_SECONDS = 5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.local.engines.clickhouse", description=__doc__
+    )
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--data", type=Path, required=True, help="made if it is not there")
+    options = parser.parse_args()
+    options.data.mkdir(parents=True, exist_ok=True)
+    uvicorn.run(
+        create_app(options.data),
+        host="127.0.0.1",
+        port=options.port,
+        http="httptools",
+        ws="none",
+        access_log=False,
+        log_level="info",
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+
+
+if __name__ == "__main__":
+    main()

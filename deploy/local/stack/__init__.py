@@ -1,0 +1,1 @@
+"""The supervisor of the local stack: its processes, ports, settings and state."""

@@ -1,0 +1,73 @@
+"""Ports on loopback: chosen once for a state and remembered, so that addresses stay the same."""
+
+import errno
+import random
+import socket
+from collections.abc import Iterable
+
+import psutil
+
+from deploy.local.problems import Problem
+from deploy.local.stack.state import State
+
+_FILE = "ports.json"
+
+_RANGE = range(20_000, 30_000)
+"""Below the ports systems give to outgoing connections, which would take ours now and then."""
+
+
+def choose_ports(state: State, names: Iterable[str]) -> dict[str, int]:
+    """A free port for each name: the one of last time where it is still free."""
+    ports: dict[str, int] = state.read(_FILE) or {}
+    for name in names:
+        if name not in ports or not _is_free(ports[name]):
+            ports[name] = _free_port(taken=ports.values())
+    state.write(_FILE, ports)
+    return ports
+
+
+def check_public_port(port: int) -> None:
+    """Raises a Problem that names who holds the port, if somebody does."""
+    if _is_free(port):
+        return
+    raise Problem(
+        f"Port {port} is held by {_holder(port)}:"
+        f" stop it, or choose another port, as in PROOFGRAPH_PORT={port + 1}."
+    )
+
+
+def _free_port(taken: Iterable[int]) -> int:
+    taken = set(taken)
+    dice = random.SystemRandom()
+    for _ in range(1000):
+        port = dice.choice(_RANGE)
+        if port not in taken and _is_free(port):
+            return port
+    raise Problem(f"No free port between {_RANGE.start} and {_RANGE.stop}: stop something.")
+
+
+def _is_free(port: int) -> bool:
+    # With SO_REUSEADDR those who listen count, and not connections that are being closed.
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+            probe.listen()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise Problem(f"Port {port} cannot be opened: {error.strerror}.") from error
+    return True
+
+
+def _holder(port: int) -> str:
+    try:
+        for connection in psutil.net_connections("tcp"):
+            listens_at = connection.laddr and connection.laddr.port
+            if connection.status != psutil.CONN_LISTEN or listens_at != port:
+                continue
+            if connection.pid is not None:
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    except psutil.Error:
+        pass  # other users' processes are not always ours to see
+    return "another process"

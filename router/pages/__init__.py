@@ -1,0 +1,1 @@
+"""The static pages: the snippet for shops, the demo pages, GraphiQL."""

@@ -1,0 +1,142 @@
+"""The pages: the snippet for shops, the demo, GraphiQL; files that `snippet/build.mjs` made.
+
+Each section has its own headers: the snippet is for every origin, the others for their own alone.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.status import HTTP_503_SERVICE_UNAVAILABLE
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+DIST = Path(__file__).parents[2] / "snippet" / "dist"
+"""Where the build puts the files."""
+
+_ENTRIES = ("snippet/proofgraph.js", "demo/shop.html", "demo/dashboard.html", "graphiql/index.html")
+"""What must be there for every section to work."""
+
+_CONTENT_POLICY = (
+    "default-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+
+_EVERYWHERE = {"X-Content-Type-Options": "nosniff"}
+
+_SNIPPET = {
+    # The name is for ever, so a mended snippet reaches every shop within five minutes; a shop's
+    # visitor meanwhile never waits for it.
+    "Cache-Control": "public, max-age=300, stale-while-revalidate=86400",
+    "Access-Control-Allow-Origin": "*",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
+
+_DEMO = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": _CONTENT_POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+}
+
+_GRAPHIQL = {
+    **_DEMO,
+    # Monaco writes style elements and attributes; its icons are a font in our files.
+    "Content-Security-Policy": f"{_CONTENT_POLICY}; style-src 'self' 'unsafe-inline'; "
+    "font-src 'self' data:; worker-src 'self' blob:",
+}
+
+
+def create_app(dist: Path = DIST) -> Starlette:
+    """Serve what was built into `dist`."""
+
+    async def readyz(request: Request) -> Response:
+        missing = [name for name in _ENTRIES if not (dist / name).is_file()]
+        if missing:
+            reason = f"not built: {', '.join(missing)}; run `npm run build` in snippet/"
+            return PlainTextResponse(reason, HTTP_503_SERVICE_UNAVAILABLE)
+        return PlainTextResponse("ok")
+
+    graphiql = _Files(dist / "graphiql")
+
+    async def graphiql_page(request: Request) -> Response:
+        # Without the slash too: that is the address people are told.
+        page = await graphiql.get_response("index.html", request.scope)
+        page.headers.update(_GRAPHIQL)
+        return page
+
+    routes: list[BaseRoute] = [
+        Route("/healthz", _healthz),
+        Route("/readyz", readyz),
+        Mount("/snippet", _Headers(_Files(dist / "snippet"), _SNIPPET)),
+        Route("/demo", _to_shop),
+        Route("/demo/", _to_shop),
+        Mount("/demo", _Headers(_Files(dist / "demo"), _DEMO)),
+        Route("/graphiql", graphiql_page),
+        Route("/graphiql/", graphiql_page),
+        Mount("/graphiql", _Headers(graphiql, _GRAPHIQL)),
+    ]
+    return Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(_Headers, headers=_EVERYWHERE),
+            Middleware(GZipMiddleware, minimum_size=500),
+        ],
+        exception_handlers={HTTPException: _answer_error},
+    )
+
+
+class _Files(StaticFiles):
+    """Files of a folder that may not have been built yet: 404 then, and /readyz says why."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(directory=folder, check_dir=False)
+
+    async def check_config(self) -> None:
+        pass
+
+
+class _Headers:
+    """Adds headers to every answer that has none of that name."""
+
+    def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
+        self._app = app
+        self._headers = headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+async def _healthz(request: Request) -> Response:
+    return PlainTextResponse("ok")
+
+
+async def _to_shop(request: Request) -> Response:
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"/demo/shop.html{query}")
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    error = cast(HTTPException, error)
+    code = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}.get(error.status_code, "INTERNAL")
+    body = {"error": {"code": code, "message": error.detail}}
+    return JSONResponse(body, error.status_code, error.headers)
+
+
+app = create_app()

@@ -1,0 +1,1 @@
+"""GraphQL for every subgraph: the app, the schema, request context, loaders, paging and limits."""

@@ -1,0 +1,49 @@
+"""The base of all loaders: a batch opens one read session and asks once for all its keys."""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Generic, NamedTuple, TypeVar
+from uuid import UUID
+
+from aiodataloader import DataLoader
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from subgraphs.kernel import db
+from subgraphs.kernel.graphql.paging import Window
+from subgraphs.kernel.identity.viewer import Viewer
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Loader(DataLoader[K, V], Generic[K, V]):
+    """One class per key; `load_all` answers in the order of its keys."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__()
+        self._viewer = viewer
+
+    async def batch_load_fn(self, keys: list[K]) -> list[V]:
+        async with db.reading(self._viewer) as session:
+            return await self.load_all(session, keys)
+
+    async def load_all(self, session: AsyncSession, keys: Sequence[K]) -> list[V]:
+        raise NotImplementedError
+
+
+class ChildKey(NamedTuple):
+    """A window of one parent's children."""
+
+    parent_id: UUID
+    window: Window
+
+
+async def by_window(
+    keys: Sequence[ChildKey],
+    fetch: Callable[[Collection[UUID], Window], Awaitable[Mapping[UUID, V]]],
+) -> list[V]:
+    """Answer child keys with one fetch per distinct window; a document seldom has more than one."""
+    parents: dict[Window, list[UUID]] = {}
+    for key in keys:
+        parents.setdefault(key.window, []).append(key.parent_id)
+    found = {window: await fetch(ids, window) for window, ids in parents.items()}
+    return [found[key.window][key.parent_id] for key in keys]

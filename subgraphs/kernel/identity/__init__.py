@@ -1,0 +1,4 @@
+"""Who sends a request and what they may see.
+
+Viewers, credentials, sessions, tenants, permissions and origins.
+"""

@@ -1,0 +1,224 @@
+"""A Kafka cluster as the streams use it: its topics, one producer, and questions about offsets.
+
+Nothing connects before it is needed, and what failed is thrown away: the next call begins anew.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+
+from subgraphs.kernel.streams.interface import PARTITIONS
+
+MAX_BATCH = 1024 * 1024 - 64 * 1024
+"""Bytes of one batch, which is stored whole or not at all; brokers take a mebibyte by default."""
+
+_FETCH_SECONDS = 2.0
+"""How long a record is waited for that is there."""
+
+Record = Any
+"""aiokafka's ConsumerRecord."""
+
+
+def partitions_of(topic: str) -> list[TopicPartition]:
+    return [TopicPartition(topic, part) for part in range(PARTITIONS)]
+
+
+def dead_topic(topic: str) -> str:
+    return f"{topic}.dead"
+
+
+class Cluster:
+    """The brokers at some addresses."""
+
+    def __init__(self, servers: str, *, seconds: float) -> None:
+        self.servers = servers
+        self._timeout_ms = round(seconds * 1000)
+        self._lock = asyncio.Lock()
+        self._reading = asyncio.Lock()
+        self._producer: Any = None
+        self._admin: Any = None
+        self._reader: Any = None
+        self._topics: set[str] = set()
+
+    async def produce(
+        self, topic: str, batches: Mapping[int, Collection[Mapping[str, Any]]]
+    ) -> None:
+        """Append messages (key, value, headers) to partitions; durable when this returns.
+
+        Those of one partition are stored all or none while they fit into one batch.
+        """
+        producer = await self._started_producer(topic)
+        try:
+            sent = []
+            for part, messages in batches.items():
+                for builder in _batches(producer, messages):
+                    sent.append(await producer.send_batch(builder, topic, partition=part))
+            await asyncio.gather(*sent)
+        except Exception:
+            # An idempotent producer whose batch was given up has a gap in its numbers for good.
+            if self._producer is producer:
+                self._producer = None
+                await producer.stop()
+            raise
+
+    async def committed(self, topic: str, group: str) -> dict[int, Any]:
+        """(offset, metadata) by partition, of those that have any."""
+        await self.provide(topic)
+        admin = await self._started_admin()
+        found = await admin.list_consumer_group_offsets(group, partitions=partitions_of(topic))
+        return {tp.partition: it for tp, it in found.items() if it.offset >= 0}
+
+    async def ends(self, topic: str) -> tuple[dict[int, int], dict[int, int]]:
+        """Each partition's first offset, and the one after its last."""
+        reader = await self._started_reader(topic)
+        parts = partitions_of(topic)
+        first, after = await asyncio.gather(
+            reader.beginning_offsets(parts), reader.end_offsets(parts)
+        )
+        return _by_partition(first), _by_partition(after)
+
+    async def records_at(self, topic: str, offsets: Mapping[int, int]) -> dict[int, Record]:
+        """The first record at or after an offset of each partition."""
+        found = await self.records_from(topic, offsets, limit=1)
+        return {part: records[0] for part, records in found.items() if records}
+
+    async def records_from(
+        self, topic: str, offsets: Mapping[int, int], limit: int | None = None
+    ) -> dict[int, list[Record]]:
+        """The records from an offset on of each partition, up to its present end."""
+        _, ends = await self.ends(topic)
+        reader = self._reader
+        async with self._reading:
+            found: dict[int, list[Record]] = {part: [] for part in offsets}
+            for part, offset in offsets.items():
+                if offset < ends[part]:
+                    found[part] = await _read(
+                        reader, TopicPartition(topic, part), offset, ends, limit
+                    )
+            return found
+
+    async def offsets_at(self, topic: str, moment: datetime) -> dict[int, int]:
+        """The offset of each partition's first record since then, or the one after its last."""
+        _, after = await self.ends(topic)
+        at = dict.fromkeys(partitions_of(topic), round(moment.timestamp() * 1000))
+        found = await self._reader.offsets_for_times(at)
+        since = {tp.partition: it.offset for tp, it in found.items() if it is not None}
+        return after | since
+
+    async def groups(self) -> list[str]:
+        admin = await self._started_admin()
+        return [name for name, *_ in await admin.list_consumer_groups()]
+
+    async def delete_before(self, topic: str, offsets: Mapping[int, int]) -> None:
+        admin = await self._started_admin()
+        await admin.delete_records(
+            {
+                TopicPartition(topic, part): RecordsToDelete(before_offset=offset)
+                for part, offset in offsets.items()
+            }
+        )
+
+    async def provide(self, topic: str) -> None:
+        """Make the topic if it is not there; its copies are as many as the brokers make of any."""
+        if topic in self._topics:
+            return
+        admin = await self._started_admin()
+        # What every group has acknowledged is let go of by `trim`, and nothing else is.
+        configs = {"retention.ms": "-1"}
+        wanted = [NewTopic(topic, PARTITIONS, -1, {}, configs)]
+        answer = await admin.create_topics(wanted)
+        for _, code, *_ in answer.topic_errors:
+            error = for_code(code)
+            if code and error is not TopicAlreadyExistsError:
+                raise error(topic)
+        self._topics.add(topic)
+
+    async def ping(self) -> None:
+        """Answer if a broker does."""
+        admin = await self._started_admin()
+        await admin.describe_cluster()
+
+    async def close(self) -> None:
+        for opened in (self._producer, self._reader):
+            if opened is not None:
+                await opened.stop()
+        if self._admin is not None:
+            await self._admin.close()
+        self._producer = self._reader = self._admin = None
+
+    async def _started_producer(self, topic: str) -> Any:
+        await self.provide(topic)
+        if self._producer is not None:
+            return self._producer
+        async with self._lock:
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    bootstrap_servers=self.servers,
+                    enable_idempotence=True,
+                    acks="all",
+                    max_batch_size=MAX_BATCH,
+                    request_timeout_ms=self._timeout_ms,
+                )
+                await producer.start()
+                self._producer = producer
+            return self._producer
+
+    async def _started_admin(self) -> Any:
+        async with self._lock:
+            if self._admin is None:
+                admin = AIOKafkaAdminClient(
+                    bootstrap_servers=self.servers, request_timeout_ms=self._timeout_ms
+                )
+                await admin.start()
+                self._admin = admin
+            return self._admin
+
+    async def _started_reader(self, topic: str) -> Any:
+        await self.provide(topic)
+        async with self._lock:
+            if self._reader is None:
+                reader = AIOKafkaConsumer(
+                    bootstrap_servers=self.servers, request_timeout_ms=self._timeout_ms
+                )
+                await reader.start()
+                self._reader = reader
+            return self._reader
+
+
+async def _read(
+    reader: Any, part: TopicPartition, offset: int, ends: Mapping[int, int], limit: int | None
+) -> list[Record]:
+    reader.assign([part])
+    reader.seek(part, offset)
+    records: list[Record] = []
+    while (limit is None or len(records) < limit) and await reader.position(part) < ends[
+        part.partition
+    ]:
+        found = await reader.getmany(
+            part, timeout_ms=round(_FETCH_SECONDS * 1000), max_records=limit
+        )
+        if not found:
+            break  # deleted meanwhile
+        records += found[part]
+    return records
+
+
+def _batches(producer: Any, messages: Collection[Mapping[str, Any]]) -> list[Any]:
+    """As few as hold them."""
+    builders = [producer.create_batch()]
+    for message in messages:
+        if builders[-1].append(timestamp=None, **message) is None:
+            builders.append(producer.create_batch())
+            builders[-1].append(timestamp=None, **message)
+    for builder in builders:
+        builder.close()
+    return builders
+
+
+def _by_partition(offsets: Mapping[TopicPartition, int]) -> dict[int, int]:
+    return {part.partition: offset for part, offset in offsets.items()}

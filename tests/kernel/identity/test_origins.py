@@ -1,0 +1,102 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from subgraphs.kernel.identity.origins import origin_allowed
+
+LABEL = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
+DOMAIN = st.lists(LABEL, min_size=2, max_size=4).map(".".join)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "",
+        "https://example.com",
+        "http://example.com",
+        "https://www.example.com",
+        "https://a.b.example.com",
+        "HTTPS://Example.COM",
+        "https://example.com:443",
+        "http://example.com:80",
+    ],
+)
+def test_the_site_itself_and_what_is_under_it(origin: str) -> None:
+    assert origin_allowed(origin, "example.com")
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "null",
+        "https://example.net",
+        "https://notexample.com",
+        "https://example.com.evil.net",
+        "https://evil.net/example.com",
+        "https://evil.net?example.com",
+        "https://evil.net#.example.com",
+        "https://example.com@evil.net",
+        "https://evil.net\\.example.com",
+        "https://example.com.",
+        "https://.example.com",
+        "https://com",
+        "https://example.com:8443",
+        "http://example.com:443",
+        "https://example.com:port",
+        "https://example.com:",
+        "https://example.com/",
+        "https://example.com https://evil.net",
+        "//example.com",
+        "example.com",
+        "ftp://example.com",
+        "javascript:example.com",
+        "file:///example.com",
+        "https://[::1",
+        "https://exam\nple.com",
+        "http://localhost",
+        "http://127.0.0.1",
+    ],
+)
+def test_nothing_else(origin: str) -> None:
+    assert not origin_allowed(origin, "example.com")
+
+
+def test_a_site_with_a_port_means_that_port() -> None:
+    assert origin_allowed("https://example.com:8443", "example.com:8443")
+    assert origin_allowed("https://www.example.com:8443", "example.com:8443")
+    assert not origin_allowed("https://example.com", "example.com:8443")
+    assert not origin_allowed("https://example.com:8444", "example.com:8443")
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://localhost:8080",
+        "http://127.0.0.1:3000",
+        "http://[::1]:8080",
+        "http://shop.localhost:8080",
+    ],
+)
+def test_pages_of_this_machine_only_where_that_is_allowed(origin: str) -> None:
+    assert origin_allowed(origin, "example.com", allow_loopback=True)
+    assert not origin_allowed(origin, "example.com")
+
+
+@pytest.mark.parametrize("origin", ["http://localhost.evil.net", "http://127.0.0.1.evil.net"])
+def test_what_only_reads_like_this_machine(origin: str) -> None:
+    assert not origin_allowed(origin, "example.com", allow_loopback=True)
+
+
+@given(DOMAIN, LABEL)
+def test_every_site_has_its_own_pages(domain: str, label: str) -> None:
+    assert origin_allowed(f"https://{domain}", domain)
+    assert origin_allowed(f"https://{label}.{domain}", domain)
+    assert not origin_allowed(f"https://{label}{domain}", domain)
+    assert not origin_allowed(f"https://{domain}.{label}", domain) or domain.endswith(label)
+
+
+@given(st.text(), DOMAIN)
+def test_no_text_is_an_error(origin: str, domain: str) -> None:
+    allowed = origin_allowed(origin, domain)
+
+    assert not allowed or not origin or origin.lower().partition("://")[2].startswith(domain)

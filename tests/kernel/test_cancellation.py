@@ -1,0 +1,67 @@
+"""Ending a task."""
+
+import asyncio
+
+from subgraphs.kernel import cancellation
+
+
+async def test_a_task_that_did_not_hear_its_first_cancellation_is_told_again() -> None:
+    began = asyncio.Event()
+    lost = 0
+
+    async def deaf_once() -> None:
+        nonlocal lost
+        try:
+            began.set()
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            lost += 1
+        await asyncio.sleep(3600)
+
+    task = asyncio.create_task(deaf_once())
+    await began.wait()
+    await cancellation.cancelled(task)
+
+    assert (task.cancelled(), lost) == (True, 1)
+
+
+async def test_tasks_that_have_ended_are_left_alone() -> None:
+    async def failing() -> None:
+        raise ValueError("its own")
+
+    done, failed = asyncio.create_task(asyncio.sleep(0, 7)), asyncio.create_task(failing())
+    await asyncio.wait({done, failed})
+    await cancellation.cancelled(done, failed)
+
+    assert done.result() == 7
+    assert repr(failed.exception()) == "ValueError('its own')"
+
+
+async def test_who_is_cancelled_while_it_ends_others_waits_for_them_first() -> None:
+    ended = []
+
+    async def slow_to_end() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.sleep(0.01)
+            ended.append("inner")
+
+    async def outer() -> None:
+        inner = asyncio.create_task(slow_to_end())
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            await cancellation.cancelled(inner)
+            ended.append("outer")
+
+    task = asyncio.create_task(outer())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.sleep(0)
+    task.cancel()
+    await cancellation.cancelled(task)
+
+    assert ended == ["inner"]
+    assert task.cancelled()

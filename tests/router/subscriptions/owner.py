@@ -1,0 +1,75 @@
+"""A little subgraph that owns `liveNotifications`, on the real live channel.
+
+It stands for the notifications subgraph without PostgreSQL: a site's key is its id. It counts what
+the door asks.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from datetime import UTC, datetime
+from uuid import UUID
+
+import strawberry
+from fastapi import FastAPI
+
+from subgraphs.kernel import live
+from subgraphs.kernel.errors import NotFound
+from subgraphs.kernel.graphql.app import create_app
+from subgraphs.kernel.graphql.context import Info
+from subgraphs.kernel.graphql.schema import build_schema
+
+asked: list[str | None] = []
+"""The `after` of every subscription there was."""
+
+following: set[int] = set()
+"""Those there are now, by their place in `asked`."""
+
+
+@strawberry.type
+class Claim:
+    id: strawberry.ID
+    cursor: str
+    text: str
+    occurred_at: datetime
+    published_at: datetime
+
+
+@strawberry.type
+class Query:
+    @strawberry.field
+    def ready(self) -> bool:
+        return True
+
+
+@strawberry.type
+class Subscription:
+    @strawberry.subscription
+    async def live_notifications(
+        self, info: Info, site_key: str, after: str | None = None
+    ) -> AsyncIterator[Claim]:
+        site_id = UUID(site_key)
+        if info.context.viewer.id != site_id:
+            raise NotFound("There is no site with this key.")
+        number = len(asked)
+        asked.append(after)
+        following.add(number)
+        try:
+            async with aclosing(live.follow(live.claims_of(site_id), after)) as entries:
+                async for entry in entries:
+                    now = datetime.now(UTC)
+                    yield Claim(
+                        id=strawberry.ID(str(entry.id)),
+                        cursor=entry.cursor,
+                        text=str(entry.data["text"]),
+                        occurred_at=now,
+                        published_at=now,
+                    )
+        finally:
+            following.discard(number)
+
+
+schema = build_schema(query=Query, subscription=Subscription)
+
+
+def make_app() -> FastAPI:
+    return create_app({"notifications": schema})

@@ -1,0 +1,262 @@
+"""The archive in the graph: each site its own share, had back by those who may."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from subgraphs.analytics.archive import restores
+from subgraphs.analytics.schema import schema
+from subgraphs.kernel import db
+from subgraphs.kernel.config import settings
+from subgraphs.kernel.identity.viewer import NOBODY
+from subgraphs.kernel.storage import objects
+from subgraphs.kernel.storage.objects import ObjectStoreError
+from tests.fixtures.graph import run
+from tests.fixtures.shop import Shop, new_shop
+from tests.workers.archive.archiving import add, archive_all, as_text, make_due, month_ago, standing
+from workers.archive import advance_all_restores
+
+pytestmark = pytest.mark.usefixtures("stores")
+
+ARCHIVES = """
+query($sites: [_Any!]!) {
+  _entities(representations: $sites) {
+    ... on Site {
+      archives(first: 10) {
+        edges { node { id table rangeStart rangeEnd firstAt lastAt rows sha256 status
+                       restores { edges { node { id status } } } } }
+        pageInfo { hasNextPage }
+      }
+    }
+  }
+}"""
+ARCHIVE = "query($id: ID!) { archive(id: $id) { id rows } }"
+RESTORE = """
+mutation($input: RestoreArchiveInput!) { restoreArchive(input: $input) { id status days } }"""
+EVENTS = """
+query($id: ID!, $first: Int!, $after: String) {
+  archiveRestore(id: $id) {
+    status rows readyAt expiresAt
+    events(first: $first, after: $after) {
+      edges { cursor node { data } }
+      pageInfo { hasNextPage endCursor }
+    }
+  }
+}"""
+
+
+async def archives_of(shop: Shop, viewer: Any = None) -> list[dict[str, Any]]:
+    sites = [{"__typename": "Site", "id": str(shop.site_id)}]
+    answer = await run(schema, viewer or shop.owner, ARCHIVES, sites=sites)
+    assert answer.codes == []
+    return [edge["node"] for edge in answer.data["_entities"][0]["archives"]["edges"]]
+
+
+async def ask(viewer: Any, archive_id: str, days: int = 3) -> Any:
+    return await run(schema, viewer, RESTORE, input={"archiveId": archive_id, "days": days})
+
+
+async def found(shop: Shop, restore_id: str, first: int = 100, after: str | None = None) -> Any:
+    answer = await run(schema, shop.owner, EVENTS, id=restore_id, first=first, after=after)
+    assert answer.codes == []
+    return answer.data["archiveRestore"]
+
+
+@pytest.fixture
+async def archived(month: int) -> tuple[Shop, Shop]:
+    """Two merchants whose events of a month are in the same files."""
+    shop, other = await new_shop(), await new_shop()
+    await add(shop, month_ago(month), 12)
+    await add(other, month_ago(month), 7)
+    await archive_all()
+    return shop, other
+
+
+@pytest.mark.parametrize("month", [16])
+async def test_a_merchant_sees_the_own_share_alone(archived: tuple[Shop, Shop]) -> None:
+    shop, other = archived
+    mine, theirs = await archives_of(shop), await archives_of(other)
+
+    assert {one["table"]: one["rows"] for one in mine} == {"EVENTS": 12, "NOTIFICATION_EVENTS": 12}
+    assert {one["table"]: one["rows"] for one in theirs} == {"EVENTS": 7, "NOTIFICATION_EVENTS": 7}
+    assert {one["sha256"] for one in mine} == {one["sha256"] for one in theirs}
+    events = next(one for one in mine if one["table"] == "EVENTS")
+    assert events | {"id": "", "sha256": ""} == {
+        "id": "",
+        "sha256": "",
+        "table": "EVENTS",
+        "rangeStart": month_ago(16).isoformat(),
+        "rangeEnd": month_ago(15).isoformat(),
+        "firstAt": month_ago(16).isoformat(),
+        "lastAt": (month_ago(16) + timedelta(milliseconds=11 * 1013)).isoformat(),
+        "rows": 12,
+        "status": "ARCHIVED",
+        "restores": {"edges": []},
+    }
+    assert await archives_of(other, shop.owner) == []
+    assert (await run(schema, shop.owner, ARCHIVE, id=events["id"])).data["archive"]["rows"] == 12
+    for id_ in events["id"], str(uuid4()), "none":
+        assert (await run(schema, other.owner, ARCHIVE, id=id_)).codes == ["NOT_FOUND"]
+
+
+@pytest.mark.parametrize("month", [17])
+async def test_who_may_not_restores_nothing(archived: tuple[Shop, Shop]) -> None:
+    shop, other = archived
+    archive_id = (await archives_of(shop))[0]["id"]
+
+    assert (await ask(shop.looker, archive_id)).codes == ["FORBIDDEN"]
+    assert (await ask(other.owner, archive_id)).codes == ["NOT_FOUND"]
+    assert (await ask(shop.storefront, archive_id)).codes == ["FORBIDDEN"]
+    assert (await ask(NOBODY, archive_id)).codes == ["UNAUTHENTICATED"]
+    for days in 0, 31:
+        assert (await ask(shop.owner, archive_id, days)).codes == ["BAD_USER_INPUT"]
+    assert (await archives_of(shop))[0]["restores"] == {"edges": []}
+
+
+@pytest.fixture
+async def cold() -> Any:
+    """S3 takes its time: the second look after the request finds the object."""
+    url = f"{settings().s3_url}/moto-api/state-manager"
+    model = {"model_name": "s3::keyrestore"}
+    async with httpx.AsyncClient(trust_env=False) as client:
+        slow = {**model, "transition": {"progression": "manual", "times": 2}}
+        (await client.post(f"{url}/set-transition", json=slow)).raise_for_status()
+        yield
+        (await client.post(f"{url}/unset-transition", json=model)).raise_for_status()
+
+
+async def test_a_month_comes_back_byte_for_byte(cold: None) -> None:
+    month, count = month_ago(18), 2_500
+    shop, other = await new_shop(), await new_shop()
+    await add(shop, month, count)
+    await add(other, month, 20)
+    before = await standing(shop)
+    await archive_all()
+    assert await standing(shop) == ([], [])
+
+    for archive in await archives_of(shop):
+        table = archive["table"].lower()
+        answer = await ask(shop.owner, archive["id"])
+        made = answer.data["restoreArchive"]
+        assert made | {"id": ""} == {"id": "", "status": "REQUESTED", "days": 3}
+        assert (await ask(shop.owner, archive["id"])).codes == ["CONFLICT"]
+        assert (await found(shop, made["id"]))["events"]["edges"] == []
+
+        seen: list[str] = []
+        while not seen or seen[-1] != "READY":
+            await make_due()
+            await advance_all_restores()
+            seen.append((await found(shop, made["id"]))["status"])
+        assert seen[0] == "WAITING"
+        rows = await as_text(f"restored.{table}", "restore_id = :id", UUID(made["id"]))
+        assert rows == (before.events if table == "events" else before.happenings)
+        assert (await found(shop, made["id"]))["rows"] == count
+
+
+@pytest.mark.parametrize("month", [19])
+async def test_what_is_restored_is_read_page_by_page_until_its_days_are_over(
+    archived: tuple[Shop, Shop],
+) -> None:
+    shop, other = archived
+    archive = next(one for one in await archives_of(shop) if one["table"] == "EVENTS")
+    made = (await ask(shop.owner, archive["id"])).data["restoreArchive"]["id"]
+    await advance_all_restores()
+
+    pages: list[Any] = []
+    after = None
+    while not pages or pages[-1]["pageInfo"]["hasNextPage"]:
+        page = (await found(shop, made, 5, after))["events"]
+        pages.append(page)
+        after = page["pageInfo"]["endCursor"]
+    data = [edge["node"]["data"] for page in pages for edge in page["edges"]]
+    assert [len(page["edges"]) for page in pages] == [5, 5, 2]
+    assert [row["payload"]["n"] for row in data] == list(range(12))
+    assert {row["site_id"] for row in data} == {str(shop.site_id)}
+    assert set(data[0]) == {
+        "time",
+        "id",
+        "account_id",
+        "site_id",
+        "event_type",
+        "captured_at",
+        "source",
+        "visitor_id",
+        "payload",
+    }
+    assert (await run(schema, other.owner, EVENTS, id=made, first=5)).codes == ["NOT_FOUND"]
+    for wrong in {"first": 0}, {"first": 101}, {"first": 5, "after": "x"}:
+        asked = {"after": None, **wrong}
+        assert (await run(schema, shop.owner, EVENTS, id=made, **asked)).codes == ["BAD_USER_INPUT"]
+    async with db.reading(other.owner) as session:
+        assert await session.scalar(text("SELECT count(*) FROM restored.events")) == 0
+    async with db.reading(shop.owner) as session:
+        assert await session.scalar(text("SELECT count(*) FROM restored.events")) == 12
+
+    await restores.advance(UUID(made), datetime.now(UTC) + timedelta(days=3, minutes=1))
+
+    over = await found(shop, made)
+    assert (over["status"], over["events"]["edges"]) == ("EXPIRED", [])
+    assert await as_text("restored.events", "restore_id = :id", UUID(made)) == []
+    assert (await ask(shop.owner, archive["id"])).codes == []
+
+
+@pytest.mark.parametrize("month", [23])
+async def test_who_may_only_look_on_reads_nothing_that_is_restored(
+    archived: tuple[Shop, Shop],
+) -> None:
+    shop, _ = archived
+    archive = next(one for one in await archives_of(shop) if one["table"] == "EVENTS")
+    made = (await ask(shop.owner, archive["id"])).data["restoreArchive"]["id"]
+    await advance_all_restores()
+
+    denied = await run(schema, shop.looker, EVENTS, id=made, first=5)
+
+    assert (denied.data, denied.codes) == ({"archiveRestore": None}, ["FORBIDDEN"])
+    assert (await archives_of(shop, shop.looker))[0]["rows"] == 12
+    assert len((await found(shop, made))["events"]["edges"]) == 12
+
+
+@pytest.mark.parametrize("month", [20])
+async def test_a_restore_that_is_broken_off_leaves_nothing_and_goes_on(
+    archived: tuple[Shop, Shop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, _ = archived
+    made = (await ask(shop.owner, (await archives_of(shop))[0]["id"])).data["restoreArchive"]["id"]
+    insert, calls = restores._insert, 0
+
+    async def failing(*arguments: Any) -> None:
+        nonlocal calls
+        calls += str(arguments[1].id) == made
+        await insert(*arguments)
+        raise ObjectStoreError("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(restores, "_insert", failing)
+        await advance_all_restores()
+        await advance_all_restores()  # not due yet
+    assert calls == 1
+    assert (await found(shop, made))["status"] == "LOADING"
+
+    await make_due()
+    await advance_all_restores()
+    assert ((await found(shop, made))["status"], (await found(shop, made))["rows"]) == ("READY", 12)
+
+
+async def test_what_is_still_in_the_ledger_is_not_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object, **__: object) -> str:
+        raise ObjectStoreError("away")
+
+    shop = await new_shop()
+    await add(shop, month_ago(21), 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(objects, "copy", away)
+        await archive_all(turns=1)
+
+    (first, _) = await archives_of(shop)
+    assert first["status"] == "ARCHIVING"
+    assert (await ask(shop.owner, first["id"])).codes == ["CONFLICT"]
+    await archive_all()

@@ -1,0 +1,289 @@
+"""The snippet's door: what it takes, what it refuses, and how it says so."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import httpx
+import pytest
+
+from subgraphs.analytics.ingest.admission import LONGEST_ORIGIN
+from subgraphs.analytics.ingest.protocol import MAX_BODY
+from subgraphs.kernel import db
+from subgraphs.kernel.identity.tenants import Tenant
+from subgraphs.kernel.redis import connect
+from subgraphs.kernel.streams.envelope import Event
+from tests.fixtures.ingest import DoorProcess, body, error_of, post, shown
+from tests.fixtures.shop import Shop, new_shop
+
+
+async def test_events_are_on_the_stream_when_they_are_called_accepted(
+    client: httpx.AsyncClient, door: DoorProcess
+) -> None:
+    shop = await new_shop()
+    sent = [shown(), shown(type="clicked"), shown(type="page.viewed", claimId=None)]
+
+    answer = await post(client, body(shop, *sent))
+
+    assert answer.status_code == 202
+    assert answer.json() == {
+        "results": [{"id": it["id"], "status": "accepted", "reason": None} for it in sent]
+    }
+    first, second, third = await door.taken()
+    assert [it.type for it in (first, second, third)] == [
+        "claim.shown",
+        "claim.clicked",
+        "page.viewed",
+    ]
+    assert first == Event(
+        id=UUID(sent[0]["id"]),
+        site_id=shop.site_id,
+        account_id=shop.account_id,
+        type="claim.shown",
+        occurred_at=datetime.fromisoformat(sent[0]["occurredAt"]),
+        captured_at=first.captured_at,
+        source="snippet",
+        visitor_id="visitor",
+        payload={
+            "claimId": sent[0]["claimId"],
+            "page": "/shoes",
+            "device": "desktop",
+            "country": None,
+        },
+    )
+    assert timedelta(0) <= datetime.now(UTC) - first.captured_at < timedelta(seconds=5)
+
+
+async def test_an_id_is_taken_once_for_a_site(client: httpx.AsyncClient, door: DoorProcess) -> None:
+    shop, other = await new_shop(), await new_shop()
+    event = shown()
+
+    first = await post(client, body(shop, event, event))
+    again = await post(client, body(shop, event))
+    others = await post(client, body(other, event))
+
+    statuses = [
+        [result["status"] for result in answer.json()["results"]]
+        for answer in (first, again, others)
+    ]
+    assert statuses == [["accepted", "duplicate"], ["duplicate"], ["accepted"]]
+    assert [it.site_id for it in await door.taken()] == [shop.site_id, other.site_id]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"occurredAt": timedelta(minutes=6)}, "CLOCK_SKEW"),
+        ({"occurredAt": timedelta(hours=-25)}, "CLOCK_SKEW"),
+        ({"occurredAt": "2026-01-01T00:00:00"}, "BAD_EVENT"),
+        ({"occurredAt": None}, "BAD_EVENT"),
+        ({"type": "published"}, "BAD_EVENT"),
+        ({"claimId": None}, "BAD_EVENT"),
+        ({"claimId": "claim"}, "BAD_EVENT"),
+        ({"visitorId": "v" * 101}, "BAD_EVENT"),
+        ({"page": "/\x00"}, "BAD_EVENT"),
+    ],
+)
+async def test_a_refused_event_says_why_and_the_others_are_taken(
+    client: httpx.AsyncClient, door: DoorProcess, changes: dict[str, object], reason: str
+) -> None:
+    good, bad = shown(), shown(**changes)
+
+    answer = await post(client, body(await new_shop(), bad, good))
+
+    assert answer.status_code == 202
+    assert answer.json()["results"] == [
+        {"id": bad["id"], "status": "refused", "reason": reason},
+        {"id": good["id"], "status": "accepted", "reason": None},
+    ]
+    assert [str(it.id) for it in await door.taken()] == [good["id"]]
+
+
+@pytest.mark.parametrize("event", [None, 5, [], {}, {"id": 7}, {"id": "not a uuid"}])
+async def test_what_is_no_event_is_refused(client: httpx.AsyncClient, event: object) -> None:
+    answer = await post(client, body(await new_shop(), event))
+
+    ((result,),) = (answer.json()["results"],)
+    assert (answer.status_code, result["status"], result["reason"]) == (
+        202,
+        "refused",
+        "BAD_EVENT",
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b"[]",
+        b'{"siteKey": 5, "events": []}',
+        b'{"events": []}',
+        {"siteKey": "pk_x", "events": [shown() for _ in range(101)]},
+        b'{"siteKey": "pk_x", "events": ' + b"[" * 20_000,
+    ],
+)
+async def test_a_body_of_another_shape_is_the_callers_error(
+    client: httpx.AsyncClient, door: DoorProcess, content: object
+) -> None:
+    answer = await post(client, content)
+
+    assert error_of(answer) == (400, "BAD_USER_INPUT")
+    assert await door.taken() == []
+
+
+async def test_a_body_that_is_too_long_is_not_read(
+    client: httpx.AsyncClient, door: DoorProcess
+) -> None:
+    long = b" " * (MAX_BODY + 1)
+    parts = 0
+
+    async def unannounced() -> AsyncIterator[bytes]:
+        nonlocal parts
+        for _ in range(1_000):
+            parts += 1
+            yield b" " * 1_024
+
+    assert error_of(await post(client, long)) == (413, "BAD_USER_INPUT")
+    answer = await client.post("/v1/events", content=unannounced())
+    assert error_of(answer) == (413, "BAD_USER_INPUT")
+    assert await door.taken() == []
+
+
+async def test_a_hundred_events_of_the_usual_size_fit(client: httpx.AsyncClient) -> None:
+    answer = await post(client, body(await new_shop(), *(shown() for _ in range(100))))
+
+    statuses = {result["status"] for result in answer.json()["results"]}
+    assert (answer.status_code, statuses) == (202, {"accepted"})
+
+
+async def test_a_key_that_is_not_known_opens_nothing(
+    client: httpx.AsyncClient, door: DoorProcess
+) -> None:
+    answer = await post(client, {"siteKey": "pk_unknown", "events": [shown()]})
+
+    assert error_of(answer) == (401, "UNAUTHENTICATED")
+    assert await door.taken() == []
+
+
+async def test_another_shops_page_may_not_use_the_key(
+    client: httpx.AsyncClient, door: DoorProcess
+) -> None:
+    shop = await new_shop()
+    there = "https://evil.example"
+
+    answer = await post(client, body(shop, shown()), Origin=there)
+
+    assert error_of(answer) == (403, "FORBIDDEN")
+    assert answer.headers["access-control-allow-origin"] == there
+    assert await door.taken() == []
+
+
+async def test_the_shops_own_page_reads_the_answer(client: httpx.AsyncClient) -> None:
+    shop = await new_shop()
+    here = f"https://{await domain_of(shop)}"
+
+    answer = await post(client, body(shop, shown()), Origin=here, **{"Content-Type": "text/plain"})
+
+    assert answer.status_code == 202
+    assert answer.headers["access-control-allow-origin"] == here
+    assert answer.headers["vary"] == "origin"
+    assert "access-control-allow-credentials" not in answer.headers
+
+
+async def test_an_origin_may_be_as_long_as_any_page_has(client: httpx.AsyncClient) -> None:
+    shop = await new_shop()
+    before, after = "https://", f".{await domain_of(shop)}"
+    longest = before + "a" * (LONGEST_ORIGIN - len(before + after)) + after
+
+    taken = await post(client, body(shop, shown()), Origin=longest)
+    refused = await post(client, body(shop, shown()), Origin=longest.replace("a.", "aa.", 1))
+
+    assert taken.status_code == 202
+    assert error_of(refused) == (403, "FORBIDDEN")
+
+
+async def domain_of(shop: Shop) -> str:
+    async with db.reading(shop.owner) as session:
+        tenant = await session.get(Tenant, shop.site_id)
+    assert tenant is not None
+    return tenant.domain
+
+
+async def test_a_preflight_is_answered(client: httpx.AsyncClient) -> None:
+    answer = await client.options("/v1/events", headers={"Origin": "https://any.example"})
+
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert answer.headers["access-control-allow-origin"] == "https://any.example"
+    assert answer.headers["access-control-allow-methods"] == "POST"
+    assert answer.headers["access-control-allow-headers"] == "content-type"
+
+
+async def test_other_methods_and_paths_are_refused(client: httpx.AsyncClient) -> None:
+    assert error_of(await client.get("/v1/events")) == (405, "BAD_USER_INPUT")
+    assert error_of(await client.post("/v1/other")) == (404, "NOT_FOUND")
+
+
+async def test_while_the_store_is_away_nothing_is_taken_and_it_can_be_sent_again(
+    client: httpx.AsyncClient, door: DoorProcess
+) -> None:
+    content = body(await new_shop(), shown(), shown())
+    door.valkey.kill()
+
+    away = await post(client, content)
+    ready_while_away = await client.get("/readyz")
+    door.valkey.start()
+    back = await post(client, content)
+
+    assert error_of(away) == (503, "UNAVAILABLE")
+    assert away.headers["retry-after"] == "2"
+    assert ready_while_away.status_code == 503
+    assert {result["status"] for result in back.json()["results"]} == {"accepted"}
+    assert len(await door.taken()) == 2
+    assert (await client.get("/readyz")).status_code == 200
+
+
+async def test_what_was_under_way_when_its_time_was_over_is_not_said_to_be_lost(
+    client: httpx.AsyncClient, door: DoorProcess
+) -> None:
+    shop = await new_shop()
+    await post(client, body(shop, shown()))  # the connection is there, and the site known
+    late = body(shop, shown(), shown())
+
+    with door.valkey.paused():
+        unknown = await post(client, late)
+    again = await post(client, late)
+
+    assert error_of(unknown) == (503, "UNAVAILABLE")
+    assert "not known whether" in unknown.json()["error"]["message"]
+    assert "the same ids" in unknown.json()["error"]["message"]
+    assert {result["status"] for result in again.json()["results"]} == {"duplicate"}
+    assert len(await door.taken()) == 3
+
+
+async def test_what_is_sent_at_once_is_answered_each_with_its_own(
+    client: httpx.AsyncClient, door: DoorProcess
+) -> None:
+    shop = await new_shop()
+    requests = [[shown() for _ in range(1 + n % 10)] for n in range(60)]
+
+    answers = await asyncio.gather(*(post(client, body(shop, *events)) for events in requests))
+
+    for events, answer in zip(requests, answers, strict=True):
+        assert answer.json()["results"] == [
+            {"id": event["id"], "status": "accepted", "reason": None} for event in events
+        ]
+    assert {str(it.id) for it in await door.taken()} == {
+        event["id"] for events in requests for event in events
+    }
+    async with connect(door.valkey.url) as opened:
+        stats = await opened.info("commandstats")
+    assert stats["cmdstat_sadd"]["calls"] < len(requests) / 2  # they shared appends
+
+
+async def test_no_events_are_answered_with_no_results(client: httpx.AsyncClient) -> None:
+    answer = await post(client, body(await new_shop()))
+
+    assert (answer.status_code, answer.json()) == (202, {"results": []})

@@ -1,0 +1,25 @@
+"""What the door remembers of the headers it has seen."""
+
+from subgraphs.analytics.ingest import bots, endpoint
+from subgraphs.analytics.ingest.event_parsing import Sender
+from subgraphs.analytics.ingest.protocol import Connection, Connections, Request
+from tests.fixtures.ingest import BROWSER
+
+
+def request_of(agent: bytes, country: bytes) -> Request:
+    request = Request(Connection(Connections(lambda _: None)), b"/v1/events")
+    request.agent, request.country = agent, country
+    return request
+
+
+async def test_of_a_long_header_no_more_is_remembered_than_is_looked_at() -> None:
+    agent = BROWSER.encode().ljust(bots.LONGEST_AGENT, b"x")
+    endpoint._sender.cache_clear()
+
+    found = {
+        endpoint._sender_of(request_of(agent + ending, b"NOR" + ending))
+        for ending in (b"", b"y" * 10_000, b"z" * 10_000)
+    }
+
+    assert found == {Sender(device="desktop", bot=None, country=None)}
+    assert endpoint._sender.cache_info().currsize == 1

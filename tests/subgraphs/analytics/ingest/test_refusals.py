@@ -1,0 +1,56 @@
+"""What a refusal keeps while it is held back."""
+
+import asyncio
+import weakref
+
+from subgraphs.analytics.ingest import refusals
+from subgraphs.analytics.ingest.protocol import Connection, Connections, Request
+from subgraphs.analytics.ingest.responses import Refusal
+
+
+class Body(bytearray):
+    """One that can be watched."""
+
+
+def new_request() -> Request:
+    return Request(Connection(Connections(lambda request: None)), b"/v1/events")
+
+
+def read_and_refused(request: Request) -> "weakref.ref[Body]":
+    body = request.body = Body(b"x" * 60_000)
+    try:
+        message = f"{len(body)} bytes are too many."
+        raise Refusal(429, "RATE_LIMITED", message, too_much_of="site")
+    except Refusal as error:
+        refusals.refuse(request, error)
+    return weakref.ref(body)
+
+
+async def test_a_refusal_that_is_held_back_keeps_nothing_of_what_was_sent() -> None:
+    request = new_request()
+
+    body = read_and_refused(request)
+
+    assert request.answered is None
+    assert body() is None
+    await asyncio.sleep(refusals.HELD_SECONDS[1])
+    assert request.answered is not None
+    assert b"60000 bytes are too many." in request.answered
+
+
+def held_of(site: str, count: int) -> list[Request]:
+    """As many requests that were too much; those whose answer is held back."""
+    requests = [new_request() for _ in range(count)]
+    for request in requests:
+        refusals.refuse(request, Refusal(429, "RATE_LIMITED", "No.", too_much_of=site))
+    return [request for request in requests if request.answered is None]
+
+
+async def test_one_site_takes_its_share_of_what_is_held_back_and_no_more() -> None:
+    of_one = held_of("one", refusals.MAX_HELD_OF_ONE + 1)
+    of_another = held_of("another", 1)
+
+    assert (len(of_one), len(of_another)) == (refusals.MAX_HELD_OF_ONE, 1)
+    await asyncio.sleep(refusals.HELD_SECONDS[1])
+    assert [request for request in of_one + of_another if request.answered is None] == []
+    assert len(held_of("one", 1)) == 1

@@ -1,0 +1,77 @@
+"""Partitions that are dropped whole, or not, and who waits meanwhile."""
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from subgraphs.analytics.archive import lifecycle, removal
+from subgraphs.kernel import db
+from tests.fixtures.shop import new_shop
+from tests.workers.archive.archiving import (
+    add,
+    archive_all,
+    archived,
+    archives_of,
+    keep_for,
+    month_ago,
+    partitions,
+    standing,
+)
+
+pytestmark = pytest.mark.usefixtures("stores")
+
+
+async def test_a_partition_too_large_to_be_compared_in_time_is_emptied_by_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shop = await new_shop()
+    await add(shop, month_ago(22), 2_000)
+    before = await standing(shop)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(removal, "COMPARE_TIMEOUT", "1ms")
+        await archive_all()
+
+    assert await standing(shop) == ([], [])
+    assert await archives_of(shop, "status, rows, removed") == [("DROPPED", 2_000, 2_000)] * 2
+    await lifecycle.plan()
+    assert month_ago(22) not in await partitions("events")
+    assert await archived(shop) == before
+
+
+async def test_a_long_export_holds_up_no_other_month() -> None:
+    shop = await new_shop()
+    await add(shop, month_ago(26), 0)
+    await add(shop, month_ago(25), 5)
+    begun = text("SELECT table_name FROM archives WHERE range_start = :start ORDER BY 1")
+
+    async with db.service_transaction() as export:
+        await export.execute(text("SELECT count(*) FROM events"))
+        await lifecycle.plan()
+    async with db.service_transaction() as session:
+        found = list(await session.scalars(begun, {"start": month_ago(25)}))
+
+    assert found == ["events", "notification_events"]
+    assert month_ago(26) in await partitions("events")
+    assert month_ago(26) not in await partitions("notification_events")
+    await archive_all()
+    assert month_ago(26) not in await partitions("events")
+    assert await standing(shop) == ([], [])
+
+
+async def test_a_month_where_something_stays_is_not_locked(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = await new_shop()
+    await keep_for(shop, 1_500)
+    await add(shop, month_ago(34), 3, tables=("events",))
+    tried: list[str] = []
+    drop_whole = removal.drop_whole
+
+    async def noting(connection: AsyncConnection, table: str, partition: str) -> bool:
+        tried.append(partition)
+        return await drop_whole(connection, table, partition)
+
+    monkeypatch.setattr(removal, "drop_whole", noting)
+    await lifecycle.plan()
+
+    assert f"notification_events_{month_ago(34):%Y_%m}" in tried
+    assert f"events_{month_ago(34):%Y_%m}" not in tried

@@ -1,0 +1,262 @@
+"""The stream worker's steps on the real stores: effect once, whatever is repeated."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from subgraphs.analytics.pipeline import steps
+from subgraphs.analytics.pipeline.batch import Batch
+from subgraphs.kernel import live, redis
+from subgraphs.kernel.identity.viewer import Viewer
+from subgraphs.kernel.streams.envelope import Event
+from subgraphs.kernel.streams.interface import Entry, Lag, Record
+from tests.fixtures.active_shop import ActiveShop, new_owner, open_shop, pause
+from tests.workers.stream.ledgers import State, claim_ids, new_stream, raw_rows, state_of
+from workers.stream.main import GROUP, STEPS, work
+
+pytestmark = pytest.mark.usefixtures("stores")
+
+
+def orders_of(shop: ActiveShop, count: int) -> list[Event]:
+    now = datetime.now(UTC)
+    return [shop.order(number, placed=now - timedelta(minutes=number)) for number in range(count)]
+
+
+def expected(shop: ActiveShop, orders: list[Event], seen: dict[str, int], found: State) -> State:
+    """The one right state; only the cursors are the store's own."""
+    counted = {"published": len(orders), **seen}
+    ids = claim_ids(shop, orders)
+    cursors = [cursor for cursor, _ in found.live]
+    return State(
+        events=len(orders),
+        happenings=counted,
+        claims=list(zip(ids, cursors, strict=True)),
+        numbers={"orders": len(orders), **counted},
+        counters={"orders": len(orders), **counted},
+        live=list(zip(cursors, ids, strict=True)),
+        activity=len(orders) + sum(counted.values()),
+    )
+
+
+async def test_a_batch_has_its_effect_in_every_store_and_in_order() -> None:
+    shop, stream = await open_shop(), await new_stream()
+    orders = orders_of(shop, 3)
+    await stream.append(*orders)
+    await stream.drain()
+    first, second, third = claim_ids(shop, orders)
+    await stream.append(
+        shop.seen("shown", first),
+        shop.seen("shown", second),
+        shop.seen("clicked", second),
+        shop.seen("dismissed", third),
+    )
+
+    await stream.drain()
+
+    found = await state_of(shop)
+    assert found == expected(shop, orders, {"shown": 2, "clicked": 1, "dismissed": 1}, found)
+    assert await stream.streams.lag(stream.topic, GROUP) == Lag(0, 0, None, 0)
+    assert await stream.streams.drops(stream.topic) == {}
+
+
+async def test_the_same_batch_twice_has_the_effect_of_once() -> None:
+    shop, stream = await open_shop(), await new_stream()
+    orders = orders_of(shop, 3)
+    await stream.append(*orders)
+    entries = await stream.consumer.read(limit=500, wait=0)
+    await work(stream.consumer, entries)
+    once = await state_of(shop)
+    rows_once = await raw_rows(shop)
+
+    await work(stream.consumer, entries)
+
+    assert await state_of(shop) == once == expected(shop, orders, {}, once)
+    assert rows_once == 6
+    assert await raw_rows(shop) in (12, 6)  # written again, and maybe merged since
+
+
+@pytest.mark.parametrize("done", range(len(STEPS) + 1))
+async def test_a_death_after_any_step_is_made_good(done: int) -> None:
+    shop, stream = await open_shop(), await new_stream()
+    orders = orders_of(shop, 3)
+    await stream.append(*orders)
+    batch = Batch.of(await stream.consumer.read(limit=500, wait=0))
+    steps.read(batch)
+    for step in STEPS[:done]:
+        await step(batch)
+
+    await (await stream.taken_over()).drain()
+
+    found = await state_of(shop)
+    assert found == expected(shop, orders, {}, found)
+
+
+@pytest.mark.parametrize("done", range(1, len(STEPS)))
+async def test_a_notification_paused_between_two_tries_keeps_the_claims_it_made(
+    done: int,
+) -> None:
+    shop, stream = await open_shop(), await new_stream()
+    orders = orders_of(shop, 2)
+    await stream.append(*orders)
+    batch = Batch.of(await stream.consumer.read(limit=500, wait=0))
+    steps.read(batch)
+    for step in STEPS[:done]:
+        await step(batch)
+    await pause(shop)
+    await stream.append(shop.order(77))
+
+    await (await stream.taken_over()).drain()
+
+    found = await state_of(shop)
+    assert [id_ for _, id_ in found.live] == claim_ids(shop, orders)
+    assert found.numbers == {"orders": 3, "published": 2}
+
+
+async def test_an_order_that_comes_again_after_weeks_is_not_shown_again() -> None:
+    shop, stream = await open_shop(), await new_stream()
+    orders = orders_of(shop, 2)
+    await stream.append(*orders)
+    await stream.drain()
+    once = await state_of(shop)
+    channel = live.claims_of(shop.site_id)
+    forgotten = [f"{channel}:{id_}" for id_ in claim_ids(shop, orders)]
+    assert await redis.client().delete(*forgotten) == 2  # as it does itself, after a week
+
+    await stream.append(*orders)
+    await stream.drain()
+
+    assert await state_of(shop) == once == expected(shop, orders, {}, once)
+
+
+async def test_one_event_in_two_entries_counts_once() -> None:
+    shop, stream = await open_shop(), await new_stream()
+    (order,) = orders_of(shop, 1)
+    shown = shop.seen("shown", shop.claim_id(order))
+    later = msgspec.structs.replace(order, captured_at=datetime.now(UTC))
+    await stream.append(order, order, later, shown, shown)
+
+    await stream.drain()
+
+    found = await state_of(shop)
+    assert found == expected(shop, [order], {"shown": 1}, found)
+
+
+async def test_a_claim_of_another_site_or_of_none_counts_for_nobody() -> None:
+    shop, other, stream = await open_shop(), await open_shop(), await new_stream()
+    (order,) = orders_of(shop, 1)
+    await stream.append(
+        order,
+        other.seen("clicked", shop.claim_id(order)),
+        shop.seen("shown", uuid4()),
+        msgspec.structs.replace(shop.seen("shown", uuid4()), payload={"claimId": ["no"]}),
+    )
+
+    await stream.drain()
+
+    found = await state_of(shop)
+    assert found == expected(shop, [order], {}, found)
+    assert await state_of(other) == State(0, {}, [], {}, {}, [], 0)
+    assert await stream.streams.drops(stream.topic) == {"unknown_claim": 3}
+    assert await stream.streams.lag(stream.topic, GROUP) == Lag(0, 0, None, 0)
+
+
+async def test_what_cannot_be_used_is_dropped_with_its_reason_and_the_rest_goes_on() -> None:
+    shop, stream = await open_shop(), await new_stream()
+    (order,) = orders_of(shop, 1)
+    ancient = shop.order(2, placed=datetime(2001, 1, 1, tzinfo=UTC))
+    ahead = shop.order(3, placed=datetime.now(UTC) + timedelta(hours=2))
+    nul = msgspec.structs.replace(shop.order(4), payload={"product": "Blue\x00Shoes"})
+    await stream.streams.append(stream.topic, [Record("", "", b"not JSON"), Record("", "", b"")])
+    await stream.append(nul, ancient, order, ahead, shop.seen("praised", shop.claim_id(order)))
+
+    await stream.drain()
+
+    found = await state_of(shop)
+    assert found == expected(shop, [order], {}, found)
+    assert await stream.streams.drops(stream.topic) == {
+        "undecodable": 3,
+        "implausible_time": 2,
+        "unknown_type": 1,
+    }
+    assert await stream.streams.lag(stream.topic, GROUP) == Lag(0, 0, None, 3)
+
+
+@pytest.mark.parametrize("at", [0, 4, 8])
+@pytest.mark.parametrize("step", range(len(STEPS) + 1))
+async def test_an_event_that_cannot_be_worked_with_is_buried_and_holds_up_nothing(
+    at: int, step: int
+) -> None:
+    shop, stream = await open_shop(), await new_stream()
+    orders = orders_of(shop, 9)
+    await stream.append(*orders)
+    bad = orders[at]
+
+    async def stumble(batch: Batch) -> None:
+        if bad in batch.events:
+            raise ValueError("this order is too much")
+
+    entries = await stream.consumer.read(limit=500, wait=0)
+    await work(stream.consumer, entries, [*STEPS[:step], stumble, *STEPS[step:]])
+
+    found = await state_of(shop)
+    shown = [id_ for _, id_ in found.live if id_ != shop.claim_id(bad)]
+    assert shown == claim_ids(shop, [order for order in orders if order != bad])
+    assert await stream.streams.drops(stream.topic) == {"poison": 1}
+    assert await stream.streams.lag(stream.topic, GROUP) == Lag(0, 0, None, 1)
+
+
+@given(data=st.data())
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+async def test_any_cuts_repeats_and_deaths_leave_the_same_state(data: st.DataObject) -> None:
+    shop, stream = await open_shop(await shared_owner()), await new_stream()
+    orders = orders_of(shop, data.draw(st.integers(1, 6), label="orders"))
+    ids = claim_ids(shop, orders)
+    kinds = st.sampled_from(["shown", "clicked", "dismissed"])
+    drawn = data.draw(st.lists(st.tuples(kinds, st.sampled_from(ids)), max_size=8), label="seen")
+    seen = [shop.seen(kind, claim_id) for kind, claim_id in drawn]
+    doubled = data.draw(st.lists(st.sampled_from([*orders, *seen]), max_size=4), label="doubled")
+    await stream.append(*orders, *seen, *doubled)
+    entries = await stream.consumer.read(limit=500, wait=0)
+
+    position = 0
+    while position < len(entries):
+        end = data.draw(st.integers(position + 1, len(entries)), label="end")
+        back = data.draw(st.integers(0, position), label="from")
+        deaths = data.draw(st.lists(st.integers(0, len(STEPS)), max_size=2), label="deaths")
+        for done in deaths:
+            await die_after(done, entries[back:end])
+        repeats = data.draw(st.integers(1, 2), label="at once")
+        await asyncio.gather(*(work(stream.consumer, entries[back:end]) for _ in range(repeats)))
+        position = end
+
+    counted: dict[str, int] = {}
+    for kind, _ in drawn:
+        counted[kind] = counted.get(kind, 0) + 1
+    found = await state_of(shop)
+    assert found == expected(shop, orders, counted, found)
+    assert (await stream.streams.drops(stream.topic)).keys() <= {"duplicate"}
+    assert await stream.streams.lag(stream.topic, GROUP) == Lag(0, 0, None, 0)
+
+
+async def die_after(done: int, entries: list[Entry]) -> None:
+    batch = Batch.of(entries)
+    steps.read(batch)
+    for step in STEPS[:done]:
+        await step(batch)
+
+
+_owners: list[Viewer] = []
+
+
+async def shared_owner() -> Viewer:
+    """Signing up costs a password hash, and these examples are many."""
+    if not _owners:
+        _owners.append(await new_owner())
+    return _owners[0]

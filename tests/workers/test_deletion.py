@@ -1,0 +1,116 @@
+"""What is forgotten each night, on the real stores."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import text
+
+from subgraphs.integrations import service as integrations
+from subgraphs.integrations.service import Sender, Webhook
+from subgraphs.kernel import db, live, redis
+from subgraphs.kernel.identity.tenants import set_limits
+from subgraphs.kernel.ids import new_id
+from subgraphs.kernel.streams.redis.names import dead_of
+from tests.fixtures.active_shop import ActiveShop, open_shop
+from tests.workers.stream.ledgers import channel, new_stream, rows, state_of
+from tests.workers.test_inbox import body_of, connect, receive
+from workers import deletion
+from workers.deletion import forget_bodies, forget_claims, forget_published
+from workers.inbox import process
+
+pytestmark = pytest.mark.usefixtures("stores")
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deletion, "AT_ONCE", 2)
+    monkeypatch.setattr(deletion, "SITES_AT_ONCE", 1)
+
+
+async def received(inbox_id: UUID, days_ago: int) -> None:
+    async with db.service_transaction() as session:
+        await session.execute(
+            text("UPDATE inbox SET received_at = :at WHERE id = :id"),
+            {"at": NOW - timedelta(days=days_ago), "id": inbox_id},
+        )
+
+
+async def test_what_a_shop_sent_is_emptied_after_a_month_and_still_known_again() -> None:
+    connected = await connect()
+    old = [await receive(connected, body_of(number)) for number in range(5)]
+    unread, young = await receive(connected, b"{}"), await receive(connected, b"{}")
+    for inbox_id in (*old, young):
+        await process(inbox_id)
+    for inbox_id in (*old, unread):
+        await received(inbox_id, 31)
+    await received(young, 29)
+
+    assert await forget_bodies(NOW) == 5
+    assert await forget_bodies(NOW) == 0
+
+    found = await rows(
+        "SELECT id, body, status FROM inbox WHERE integration_id = :id", id=connected.integration_id
+    )
+    assert {id_: (bytes(body), status) for id_, body, status in found} == {
+        **dict.fromkeys(old, (b"", "PROCESSED")),
+        unread: (b"{}", "RECEIVED"),
+        young: (b"{}", "REJECTED"),
+    }
+    ((delivery_id,),) = await rows("SELECT delivery_id FROM inbox WHERE id = :id", id=old[0])
+    sender = Sender(
+        connected.integration_id, connected.shop.site_id, connected.shop.account_id, b""
+    )
+    async with db.service_transaction() as session:
+        again = Webhook(delivery_id, None, "orders/create", body_of(0))
+        assert not await integrations.receive(session, sender=sender, webhook=again)
+
+
+async def keep_for(shop: ActiveShop, days: int) -> None:
+    async with db.transaction(shop.owner) as session:
+        await set_limits(session, site_id=shop.site_id, events_per_second=50, retention_days=days)
+
+
+async def test_claims_go_with_their_plans_retention_and_no_number_changes() -> None:
+    shop, longer, stream = await open_shop(), await open_shop(), await new_stream()
+    await keep_for(longer, 365)
+    for one in (shop, longer):
+        orders = [one.order(number, placed=NOW - timedelta(days=20)) for number in range(5)]
+        await stream.append(*orders)
+        await stream.append(one.seen("shown", one.claim_id(orders[0])))
+    await stream.drain()
+    before, others = await state_of(shop), await state_of(longer)
+    assert (len(before.claims), before.numbers["shown"]) == (5, 1)
+
+    await forget_claims(NOW + timedelta(days=89))
+    assert await state_of(shop) == before
+    await forget_claims(NOW + timedelta(days=91))
+
+    assert await state_of(shop) == before._replace(claims=[])
+    assert await state_of(longer) == others
+
+
+async def test_what_stood_in_redis_for_long_is_let_go_of_whether_or_not_more_comes() -> None:
+    silent, busy = await open_shop(), await open_shop()
+    old = f"{round((NOW - timedelta(days=91)).timestamp() * 1000)}-0"
+    for shop in (silent, busy):
+        for name in (live.claims_of(shop.site_id), live.activity_of(shop.site_id)):
+            await redis.client().xadd(name, {"id": str(uuid4()), "data": "{}"}, id=old)
+    letter: dict[Any, Any] = {"e": "", "id": "1-0", "reason": "poison", "detail": ""}
+    await redis.client().xadd(dead_of("events", 7), letter, id=old)
+    id_ = new_id()
+    cursor = await live.publish(live.claims_of(busy.site_id), id_, {})
+
+    await forget_published(NOW)
+
+    assert await channel(live.claims_of(busy.site_id)) == [(cursor, str(id_))]
+    for name in (
+        live.activity_of(busy.site_id),
+        live.claims_of(silent.site_id),
+        live.activity_of(silent.site_id),
+        dead_of("events", 7),
+    ):
+        assert await redis.client().xlen(name) == 0
