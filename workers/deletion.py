@@ -90,8 +90,8 @@ async def forget_published(now: datetime) -> None:
             select(Tenant.site_id), execution_options={"yield_per": SITES_AT_ONCE}
         )
         async for site_ids in found.partitions():
-            await live.forget(site_ids, before=before)
-    await event_streams.streams().forget_dead(EVENTS_TOPIC, before=before)
+            await live.trim(site_ids, before=before)
+    await event_streams.streams().delete_dead_letters(EVENTS_TOPIC, before=before)
 
 
 async def _in_batches(what: str, forget: Callable[..., Awaitable[int]], now: datetime) -> int:

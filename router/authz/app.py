@@ -10,4 +10,4 @@ from subgraphs.kernel.identity.viewer import ViewerSigner
 _viewers = Viewers(session_verifier(), allow_loopback=settings().allow_loopback_origins)
 _signatures = Signatures(ViewerSigner(settings().viewer_signing_key.get_secret_value()))
 
-app = create_app(Check(_viewers, _signatures), forget=_viewers.forget)
+app = create_app(Check(_viewers, _signatures), invalidate=_viewers.invalidate)

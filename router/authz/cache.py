@@ -35,7 +35,7 @@ class Cache(Generic[K, V]):
         # Shielded: one client that goes away must not take the answer from the others.
         return await asyncio.shield(task)
 
-    def forget(self, concerns: Callable[[V], bool]) -> None:
+    def invalidate(self, concerns: Callable[[V], bool]) -> None:
         """Look up anew what concerns a change; a look-up under way may have missed it."""
         for key, (_, task) in list(self._held.items()):
             if not task.done() or task.cancelled() or task.exception() or concerns(task.result()):

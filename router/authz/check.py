@@ -23,7 +23,7 @@ from subgraphs.kernel.health import add_health, answer_error
 from subgraphs.kernel.identity.viewer import NOBODY, VIEWER_HEADER, Viewer
 from subgraphs.kernel.logging import configure_logging
 from subgraphs.kernel.redis import invalidation
-from subgraphs.kernel.redis.invalidation import Forget
+from subgraphs.kernel.redis.invalidation import Invalidate
 from subgraphs.kernel.retry import is_store_fault
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Check:
             raise Unavailable("Try again in a moment.") from error
 
 
-def create_app(check: Check, *, forget: Forget) -> Starlette:
+def create_app(check: Check, *, invalidate: Invalidate) -> Starlette:
     """The service around a check: its paths, its health, its errors.
 
     Args:
@@ -74,7 +74,7 @@ def create_app(check: Check, *, forget: Forget) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         configure_logging()
-        async with invalidation.listening(forget):
+        async with invalidation.subscribed(invalidate):
             yield
         await db.dispose()
 

@@ -17,7 +17,7 @@ from subgraphs.kernel.identity.origins import origin_allowed
 from subgraphs.kernel.identity.sessions import SessionClaims, SessionVerifier
 from subgraphs.kernel.identity.tenants import memberships_of
 from subgraphs.kernel.identity.viewer import NOBODY, Viewer, ViewerKind
-from subgraphs.kernel.redis.invalidation import Changed
+from subgraphs.kernel.redis.invalidation import Change
 
 SITE_KEY_HEADER = "x-proofgraph-site-key"
 
@@ -73,10 +73,10 @@ class Viewers:
             return await self._site(value, headers.get("origin", ""), fresh=fresh)
         return await self._user(value, fresh=fresh)
 
-    def forget(self, change: Changed | None) -> None:
+    def invalidate(self, change: Change | None) -> None:
         """Look up anew whom a change concerns."""
-        self._site_keys.forget(change)
-        self._users.forget(
+        self._site_keys.invalidate(change)
+        self._users.invalidate(
             lambda known: change is None or bool(known.viewer and change.is_of(known.viewer))
         )
 

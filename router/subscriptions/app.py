@@ -58,7 +58,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     async with httpx.AsyncClient(timeout=_TIMEOUT) as client:
         app.state.client = client
         app.state.service = Service(client)
-        async with invalidation.listening(app.state.service.authz.forget):
+        async with invalidation.subscribed(app.state.service.authz.invalidate):
             yield
         app.state.service.hub.close()
     await redis.dispose()

@@ -12,7 +12,7 @@ import httpx
 from router.subscriptions.documents import Refused
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.identity.viewer import VIEWER_HEADER, Viewer, ViewerKind, ViewerVerifier
-from subgraphs.kernel.redis.invalidation import Changed
+from subgraphs.kernel.redis.invalidation import Change
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class Authz:
         """Those whose connections are open as long as their credential is good."""
         self.verifier = ViewerVerifier(settings().viewer_verify_key)
 
-    def forget(self, change: Changed | None) -> None:
+    def invalidate(self, change: Change | None) -> None:
         """Check those again whom a change concerns; after a gap the next turn must do."""
         if change is not None:
             for caller in self.vouched:

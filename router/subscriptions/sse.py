@@ -106,7 +106,7 @@ async def _kept_alive(events: AsyncIterator[bytes], caller: Caller) -> AsyncIter
         return
     finally:
         # Shielded: Starlette cancels whatever still waits, over and over.
-        await asyncio.shield(cancellation.cancelled(revoked, *([waiting] if waiting else [])))
+        await asyncio.shield(cancellation.cancel_and_wait(revoked, *([waiting] if waiting else [])))
 
 
 async def _read(http: HttpRequest) -> Request:

@@ -115,7 +115,7 @@ class _Connection:
 
     async def end(self) -> None:
         vouching = [self._vouching] if self._vouching else []
-        await cancellation.cancelled(*self._operations.values(), *vouching)
+        await cancellation.cancel_and_wait(*self._operations.values(), *vouching)
 
     async def _receive(self) -> Message:
         try:
@@ -149,7 +149,7 @@ class _Connection:
                 self._start(self._caller, message)
             case "complete":
                 if task := self._operations.pop(message.id, None):
-                    await cancellation.cancelled(task)
+                    await cancellation.cancel_and_wait(task)
             case "ping":
                 await self._say(b'{"type":"pong"}')
             case "pong":

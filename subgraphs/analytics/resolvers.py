@@ -18,7 +18,7 @@ async def site_activity(
     info: Info, site_id: strawberry.ID, after: str | None = None
 ) -> AsyncIterator[SiteActivity]:
     site = to_uuid(site_id)
-    async with db.reading(info.context.viewer) as session:
+    async with db.read_session(info.context.viewer) as session:
         await account_of(session, site_id=site)
         found = await ledger.counters(session, [site])
     counters = {counter.metric: counter.value for counter in found}

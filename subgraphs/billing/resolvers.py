@@ -7,11 +7,11 @@ from subgraphs.kernel.graphql.context import Info
 from subgraphs.kernel.graphql.types import to_uuid
 from subgraphs.kernel.identity.permissions import may_change
 from subgraphs.kernel.identity.tenants import account_of
-from subgraphs.kernel.redis.invalidation import Changed, announce
+from subgraphs.kernel.redis.invalidation import Change, publish
 
 
 async def plans(info: Info) -> list[Plan]:
-    async with db.reading(info.context.viewer) as session:
+    async with db.read_session(info.context.viewer) as session:
         return [Plan.of(row) for row in await service.plans(session)]
 
 
@@ -24,5 +24,5 @@ async def change_plan(info: Info, input: ChangePlanInput) -> SiteSubscription:
         row = await service.change_plan(
             session, site_id=site_id, account_id=account_id, plan_id=input.plan_id
         )
-    await announce(Changed("site", site_id))
+    await publish(Change("site", site_id))
     return SiteSubscription.of(row)

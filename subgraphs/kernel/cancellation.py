@@ -12,7 +12,7 @@ _AGAIN = 0.2
 """Seconds a task may take to clean up, before it counts as not having heard."""
 
 
-async def cancelled(*tasks: asyncio.Task[Any]) -> None:
+async def cancel_and_wait(*tasks: asyncio.Task[Any]) -> None:
     """Cancel tasks and return once they have ended, though we be cancelled meanwhile."""
     interrupted: asyncio.CancelledError | None = None
     running = set(tasks)
@@ -30,7 +30,7 @@ async def cancelled(*tasks: asyncio.Task[Any]) -> None:
         raise interrupted
 
 
-def heed_cancellation() -> None:
+def raise_if_cancelled() -> None:
     """End the current task if it was told to: for loops that others cancel, and only once."""
     task = asyncio.current_task()
     if task and task.cancelling():

@@ -45,7 +45,7 @@ class Base(DeclarativeBase):
 
 
 @asynccontextmanager
-async def reading(viewer: Viewer) -> AsyncIterator[AsyncSession]:
+async def read_session(viewer: Viewer) -> AsyncIterator[AsyncSession]:
     """A session for look-ups; what it changes is rolled back."""
     async with AsyncSession(_app_engine(), expire_on_commit=False) as session:
         await _set_viewer(session, viewer)

@@ -77,7 +77,7 @@ async def exposed(topic: str, group: str) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await cancellation.cancelled(looking)
+        await cancellation.cancel_and_wait(looking)
         await asyncio.to_thread(server.shutdown)
         server.server_close()
         thread.join()

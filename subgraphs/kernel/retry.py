@@ -70,7 +70,7 @@ def _is_one_of(error: BaseException, names: tuple[tuple[str, str], ...]) -> bool
     return isinstance(error, tuple(getattr(module, name) for module, name in loaded if module))
 
 
-async def patiently(what: str, work: Callable[[], Awaitable[T]]) -> T:
+async def retry_while_unavailable(what: str, work: Callable[[], Awaitable[T]]) -> T:
     """Do the work, again and again while a store's fault is in the way.
 
     Args:

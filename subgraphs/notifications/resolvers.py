@@ -25,7 +25,7 @@ from subgraphs.notifications.types import (
 
 
 async def notification(info: Info, id: strawberry.ID) -> Notification | None:
-    async with db.reading(info.context.viewer) as session:
+    async with db.read_session(info.context.viewer) as session:
         return Notification.of(await service.get(session, notification_id=to_uuid(id)))
 
 
@@ -56,7 +56,7 @@ async def pause_notification(info: Info, id: strawberry.ID) -> Notification:
 
 
 async def ab_test(info: Info, id: strawberry.ID) -> ABTest | None:
-    async with db.reading(info.context.viewer) as session:
+    async with db.read_session(info.context.viewer) as session:
         return ABTest.of(await ab_tests.get(session, test_id=to_uuid(id)))
 
 
@@ -85,11 +85,11 @@ async def stop_ab_test(info: Info, id: strawberry.ID) -> ABTest:
 async def live_notifications(
     info: Info, site_key: str, after: str | None = None
 ) -> AsyncIterator[Claim]:
-    async with db.reading(info.context.viewer) as session:
+    async with db.read_session(info.context.viewer) as session:
         site_id = await site_of_key(session, key=site_key)
     if site_id is None or site_id != info.context.viewer.id:
         raise NotFound("There is no site with this key.")
-    async with aclosing(live.follow(live.claims_of(site_id), after)) as entries:
+    async with aclosing(live.subscribe(live.claims_of(site_id), after)) as entries:
         async for entry in entries:
             yield Claim.of_message(entry.cursor, entry.data)
 
@@ -102,7 +102,7 @@ async def _changed(
         row = await service.get(session, notification_id=to_uuid(id), lock=True)
         may_change(viewer, row.account_id)
         change(row)
-    await template_cache.outdate(row.site_id)
+    await template_cache.invalidate(row.site_id)
     return Notification.of(row)
 
 
@@ -116,5 +116,5 @@ async def _changed_test(
         row = await ab_tests.get(session, test_id=to_uuid(id), lock=True)
         may_change(viewer, row.account_id)
         await change(session, row)
-    await template_cache.outdate(row.site_id)
+    await template_cache.invalidate(row.site_id)
     return ABTest.of(row)

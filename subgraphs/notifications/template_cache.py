@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import and_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from subgraphs.kernel.redis.cache import Cached
+from subgraphs.kernel.redis.cache import VersionedCache
 from subgraphs.notifications.models import ABTest, ABTestVariant, Notification, Template
 
 
@@ -35,11 +35,11 @@ class Wording(msgspec.Struct, frozen=True):
     variants: list[Variant]
 
 
-_cached = Cached("wordings", seconds=60)
+_cached = VersionedCache("wordings", seconds=60)
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Wording]).decode
 
-outdate = _cached.outdate
+invalidate = _cached.invalidate
 """To be called with the site's id, after the commit of what changes its notifications or tests."""
 
 

@@ -15,7 +15,7 @@ from subgraphs.kernel.identity.permissions import in_account, may_change
 from subgraphs.kernel.identity.sessions import SESSION_LIFETIME, session_signer
 from subgraphs.kernel.identity.viewer import NOBODY, Viewer, ViewerKind
 from subgraphs.kernel.ids import new_id
-from subgraphs.kernel.redis.invalidation import Changed, announce
+from subgraphs.kernel.redis.invalidation import Change, publish
 from subgraphs.users import passwords, personal_data, service, throttle
 from subgraphs.users.loaders import AccountById, ProfileById
 from subgraphs.users.types import (
@@ -91,7 +91,7 @@ async def log_out(info: Info) -> bool:
             session_id=cast(UUID, viewer.session_id),
             expires_at=datetime.now(UTC) + SESSION_LIFETIME,
         )
-    await announce(Changed("session", cast(UUID, viewer.session_id)))
+    await publish(Change("session", cast(UUID, viewer.session_id)))
     return True
 
 
@@ -107,7 +107,7 @@ async def add_member(info: Info, input: AddMemberInput) -> Member:
             role=input.role.value,
             by=cast(UUID, viewer.id),
         )
-    await announce(Changed("user", row.user_id))
+    await publish(Change("user", row.user_id))
     return Member.of(row)
 
 
@@ -122,7 +122,7 @@ async def remove_member(info: Info, input: RemoveMemberInput) -> Account:
             session, account_id=account_id, user_id=user_id, by=cast(UUID, viewer.id)
         )
         left = Account.of((await service.accounts(session, [account_id]))[account_id])
-    await announce(Changed("user", user_id))
+    await publish(Change("user", user_id))
     return left
 
 

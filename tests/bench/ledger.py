@@ -27,8 +27,8 @@ from uuid import UUID
 import asyncpg
 
 from deploy.local.stack.stack import Stack
-from subgraphs.analytics.ledger import Happening
-from subgraphs.analytics.pipeline.sessions import read_deeds
+from subgraphs.analytics.ledger import NotificationEvent
+from subgraphs.analytics.pipeline.sessionise import read_visitor_events
 from subgraphs.kernel import db, live, redis
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.ids import new_id
@@ -145,7 +145,9 @@ class Bench:
         await self._owner.execute(f"TRUNCATE {PEER}")
         rows = [self._row(event) for event in self._shown()]
         begun = time.perf_counter()
-        await self._owner.copy_records_to_table(PEER, records=rows, columns=Happening._fields)
+        await self._owner.copy_records_to_table(
+            PEER, records=rows, columns=NotificationEvent._fields
+        )
         return self._count / (time.perf_counter() - begun)
 
     def _shown(self) -> list[Event]:
@@ -171,9 +173,9 @@ class Bench:
             )
         return events
 
-    def _row(self, event: Event) -> Happening:
+    def _row(self, event: Event) -> NotificationEvent:
         claim_id = UUID(event.payload["claimId"])
-        return Happening(
+        return NotificationEvent(
             created_at=event.occurred_at,
             id=event.id,
             account_id=event.account_id,
@@ -200,7 +202,11 @@ class Bench:
         found = {
             "rows": await self._owner.fetchval("SELECT count(*) FROM notification_events"),
             "counters": await self._owner.fetchval("SELECT sum(value) FROM counters"),
-            "deeds": sum(len(site.deeds) for row in journal for site in read_deeds(row["deeds"])),
+            "deeds": sum(
+                len(site.visitor_events)
+                for row in journal
+                for site in read_visitor_events(row["deeds"])
+            ),
             "clickhouse": counted.result_rows[0][0],
         }
         if wrong := {name: count for name, count in found.items() if count != self._count}:

@@ -171,7 +171,7 @@ async def _background(
     try:
         yield
     finally:
-        await cancellation.cancelled(*running)
+        await cancellation.cancel_and_wait(*running)
         ended = await asyncio.gather(*running, return_exceptions=True)
     for error in ended:
         if isinstance(error, Exception):

@@ -19,7 +19,7 @@ from tests.chaos.traces import ORDERS, PAGE_VIEWS, Trace, Traces
 
 _EVENTS = """
     SELECT id::text, payload->>'orderId' FROM events WHERE site_id = $1"""
-_HAPPENINGS = """
+_NOTIFICATION_EVENTS = """
     SELECT id::text, event_type, claim_id::text FROM notification_events WHERE site_id = $1"""
 _CLAIMS = """
     SELECT id::text, cursor, source_event_ids::text[] FROM claims WHERE site_id = $1"""
@@ -80,7 +80,7 @@ class Judge:
     async def _site(self, verdict: Verdict, tenant: Tenant, traces: Sequence[Trace]) -> None:
         site_id = UUID(tenant.shop.site_id)
         events = await self._database.fetch(_EVENTS, site_id)
-        happenings = await self._database.fetch(_HAPPENINGS, site_id)
+        notification_events = await self._database.fetch(_NOTIFICATION_EVENTS, site_id)
         claims = await self._database.fetch(_CLAIMS, site_id)
         raw = await self._raw(tenant.shop.site_id)
 
@@ -90,17 +90,17 @@ class Judge:
         seen = {it.key for it in traces if it.metric == PAGE_VIEWS}
         verdict.once("event in PostgreSQL", seen, Counter(id_ for id_, _ in events))
         said = {it.key for it in traces if it.metric in _CLAIMED}
-        verdict.once("event in PostgreSQL", said, Counter(id_ for id_, _, _ in happenings))
+        verdict.once("event in PostgreSQL", said, Counter(id_ for id_, _, _ in notification_events))
         for metric in {it.metric for it in traces}:
             keys = {event_ids.get(it.key, it.key) for it in traces if it.metric == metric}
             verdict.once(f"{metric} in ClickHouse", keys, raw.get(metric, Counter()))
 
         sources = Counter(source for _, _, ids in claims for source in ids)
         verdict.once("claim of order", {event_ids[o] for o in orders & event_ids.keys()}, sources)
-        published = Counter(claim for _, kind, claim in happenings if kind == "published")
+        published = Counter(claim for _, kind, claim in notification_events if kind == "published")
         verdict.once("claim in the ledger", {id_ for id_, _, _ in claims}, published)
         _followed(verdict, tenant, {id_: cursor for id_, cursor, _ in claims})
-        ledger = Counter(kind for _, kind, _ in happenings)
+        ledger = Counter(kind for _, kind, _ in notification_events)
         ledger[ORDERS] = sum(number is not None for _, number in events)
         ledger[PAGE_VIEWS] = len(events) - ledger[ORDERS]  # no other facts are sent
         await self._counts(verdict, tenant, ledger, raw)

@@ -24,7 +24,7 @@ _MARGIN = timedelta(minutes=1)
 _EVENTS = """
     SELECT id::text FROM events
     WHERE site_id = ANY($1::uuid[]) AND time > $2 AND id = ANY($3::uuid[])"""
-_HAPPENINGS = """
+_NOTIFICATION_EVENTS = """
     SELECT id::text FROM notification_events
     WHERE site_id = ANY($1::uuid[]) AND created_at > $2 AND id = ANY($3::uuid[])"""
 _ORDERS = """
@@ -80,7 +80,10 @@ class Watch:
                 orders[key].stored = time.monotonic()
         for query, wanted in (
             (_EVENTS, {it.key: it for it in waiting if it.metric == PAGE_VIEWS}),
-            (_HAPPENINGS, {it.key: it for it in waiting if it.metric not in (ORDERS, PAGE_VIEWS)}),
+            (
+                _NOTIFICATION_EVENTS,
+                {it.key: it for it in waiting if it.metric not in (ORDERS, PAGE_VIEWS)},
+            ),
         ):
             if wanted:
                 for (key,) in await self._rows(connection, query, [UUID(key) for key in wanted]):

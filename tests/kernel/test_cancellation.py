@@ -20,7 +20,7 @@ async def test_a_task_that_did_not_hear_its_first_cancellation_is_told_again() -
 
     task = asyncio.create_task(deaf_once())
     await began.wait()
-    await cancellation.cancelled(task)
+    await cancellation.cancel_and_wait(task)
 
     assert (task.cancelled(), lost) == (True, 1)
 
@@ -31,7 +31,7 @@ async def test_tasks_that_have_ended_are_left_alone() -> None:
 
     done, failed = asyncio.create_task(asyncio.sleep(0, 7)), asyncio.create_task(failing())
     await asyncio.wait({done, failed})
-    await cancellation.cancelled(done, failed)
+    await cancellation.cancel_and_wait(done, failed)
 
     assert done.result() == 7
     assert repr(failed.exception()) == "ValueError('its own')"
@@ -52,7 +52,7 @@ async def test_who_is_cancelled_while_it_ends_others_waits_for_them_first() -> N
         try:
             await asyncio.sleep(3600)
         finally:
-            await cancellation.cancelled(inner)
+            await cancellation.cancel_and_wait(inner)
             ended.append("outer")
 
     task = asyncio.create_task(outer())
@@ -61,7 +61,7 @@ async def test_who_is_cancelled_while_it_ends_others_waits_for_them_first() -> N
     task.cancel()
     await asyncio.sleep(0)
     task.cancel()
-    await cancellation.cancelled(task)
+    await cancellation.cancel_and_wait(task)
 
     assert ended == ["inner"]
     assert task.cancelled()

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("stores")
 async def test_what_tenants_ask_is_cut_off_and_what_workers_do_is_not() -> None:
     limit = text("SHOW statement_timeout")
 
-    async with db.reading(NOBODY) as session:
+    async with db.read_session(NOBODY) as session:
         assert await session.scalar(limit) == "8s"
     async with db.service_transaction() as session:
         assert await session.scalar(limit) == "0"

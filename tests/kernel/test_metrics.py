@@ -26,7 +26,7 @@ async def test_lag_age_dead_letters_and_drops_are_metrics(
         consumer = streams.consumer("t", "g")
         first, second = (await consumer.read(limit=2, wait=1))[:2]
         await consumer.ack([first], {first.id: "bot"})
-        await consumer.bury(second, "poison", "")
+        await consumer.dead_letter(second, "poison", "")
         await consumer.read(limit=1, wait=1)
         async with metrics.exposed("t", "g"), httpx.AsyncClient() as client:
 

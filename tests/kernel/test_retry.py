@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from subgraphs.kernel import db
 from subgraphs.kernel.redis import connect
-from subgraphs.kernel.retry import is_store_fault, patiently
+from subgraphs.kernel.retry import is_store_fault, retry_while_unavailable
 from subgraphs.kernel.storage import clickhouse
 from tests.fixtures.ports import free_port
 
@@ -78,7 +78,7 @@ async def test_data_that_does_not_fit_is_not_tried_again(
     work: Callable[[], Awaitable[None]], caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(Exception) as raised:  # noqa: PT011  (any: that is what is asked)
-        await patiently("try", work)
+        await retry_while_unavailable("try", work)
 
     assert not is_store_fault(raised.value)
 
@@ -102,5 +102,5 @@ async def test_work_is_repeated_until_the_store_is_back() -> None:
             await nobody_listens_for_redis()
         return "done"
 
-    assert await patiently("try", work) == "done"
+    assert await retry_while_unavailable("try", work) == "done"
     assert tries == [0, 1, 2]

@@ -65,4 +65,6 @@ async def envoy(ports: dict[str, int], folder: Path) -> AsyncIterator[str]:
 def authz() -> Any:
     """The real service, with the tests' keys."""
     viewers = Viewers(SessionVerifier(PUBLIC), allow_loopback=False)
-    return create_app(Check(viewers, Signatures(ViewerSigner(PRIVATE))), forget=viewers.forget)
+    return create_app(
+        Check(viewers, Signatures(ViewerSigner(PRIVATE))), invalidate=viewers.invalidate
+    )

@@ -30,7 +30,7 @@ from subgraphs.kernel.identity.viewer import (
 )
 from subgraphs.kernel.ids import new_id
 from subgraphs.kernel.redis import invalidation
-from subgraphs.kernel.redis.invalidation import Changed
+from subgraphs.kernel.redis.invalidation import Change
 from tests.fixtures.deadline import eventually
 from tests.fixtures.graph import counted_statements
 from tests.fixtures.keys import PRIVATE, PUBLIC, key_pair
@@ -254,7 +254,7 @@ async def test_what_is_announced_is_looked_up_anew(shop: Shop) -> None:
         await end(shop, session)
 
         async def answer() -> int:
-            await invalidation.announce(Changed("session", session), Changed("session", ended))
+            await invalidation.publish(Change("session", session), Change("session", ended))
             return (await service.get("/check", headers=shown)).status_code
 
         await eventually(answer, lambda status: status == 401, seconds=2)
@@ -296,7 +296,7 @@ async def test_two_credentials_are_one_too_many(service: httpx.AsyncClient, shop
 async def test_a_site_key_works_on_pages_of_its_site_alone(
     service: httpx.AsyncClient, shop: Shop
 ) -> None:
-    async with db.reading(shop.owner) as session:
+    async with db.read_session(shop.owner) as session:
         domain = await session.scalar(text("SELECT domain FROM sites"))
 
     own = key_of(shop, origin=f"https://www.{domain}")

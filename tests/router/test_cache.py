@@ -74,7 +74,7 @@ async def test_what_a_change_concerns_is_asked_again(look_up: LookUp) -> None:
     under_way = asyncio.create_task(cache.get("c"))
     await asyncio.sleep(0)
 
-    cache.forget(lambda value: value == "A")
+    cache.invalidate(lambda value: value == "A")
 
     assert [await cache.get(key) for key in ("a", "b", "c")] == ["A", "B", "C"]
     assert await under_way == "C"

@@ -11,9 +11,9 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from tests.fixtures.deadline import eventually
-from tests.fixtures.ingest import DoorProcess, body, shown
+from tests.fixtures.ingest import IngestProcess, body, shown
 from tests.fixtures.ingest import door as door
-from tests.fixtures.ingest import door_process as door_process
+from tests.fixtures.ingest import ingest_process as ingest_process
 from tests.fixtures.serving import serving
 from tests.fixtures.shop import new_shop
 from tests.router.conftest import envoy
@@ -46,7 +46,7 @@ def post_of(path: str, length: int) -> list[str]:
 
 
 async def test_half_sent_requests_do_not_keep_an_event_from_its_202(
-    door: DoorProcess, tmp_path: Path
+    door: IngestProcess, tmp_path: Path
 ) -> None:
     shop = await new_shop()
     async with (

@@ -9,8 +9,8 @@ from sqlalchemy import text
 
 from subgraphs.analytics.archive import service as archive
 from subgraphs.analytics.exports import service as exports
-from subgraphs.analytics.pipeline import steps
 from subgraphs.analytics.pipeline.batch import Batch
+from subgraphs.analytics.pipeline.decode import decode
 from subgraphs.billing import service as billing
 from subgraphs.integrations import service as integrations
 from subgraphs.integrations.service import Sender, Webhook
@@ -24,7 +24,7 @@ from subgraphs.notifications.ab_tests import NewVariant
 from tests.fixtures.active_shop import ActiveShop, new_owner, open_shop
 from tests.workers.archive.archiving import a_share
 from tests.workers.stream.ledgers import rows
-from workers.stream.main import record
+from workers.stream.steps import STEPS
 from workers.visitor_profiles import fold_all
 
 pytestmark = pytest.mark.usefixtures("stores")
@@ -61,8 +61,8 @@ async def shop() -> ActiveShop:
         )
     order = msgspec.structs.replace(shop.order(placed=datetime.now(UTC)), visitor_id="anna")
     batch = Batch.of([Entry("1-0", encode(order), 1)])
-    steps.decode(batch)
-    await record(batch)
+    decode(batch)
+    await STEPS.record(batch)
     await fold_all()
     async with db.service_transaction() as session:
         share = await a_share(session, shop.shop)
@@ -96,7 +96,7 @@ async def tables() -> list[str]:
 async def seen_by(viewer: Viewer) -> dict[str, int]:
     """How many rows of each table a viewer can reach."""
     counts = {}
-    async with db.reading(viewer) as session:
+    async with db.read_session(viewer) as session:
         for table in set(await tables()) - WRITE_ONLY:
             name = BEHIND_A_VIEW.get(table, table)
             counts[table] = await session.scalar(text(f'SELECT count(*) FROM "{name}"')) or 0  # noqa: S608
@@ -164,6 +164,6 @@ async def test_what_stands_behind_a_view_or_a_partitioned_table_is_not_read_arou
     assert f"notification_events_{datetime.now(UTC):%Y_%m}_7" in around
 
     for name in ("events", *around):
-        async with db.reading(shop.owner) as session:
+        async with db.read_session(shop.owner) as session:
             with pytest.raises(Exception, match="permission denied"):
                 await session.execute(text(f'SELECT count(*) FROM "{name}"'))  # noqa: S608

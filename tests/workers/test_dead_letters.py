@@ -27,7 +27,7 @@ async def test_what_was_buried_is_listed_shown_and_put_back(valkey: Valkey) -> N
     await streams.append("t", [Record("site", "a", b"body of a")])
     consumer = streams.consumer("t", "g")
     (entry,) = await consumer.read(limit=1, wait=1)
-    await consumer.bury(entry, "poison", "ValueError('no')")
+    await consumer.dead_letter(entry, "poison", "ValueError('no')")
 
     code, listed = await command(valkey, "list")
     letter, reason, detail = listed.rstrip("\n").split("\t")

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from subgraphs.analytics import ledger
-from subgraphs.analytics.ledger import Happening
+from subgraphs.analytics.ledger import NotificationEvent
 from subgraphs.kernel import db
 from subgraphs.kernel.ids import derived_id, new_id
 from tests.fixtures.active_shop import open_shop
@@ -20,16 +20,16 @@ from workers.partitions import make_months
 pytestmark = pytest.mark.usefixtures("stores")
 
 
-def happened(at: datetime) -> Happening:
+def happened(at: datetime) -> NotificationEvent:
     site_id = new_id()
-    return Happening(
+    return NotificationEvent(
         at, derived_id(at, site_id), new_id(), site_id, new_id(), new_id(), "shown", at
     )
 
 
-async def add(*happenings: Happening) -> list[Happening]:
+async def add(*notification_events: NotificationEvent) -> list[NotificationEvent]:
     async with db.service_transaction() as session:
-        return await ledger.add_happenings(session, happenings)
+        return await ledger.add_notification_events(session, notification_events)
 
 
 async def months_of(table: str) -> dict[str, tuple[datetime, datetime]]:
@@ -178,7 +178,7 @@ async def test_two_who_copy_the_same_rows_at_once_add_them_once() -> None:
         assert await stored(site) == (len(rows_), [("shown", len(rows_))])
 
 
-async def stored(of: Happening) -> tuple[int, list[tuple[str, int]]]:
+async def stored(of: NotificationEvent) -> tuple[int, list[tuple[str, int]]]:
     """How many rows its site has, and its counters."""
     ((count,),) = await rows(
         "SELECT count(*) FROM notification_events WHERE site_id = :site", site=of.site_id

@@ -1,49 +1,40 @@
-"""The step `find_claims`: the claims that claim events speak of, remembered between batches.
+"""The claims that recent claim events named, kept in memory between batches.
 
-What is remembered of a claim never changes, so nothing has to be outdated.
+The cached fields of a claim never change, so nothing invalidates an entry.
 """
 
 from collections.abc import Collection
 from uuid import UUID
 
+from cachetools import LRUCache
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from subgraphs.analytics.pipeline.batch import Batch, Claim
+from subgraphs.analytics.pipeline.batch import Claim
 from subgraphs.notifications import models
 from subgraphs.notifications import service as notifications
 
-MOST = 20_000
-"""Claims that are remembered, some 20 MB; visitors are shown the latest ones again and again."""
+MAX_CLAIMS = 20_000
+"""Some 20 MB. Visitors are shown the latest claims again and again."""
 
 
-class KnownClaims:
-    """The claims that were asked for last, by the names they were asked for."""
+class ClaimCache:
+    """Claims by the name that claim events give them; the least recently used leave first."""
 
-    def __init__(self, most: int = MOST) -> None:
-        self._most = most
-        self._claims: dict[str, Claim] = {}
+    def __init__(self, max_claims: int = MAX_CLAIMS) -> None:
+        self._claims: LRUCache[str, Claim] = LRUCache(max_claims)
 
     async def find(self, session: AsyncSession, names: Collection[str]) -> dict[str, Claim]:
-        """These claims; those there are none of are absent."""
-        unknown = {name: _id(name) for name in names if name not in self._claims}
-        read = await notifications.claims_by_id(session, {id_ for id_ in unknown.values() if id_})
-        found = {name: self._claims.pop(name) for name in names if name in self._claims}
-        found |= {name: known(read[id_]) for name, id_ in unknown.items() if id_ in read}
-        self._claims |= found  # at the end of it, with those that were asked for last
-        for name in list(self._claims)[: max(0, len(self._claims) - self._most)]:
-            del self._claims[name]
-        return found
+        """These claims by name, in at most one statement; names without a claim are absent."""
+        found = {name: claim for name in names if (claim := self._claims.get(name))}
+        unknown = {name: id_ for name in names if name not in found and (id_ := _to_uuid(name))}
+        rows = await notifications.claims_by_id(session, set(unknown.values()))
+        loaded = {name: to_claim(rows[id_]) for name, id_ in unknown.items() if id_ in rows}
+        self._claims.update(loaded)
+        return found | loaded
 
 
-def _id(name: str) -> UUID | None:
-    try:
-        return UUID(name)
-    except ValueError:
-        return None
-
-
-def known(row: models.Claim) -> Claim:
-    """A claim as the pipeline needs it."""
+def to_claim(row: models.Claim) -> Claim:
+    """A stored claim as the pipeline uses it."""
     return Claim(
         id=row.id,
         account_id=row.account_id,
@@ -57,9 +48,8 @@ def known(row: models.Claim) -> Claim:
     )
 
 
-_claims = KnownClaims()
-
-
-async def find_claims(session: AsyncSession, batch: Batch) -> None:
-    """The claims that claim events speak of."""
-    batch.mentioned = await _claims.find(session, batch.claim_names)
+def _to_uuid(name: str) -> UUID | None:
+    try:
+        return UUID(name)
+    except ValueError:
+        return None

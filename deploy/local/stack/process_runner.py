@@ -25,7 +25,7 @@ _HEALTHY_SECONDS = 10.0
 _LINES_SHOWN = 20
 
 
-class Keeper:
+class ProcessRunner:
     """One process of the stack.
 
     Args:

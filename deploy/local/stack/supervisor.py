@@ -10,7 +10,7 @@ from typing import Any
 
 from deploy.local.stack import orphan_reaper
 from deploy.local.stack.process import Process
-from deploy.local.stack.process_runner import Keeper
+from deploy.local.stack.process_runner import ProcessRunner
 from deploy.local.stack.state import DEMO_FILE, ROOT, STACK_FILE, State
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Supervisor:
         self._ready = False
         marked = {**inherited, orphan_reaper.MARK: self._mark}
         self._keepers = {
-            process.name: Keeper(process, state, inherited=marked, changed=self._write)
+            process.name: ProcessRunner(process, state, inherited=marked, changed=self._write)
             for process in processes
         }
         self._tasks: list[asyncio.Task[None]] = []
@@ -82,7 +82,7 @@ class Supervisor:
             await asyncio.gather(*pending, return_exceptions=True)
         return not stop.is_set()
 
-    async def _start_one(self, keeper: Keeper) -> None:
+    async def _start_one(self, keeper: ProcessRunner) -> None:
         for name in keeper.process.needs:
             if name in self._keepers:
                 await self._keepers[name].ready.wait()
@@ -100,7 +100,7 @@ class Supervisor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         stopped = {name: asyncio.Event() for name in self._keepers}
 
-        async def stop_one(keeper: Keeper) -> None:
+        async def stop_one(keeper: ProcessRunner) -> None:
             for name, other in self._keepers.items():
                 if keeper.process.name in other.process.needs:
                     await stopped[name].wait()

@@ -16,7 +16,7 @@ from subgraphs.analytics.archive.parquet import TIME_OF
 from subgraphs.kernel import db
 from subgraphs.kernel.ids import new_id
 from subgraphs.kernel.retry import is_store_fault
-from subgraphs.kernel.storage.advisory_locks import alone
+from subgraphs.kernel.storage.advisory_locks import advisory_lock
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ async def plan(now: datetime | None = None) -> int:
             # The drop keeps writers out while it counts; where anything stands it is for nothing.
             if await _has_rows(session, partition):
                 continue
-        async with alone(_lock_of(partition.table, partition.name)) as connection:
+        async with advisory_lock(_lock_of(partition.table, partition.name)) as connection:
             if connection is not None:
                 await removal.drop_whole(connection, partition.table, partition.name)
     return begun
@@ -95,7 +95,7 @@ async def advance(table: str, partition: str, deadline: float) -> None:
     Nothing is done where another worker is at it. A step that fails is tried again later; errors
     that are no store's fault are raised.
     """
-    async with alone(_lock_of(table, partition)) as connection:
+    async with advisory_lock(_lock_of(table, partition)) as connection:
         if connection is None:
             return
         while time.monotonic() < deadline:

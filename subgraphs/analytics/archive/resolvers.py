@@ -13,12 +13,12 @@ from subgraphs.kernel.identity.permissions import may_change
 
 
 async def archive(info: Info, id: strawberry.ID) -> Archive | None:
-    async with db.reading(info.context.viewer) as session:
+    async with db.read_session(info.context.viewer) as session:
         return Archive.of(await service.get(session, share_id=to_uuid(id)))
 
 
 async def archive_restore(info: Info, id: strawberry.ID) -> ArchiveRestore | None:
-    async with db.reading(info.context.viewer) as session:
+    async with db.read_session(info.context.viewer) as session:
         return ArchiveRestore.of(await service.get_restore(session, restore_id=to_uuid(id)))
 
 

@@ -26,7 +26,7 @@ from subgraphs.analytics.archive.parquet import columns_in, to_rows
 from subgraphs.kernel import db
 from subgraphs.kernel.retry import is_store_fault
 from subgraphs.kernel.storage import objects
-from subgraphs.kernel.storage.advisory_locks import alone
+from subgraphs.kernel.storage.advisory_locks import advisory_lock
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ async def due(now: datetime | None = None) -> list[UUID]:
 async def advance(restore_id: UUID, now: datetime | None = None) -> None:
     """Take a restore as far as it goes; nothing where another worker is at it."""
     moment = now or datetime.now(UTC)
-    async with alone(f"restore:{restore_id}") as connection:
+    async with advisory_lock(f"restore:{restore_id}") as connection:
         while connection is not None:
             async with AsyncSession(connection, expire_on_commit=False) as session:
                 restore = await session.get(ArchiveRestore, restore_id)

@@ -78,7 +78,7 @@ class ArchiveRestore:
         if after is not None and not (after.isascii() and after.isdigit() and len(after) < 16):
             raise BadUserInput("`after` is not a cursor of this list.")
         behind = -1 if after is None else int(after)
-        async with db.reading(info.context.viewer) as session:
+        async with db.read_session(info.context.viewer) as session:
             rows = await service.restored_rows(session, self.row, first=first, after=behind)
         edges = [
             Edge(cursor=str(row.position), node=RestoredEvent(data=JSON(row.data)))

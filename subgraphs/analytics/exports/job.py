@@ -17,7 +17,7 @@ from subgraphs.analytics.exports.models import Export
 from subgraphs.kernel import db
 from subgraphs.kernel.retry import is_store_fault
 from subgraphs.kernel.storage import objects
-from subgraphs.kernel.storage.advisory_locks import alone
+from subgraphs.kernel.storage.advisory_locks import advisory_lock
 from subgraphs.kernel.storage.objects import Part
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ async def advance(export_id: UUID, deadline: float, now: datetime | None = None)
 
     Nothing is done where another worker is at it.
     """
-    async with alone(f"export:{export_id}") as connection:
+    async with advisory_lock(f"export:{export_id}") as connection:
         if connection is None:
             return False
         session = AsyncSession(connection, expire_on_commit=False)

@@ -14,7 +14,7 @@ from subgraphs.kernel.identity.tenants import account_of
 
 
 async def export(info: Info, id: strawberry.ID) -> Export | None:
-    async with db.reading(info.context.viewer) as session:
+    async with db.read_session(info.context.viewer) as session:
         return Export.of(await service.get(session, export_id=to_uuid(id)))
 
 

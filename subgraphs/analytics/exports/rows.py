@@ -21,14 +21,14 @@ _EVENTS = """
     WHERE site_id = :site AND account_id = :account AND time >= :start AND time < :end
         AND (CAST(:types AS text[]) IS NULL OR event_type = ANY (:types))
 """
-_HAPPENINGS = """
+_NOTIFICATION_EVENTS = """
     SELECT id, 'claim.' || event_type, created_at, captured_at, NULL, visitor_id,
            notification_id, claim_id, page, NULL
     FROM notification_events
     WHERE site_id = :site AND account_id = :account AND created_at >= :start AND created_at < :end
         AND (CAST(:types AS text[]) IS NULL OR 'claim.' || event_type = ANY (:types))
 """
-_BOTH = f"{_EVENTS} UNION ALL {_HAPPENINGS}"
+_BOTH = f"{_EVENTS} UNION ALL {_NOTIFICATION_EVENTS}"
 
 _LINES = text(f"""
     SELECT * FROM ({_BOTH}) AS told

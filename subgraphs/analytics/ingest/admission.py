@@ -9,7 +9,7 @@ from subgraphs.analytics.ingest.token_buckets import Bucket, Buckets, Excess
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.identity.credentials import SiteAccess, SiteKeys
 from subgraphs.kernel.identity.origins import origin_allowed
-from subgraphs.kernel.redis.invalidation import Changed
+from subgraphs.kernel.redis.invalidation import Change
 
 MAX_LOOK_UPS = 200
 """New keys looked up in PostgreSQL at a time; who invents keys beyond that is asked to wait. Those
@@ -48,9 +48,9 @@ class Admission:
         """Those being looked up that were not good before."""
         self._allow_loopback = settings().allow_loopback_origins
 
-    def forget(self, change: Changed | None) -> None:
+    def invalidate(self, change: Change | None) -> None:
         """Look a site up anew whose key or limits have changed; nobody joins an older look-up."""
-        self._site_keys.forget(change)
+        self._site_keys.invalidate(change)
         self._look_ups.clear()
 
     def known(self, site_key: str) -> Guest | None:

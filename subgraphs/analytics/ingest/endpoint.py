@@ -25,7 +25,7 @@ from subgraphs.analytics.ingest.protocol import Request
 from subgraphs.analytics.ingest.refusals import refuse, reply
 from subgraphs.analytics.ingest.responses import Refusal
 from subgraphs.kernel import cancellation, db
-from subgraphs.kernel.redis.invalidation import Changed
+from subgraphs.kernel.redis.invalidation import Change
 from subgraphs.kernel.streams import event_streams
 from subgraphs.kernel.streams.envelope import EVENTS_TOPIC, LEDGER_GROUP
 from subgraphs.kernel.streams.interface import partition_of
@@ -60,13 +60,13 @@ class Door:
         self._tasks: set[asyncio.Task[None]] = set()
         self._start(self._backlog.watch(self._waiting))
 
-    def forget(self, change: Changed | None) -> None:
+    def invalidate(self, change: Change | None) -> None:
         """Look a site up anew whose key or limits have changed."""
-        self._admission.forget(change)
+        self._admission.invalidate(change)
 
     async def close(self) -> None:
         """Let go of the stores."""
-        await cancellation.cancelled(*self._tasks)
+        await cancellation.cancel_and_wait(*self._tasks)
         await self._streams.close()
         await db.dispose()
 

@@ -45,7 +45,7 @@ async def serving(host: str, port: int) -> AsyncIterator[Door]:
     server = await loop.create_server(lambda: Connection(connections), host, port, backlog=_BACKLOG)
     watch = asyncio.create_task(_look(connections))
     try:
-        async with invalidation.listening(door.forget):
+        async with invalidation.subscribed(door.invalidate):
             yield door
     finally:
         server.close()

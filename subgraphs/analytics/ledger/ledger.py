@@ -33,7 +33,7 @@ def key_of(event: Event) -> Key:
     return event.site_id, event.occurred_at, event.id, event.type
 
 
-class Happening(NamedTuple):
+class NotificationEvent(NamedTuple):
     """Something that happened to a claim; a row of `notification_events`."""
 
     created_at: datetime
@@ -145,10 +145,10 @@ def _moving(
 
 _MOVE_EVENTS = _moving("events", "staged_events", _Source._fields)
 
-_MOVE_HAPPENINGS = _moving(
+_MOVE_NOTIFICATION_EVENTS = _moving(
     "notification_events",
     "staged_happenings",
-    Happening._fields,
+    NotificationEvent._fields,
     arm="arm",
     counting=""", counted AS (
             INSERT INTO counters (site_id, account_id, metric, value)
@@ -174,7 +174,9 @@ _STORED_EVENTS = _stored(
     "events", ", ".join(_Source._fields[:-1]) + ", CAST(payload AS text) AS payload", "time"
 )
 
-_STORED_HAPPENINGS = _stored("notification_events", ", ".join(Happening._fields), "created_at")
+_STORED_NOTIFICATION_EVENTS = _stored(
+    "notification_events", ", ".join(NotificationEvent._fields), "created_at"
+)
 
 
 async def add_events(session: AsyncSession, events: Sequence[Event]) -> list[Event]:
@@ -208,9 +210,9 @@ async def add_events(session: AsyncSession, events: Sequence[Event]) -> list[Eve
     return [event for event in events if new.takes(key_of(event))]
 
 
-async def add_happenings(
-    session: AsyncSession, happenings: Sequence[Happening], *, more: bool = False
-) -> list[Happening]:
+async def add_notification_events(
+    session: AsyncSession, rows: Sequence[NotificationEvent], *, more: bool = False
+) -> list[NotificationEvent]:
     """Write down what happened to claims and count what is new, in one statement.
 
     Args:
@@ -219,18 +221,18 @@ async def add_happenings(
     Returns:
         Those that were not there.
     """
-    if not happenings:
+    if not rows:
         return []
-    if len(happenings) >= WORTH_A_TRY and await _copied_into_month(session, happenings):
-        await count(session, [(it.site_id, it.account_id, it.metric) for it in happenings])
-        return list(happenings)
+    if len(rows) >= WORTH_A_TRY and await _copied_into_month(session, rows):
+        await count(session, [(it.site_id, it.account_id, it.metric) for it in rows])
+        return list(rows)
     if more:
         await session.execute(_CLEAR)
-    await _stage(session, "staged_happenings", Happening._fields, happenings)
-    new = _Fresh.of((await session.execute(_MOVE_HAPPENINGS)).one_or_none())
+    await _stage(session, "staged_happenings", NotificationEvent._fields, rows)
+    new = _Fresh.of((await session.execute(_MOVE_NOTIFICATION_EVENTS)).one_or_none())
     if new.is_all:
-        return list(happenings)
-    return [row for row in happenings if new.takes(row.key)]
+        return list(rows)
+    return [row for row in rows if new.takes(row.key)]
 
 
 async def stored_events(session: AsyncSession, keys: Sequence[Key]) -> dict[Key, Event]:
@@ -254,13 +256,15 @@ async def stored_events(session: AsyncSession, keys: Sequence[Key]) -> dict[Key,
     }
 
 
-async def stored_happenings(session: AsyncSession, keys: Sequence[Key]) -> dict[Key, Happening]:
+async def stored_notification_events(
+    session: AsyncSession, keys: Sequence[Key]
+) -> dict[Key, NotificationEvent]:
     """What happened to claims, as it was first written down, as far as it was."""
     if not keys:
         return {}
-    rows = await session.execute(_STORED_HAPPENINGS, _columns(keys))
-    found = [Happening(*row) for row in rows]
-    return {happening.key: happening for happening in found}
+    rows = await session.execute(_STORED_NOTIFICATION_EVENTS, _columns(keys))
+    found = [NotificationEvent(*row) for row in rows]
+    return {notification_event.key: notification_event for notification_event in found}
 
 
 def _columns(keys: Sequence[Key]) -> dict[str, object]:
@@ -268,13 +272,13 @@ def _columns(keys: Sequence[Key]) -> dict[str, object]:
     return dict(zip(names, map(list, zip(*keys, strict=True)), strict=True))
 
 
-async def _copied_into_month(session: AsyncSession, happenings: Sequence[Happening]) -> bool:
-    months = {(row.created_at.year, row.created_at.month) for row in happenings}
+async def _copied_into_month(session: AsyncSession, rows: Sequence[NotificationEvent]) -> bool:
+    months = {(row.created_at.year, row.created_at.month) for row in rows}
     if len(months) > 1:
         return False
     # The table itself has row security, and PostgreSQL no COPY for such.
     table = "notification_events_{:04}_{:02}".format(*months.pop())
-    return await copied(session, table, Happening._fields, happenings)
+    return await copied(session, table, NotificationEvent._fields, rows)
 
 
 class _Fresh:

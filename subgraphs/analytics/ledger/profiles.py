@@ -18,13 +18,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.analytics.ingest import event_parsing
-from subgraphs.analytics.pipeline.sessions import (
+from subgraphs.analytics.pipeline.sessionise import (
     COLUMNS,
     SILENCE,
-    Deed,
-    DeedsAtSite,
+    SiteVisitorEvents,
+    VisitorEvent,
     moment_at,
-    read_deeds,
+    read_visitor_events,
     sessions_of,
 )
 
@@ -95,7 +95,7 @@ class _Seen:
     active: list[int] = field(default_factory=list)
     """Of those that make sessions."""
 
-    def add(self, deed: Deed) -> None:
+    def add(self, deed: VisitorEvent) -> None:
         self.counts[deed.column] += 1
         self.moments.append(deed.at)
         if deed.on_a_page:
@@ -106,7 +106,7 @@ async def fold(session: AsyncSession, *, most: int) -> int:
     """Fold at most so many rows of the journal into the profiles; how many there were."""
     rows = (await session.scalars(_TAKE, {"most": most})).all()
     seen: dict[tuple[UUID, str], _Seen] = {}
-    for site in chain.from_iterable(map(read_deeds, rows)):
+    for site in chain.from_iterable(map(read_visitor_events, rows)):
         _note(seen, site)
     if seen:
         await session.execute(_ADD, _columns(seen))
@@ -119,8 +119,8 @@ async def forget(session: AsyncSession, *, now: datetime, most: int) -> int:
     return len(deleted.all())
 
 
-def _note(seen: dict[tuple[UUID, str], _Seen], site: DeedsAtSite) -> None:
-    for deed in site.deeds:
+def _note(seen: dict[tuple[UUID, str], _Seen], site: SiteVisitorEvents) -> None:
+    for deed in site.visitor_events:
         key = site.site_id, deed.visitor_id
         visitor = seen.get(key)
         if visitor is None:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from subgraphs.analytics.ledger import Counted, Happening
+from subgraphs.analytics.ledger import Counted, NotificationEvent
 from subgraphs.kernel.streams.envelope import Event
 from subgraphs.kernel.streams.interface import Entry
 
@@ -96,9 +96,9 @@ class Batch:
     """The claims that claim events speak of, by the names that they call them."""
     new_events: list[Event] = field(default_factory=list)
     """Source events that the ledger did not have before."""
-    happenings: list[Happening] = field(default_factory=list)
+    notification_events: list[NotificationEvent] = field(default_factory=list)
     """What happened to claims, as the ledger has it."""
-    new_happenings: list[Happening] = field(default_factory=list)
+    new_notification_events: list[NotificationEvent] = field(default_factory=list)
     """Those of them that it did not have before."""
     counters: Sequence[Counted] = ()
     """Of the sites where something happened, as the ledger has them now."""

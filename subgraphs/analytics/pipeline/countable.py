@@ -1,7 +1,7 @@
 """What counts of a batch: orders, views, and what happened to claims; as rows for ClickHouse."""
 
 from subgraphs.analytics.clickhouse.store import RawEvent
-from subgraphs.analytics.ledger import Countable, Happening
+from subgraphs.analytics.ledger import Countable, NotificationEvent
 from subgraphs.analytics.pipeline.batch import ORDER_CREATED, PAGE_VIEWED, Batch
 from subgraphs.kernel.streams.envelope import Event
 
@@ -11,7 +11,7 @@ _METRICS = {ORDER_CREATED: "orders", PAGE_VIEWED: "page_views"}
 def rows_of(batch: Batch) -> list[RawEvent]:
     """One row for each thing that counts."""
     rows = [_source_event(event) for event in facts_of(batch)]
-    return rows + [_happening(happening) for happening in batch.happenings]
+    return rows + [_notification_event(event) for event in batch.notification_events]
 
 
 def facts_of(batch: Batch) -> list[Event]:
@@ -48,19 +48,19 @@ def _text(event: Event, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _happening(happening: Happening) -> RawEvent:
+def _notification_event(notification_event: NotificationEvent) -> RawEvent:
     return RawEvent(
-        site_id=happening.site_id,
-        metric=happening.metric,
-        occurred_at=happening.created_at,
-        id=happening.id,
-        notification_id=happening.notification_id,
-        claim_id=happening.claim_id,
-        captured_at=happening.captured_at,
-        variant_id=happening.variant_id,
-        page=happening.page or "",
-        device=happening.device or "",
-        country=happening.country or "",
-        currency=happening.currency or "",
-        amount_minor=happening.revenue_minor or 0,
+        site_id=notification_event.site_id,
+        metric=notification_event.metric,
+        occurred_at=notification_event.created_at,
+        id=notification_event.id,
+        notification_id=notification_event.notification_id,
+        claim_id=notification_event.claim_id,
+        captured_at=notification_event.captured_at,
+        variant_id=notification_event.variant_id,
+        page=notification_event.page or "",
+        device=notification_event.device or "",
+        country=notification_event.country or "",
+        currency=notification_event.currency or "",
+        amount_minor=notification_event.revenue_minor or 0,
     )

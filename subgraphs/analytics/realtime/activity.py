@@ -38,7 +38,7 @@ async def of_site(
     Args:
         counters: of the site, as the ledger has them before this begins.
     """
-    async with aclosing(gathered(live.follow(live.activity_of(site_id), after))) as lists:
+    async with aclosing(gathered(live.subscribe(live.activity_of(site_id), after))) as lists:
         async for entries in lists:
             counters = raised(counters, entries)
             yield summed_up(entries, counters)
@@ -78,7 +78,7 @@ async def gathered(
                 raise batch[-1]
             await asyncio.sleep(every)
     finally:
-        await cancellation.cancelled(reader)
+        await cancellation.cancel_and_wait(reader)
 
 
 async def _read(entries: AsyncIterator[Entry], into: asyncio.Queue[Entry | Exception]) -> None:

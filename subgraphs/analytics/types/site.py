@@ -46,7 +46,7 @@ from subgraphs.kernel.errors import BadUserInput, NotFound
 from subgraphs.kernel.graphql import connections, paging
 from subgraphs.kernel.graphql.connections import Connection
 from subgraphs.kernel.graphql.context import Info
-from subgraphs.kernel.graphql.limits import MAX_POINTS
+from subgraphs.kernel.graphql.limits import MAX_QUERY_COST
 from subgraphs.kernel.graphql.loading import ChildKey
 from subgraphs.kernel.graphql.paging import MAX_PAGE
 from subgraphs.kernel.graphql.selections import most_names
@@ -83,7 +83,7 @@ class AnalyticsGroup:
                 f"The groups have more than {service.MAX_GROUP_POINTS} points: ask for fewer "
                 "groups, a shorter range, or days instead of hours."
             )
-        spend_on_points(info, asked)
+        charge_for_points(info, asked)
         key = GroupSeriesKey(self.site_id, asked, self.asked.dimension, self.key)
         return points_of(await info.context.loader(GroupSeries).load(key), asked)
 
@@ -117,7 +117,7 @@ class SiteAnalytics:
 
     @strawberry.field(description="One for each hour or day, also where nothing happened.")
     async def points(self, info: Info) -> list[AnalyticsPoint]:
-        spend_on_points(info, self.asked)
+        charge_for_points(info, self.asked)
         return points_of(await self._series(info), self.asked)
 
     @strawberry.field(
@@ -127,7 +127,7 @@ class SiteAnalytics:
     async def values(self, info: Info, metric: service.Metric) -> list[BigInt] | None:
         if metric.value not in self.asked.metrics or metric is service.Metric.REVENUE:
             return None
-        info.context.spend(self.asked.period.length)
+        info.context.charge(self.asked.period.length)
         points = (await self._series(info)).points.values()
         return [BigInt(numbers.get(metric.value, 0)) for numbers in points]
 
@@ -165,8 +165,9 @@ class Site:
     @strawberry.field(
         permission_classes=[IsUser],
         description="Counts from `start` to `end`, both widened to whole hours or days of UTC. "
-        "`metrics` leaves out what is not needed; `groupBy` adds groups, at most 50. A request may "
-        f"have {MAX_POINTS} points in all: each series counts once, and again for each list of it.",
+        "`metrics` names the metrics to count (default: all); `groupBy` adds groups, at most 50. "
+        f"One request may return {MAX_QUERY_COST} points in all: each series counts once, and once "
+        "more for each list of its points.",
     )
     async def analytics(
         self,
@@ -180,7 +181,7 @@ class Site:
     ) -> SiteAnalytics:
         asked = service.asked(service.period(start, end, granularity), metrics)
         by = service.asked_groups(asked, group_by, top_groups) if group_by else None
-        info.context.spend(asked.period.length)
+        info.context.charge(asked.period.length)
         return SiteAnalytics(site_id=await visible(info, self.id), asked=asked, by=by)
 
     @strawberry.field(
@@ -295,13 +296,13 @@ async def visible(info: Info, id_: strawberry.ID) -> UUID:
     return site_id
 
 
-def spend_on_points(info: Info, asked: Asked) -> None:
+def charge_for_points(info: Info, asked: Asked) -> None:
     """Take points from what the request may have, as often as each of them tells the same.
 
     Raises:
         BadUserInput: they are more than is left.
     """
-    info.context.spend(asked.period.length * most_names(info._raw_info))
+    info.context.charge(asked.period.length * most_names(info._raw_info))
 
 
 def site_of(reference: Mapping[str, Any] | None) -> Site:

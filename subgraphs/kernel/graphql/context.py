@@ -8,7 +8,7 @@ from strawberry.fastapi import BaseContext
 from strawberry.types import Info as StrawberryInfo
 
 from subgraphs.kernel.errors import BadUserInput
-from subgraphs.kernel.graphql.limits import MAX_POINTS
+from subgraphs.kernel.graphql.limits import MAX_QUERY_COST
 from subgraphs.kernel.identity.viewer import Viewer, ViewerVerifier
 
 L = TypeVar("L")
@@ -21,7 +21,7 @@ class Context(BaseContext):
         super().__init__()
         self.viewer = viewer
         self._loaders: dict[Callable[[Viewer], Any], Any] = {}
-        self._points_left = MAX_POINTS
+        self._cost_left = MAX_QUERY_COST
 
     def act_as(self, viewer: Viewer) -> None:
         """Let the rest of the request see what someone who just logged in may see."""
@@ -34,18 +34,18 @@ class Context(BaseContext):
             self._loaders[make] = make(self.viewer)
         return self._loaders[make]  # type: ignore[no-any-return]  # keyed by its own factory
 
-    def spend(self, points: int) -> None:
+    def charge(self, points: int) -> None:
         """Take points of a series from what the request may have, before they are made.
 
         Raises:
             BadUserInput: they are more than is left.
         """
-        if points > self._points_left:
+        if points > self._cost_left:
             raise BadUserInput(
-                f"A request may have {MAX_POINTS} points in all: ask for fewer series, lists or "
-                "groups, a shorter range, or days instead of hours."
+                f"A request may return at most {MAX_QUERY_COST} points in all: request fewer "
+                "series, lists or groups, a shorter range, or days instead of hours."
             )
-        self._points_left -= points
+        self._cost_left -= points
 
 
 Info = StrawberryInfo[Context, None]

@@ -6,5 +6,5 @@ MAX_DEPTH = 12
 MAX_TOKENS = 2_000
 MAX_ALIASES = 30
 
-MAX_POINTS = 50_000
+MAX_QUERY_COST = 50_000
 """Of all series in one request: 2 s of the event loop and 100 MB where each is an object."""

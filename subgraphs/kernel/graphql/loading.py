@@ -23,7 +23,7 @@ class Loader(DataLoader[K, V], Generic[K, V]):
         self._viewer = viewer
 
     async def batch_load_fn(self, keys: list[K]) -> list[V]:
-        async with db.reading(self._viewer) as session:
+        async with db.read_session(self._viewer) as session:
             return await self.load_all(session, keys)
 
     async def load_all(self, session: AsyncSession, keys: Sequence[K]) -> list[V]:

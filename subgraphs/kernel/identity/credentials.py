@@ -20,7 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from subgraphs.kernel import db
 from subgraphs.kernel.identity.tenants import Tenant
-from subgraphs.kernel.redis.invalidation import Changed
+from subgraphs.kernel.redis.invalidation import Change
 
 CACHE_SECONDS = 5.0
 """How long a revoked credential may still pass where the announcement was lost; a look-up a request
@@ -59,14 +59,14 @@ class SiteAccess(msgspec.Struct, frozen=True):
     events_per_second: int
 
 
-class Found(NamedTuple):
+class KeyLookup(NamedTuple):
     """The outcome of a look-up."""
 
     access: SiteAccess | None
     """None: nobody's key."""
 
 
-_NOBODY = Found(None)
+_NOBODY = KeyLookup(None)
 
 
 def new_site_key() -> str:
@@ -115,12 +115,12 @@ class SiteKeys:
     """
 
     def __init__(self) -> None:
-        self._good: dict[str, tuple[float, Found]] = {}
+        self._good: dict[str, tuple[float, KeyLookup]] = {}
         """Kept when their time is over: a key that was good is worth a look-up."""
         self._misses: dict[str, float] = {}
         self._changes = 0
 
-    def peek(self, key: str) -> Found | None:
+    def peek(self, key: str) -> KeyLookup | None:
         """What is known without a look-up, if anything."""
         now = time.monotonic()
         until, found = self._good.get(key) or (self._misses.get(key, 0.0), _NOBODY)
@@ -143,7 +143,7 @@ class SiteKeys:
             self._remember(key, access, now + CACHE_SECONDS)
         return access
 
-    def forget(self, change: Changed | None) -> None:
+    def invalidate(self, change: Change | None) -> None:
         """Look up anew what a change may concern."""
         if change is not None and change.kind != "site":
             return
@@ -159,7 +159,7 @@ class SiteKeys:
         if access is not None:
             if len(self._good) >= _CACHE_ENTRIES:
                 del self._good[next(iter(self._good))]
-            self._good[key] = (until, Found(access))
+            self._good[key] = (until, KeyLookup(access))
         else:
             if len(self._misses) >= _CACHE_ENTRIES:
                 self._misses.clear()

@@ -1,7 +1,7 @@
 """The live channel: what a site's visitors and its dashboards are shown, in order, with a replay.
 
     cursor = await live.publish(live.claims_of(site_id), claim_id, {"text": "…"})
-    async for entry in live.follow(live.claims_of(site_id), after=cursor):
+    async for entry in live.subscribe(live.claims_of(site_id), after=cursor):
         ...
 
 A channel is a Redis stream; an entry's id in it is the public cursor. A broadcast wakes those who
@@ -14,10 +14,10 @@ from subgraphs.kernel.live.channel import (
     Message,
     activity_of,
     claims_of,
-    follow,
-    forget,
     publish,
     publish_all,
+    subscribe,
+    trim,
 )
 from subgraphs.kernel.live.wakes import dispose
 
@@ -28,8 +28,8 @@ __all__ = [
     "activity_of",
     "claims_of",
     "dispose",
-    "follow",
-    "forget",
+    "subscribe",
+    "trim",
     "publish",
     "publish_all",
 ]

@@ -90,7 +90,7 @@ async def publish_all(messages: Sequence[tuple[str, UUID, dict[str, Any]]]) -> l
     return [cursor.decode() for cursor in cursors]
 
 
-async def follow(channel: str, after: str | None = None) -> AsyncGenerator[Entry, None]:
+async def subscribe(channel: str, after: str | None = None) -> AsyncGenerator[Entry, None]:
     """The channel's entries after a cursor, or from now on; it never ends by itself.
 
     Outlives breaks of the connection and restarts of Redis.
@@ -106,7 +106,7 @@ async def follow(channel: str, after: str | None = None) -> AsyncGenerator[Entry
         while True:
             look.clear()
             entries = await _read(channel, cursor)
-            cancellation.heed_cancellation()
+            cancellation.raise_if_cancelled()
             for entry in entries:
                 yield entry
                 cursor = entry.cursor
@@ -114,7 +114,7 @@ async def follow(channel: str, after: str | None = None) -> AsyncGenerator[Entry
                 await _woken_or_bored(look)
 
 
-async def forget(site_ids: Collection[UUID], *, before: datetime) -> None:
+async def trim(site_ids: Collection[UUID], *, before: datetime) -> None:
     """Let go of what was published in these sites' channels before a moment."""
     oldest = str(round(before.timestamp() * 1000))
     async with redis.client().pipeline(transaction=False) as pipe:

@@ -63,7 +63,7 @@ class RedisWakes(BroadcastBackend):
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._ask())]
 
     async def disconnect(self) -> None:
-        await cancellation.cancelled(*self._tasks)
+        await cancellation.cancel_and_wait(*self._tasks)
         await self._client.aclose()
 
     # Neither of these two waits for anything: broadcaster takes a cancellation in the middle of

@@ -23,7 +23,7 @@ _VERSION_SECONDS = 24 * 60 * 60
 """How long a version is remembered: much longer than any entry made under it."""
 
 
-class Cached:
+class VersionedCache:
     """Bytes by id.
 
     Args:
@@ -64,7 +64,7 @@ class Cached:
             found.update(loaded)
         return found
 
-    async def outdate(self, id_: UUID) -> None:
+    async def invalidate(self, id_: UUID) -> None:
         """Let nobody take what was read before now."""
         try:
             async with redis.client().pipeline(transaction=True) as pipe:

@@ -1,7 +1,7 @@
 """Caches that are told: who changes something says so, and every process forgets what it knew.
 
-    await invalidation.announce(Changed("session", session_id))     # after the commit
-    async with invalidation.listening(cache.forget): ...            # all that is announced
+    await invalidation.publish(Changed("session", session_id))     # after the commit
+    async with invalidation.subscribed(cache.forget): ...            # all that is announced
 
 A process may die between its commit and its word, so what is cached also has its few seconds.
 """
@@ -28,7 +28,7 @@ _PAUSE_SECONDS = 0.2
 Kind = Literal["session", "user", "site"]
 
 
-class Changed(NamedTuple):
+class Change(NamedTuple):
     """A session that ended, or a user's memberships or a site's limits that changed."""
 
     kind: Kind
@@ -39,11 +39,11 @@ class Changed(NamedTuple):
         return self.id in (viewer.session_id, viewer.id)
 
 
-Forget = Callable[[Changed | None], None]
+Invalidate = Callable[[Change | None], None]
 """What a cache does with it; None: something may have been missed, forget everything."""
 
 
-async def announce(*changes: Changed) -> None:
+async def publish(*changes: Change) -> None:
     """Have all processes forget. A miss costs the few seconds that caches keep things anyway."""
     try:
         async with redis.client().pipeline(transaction=False) as pipe:
@@ -55,16 +55,16 @@ async def announce(*changes: Changed) -> None:
 
 
 @asynccontextmanager
-async def listening(*caches: Forget) -> AsyncIterator[None]:
+async def subscribed(*caches: Invalidate) -> AsyncIterator[None]:
     """Tell these caches of every change meanwhile, and after each gap in the listening."""
     listener = asyncio.create_task(_listen(caches))
     try:
         yield
     finally:
-        await cancellation.cancelled(listener)
+        await cancellation.cancel_and_wait(listener)
 
 
-async def _listen(caches: tuple[Forget, ...]) -> None:
+async def _listen(caches: tuple[Invalidate, ...]) -> None:
     while True:
         client = redis.connect(settings().redis_url)
         try:
@@ -78,7 +78,7 @@ async def _listen(caches: tuple[Forget, ...]) -> None:
         await asyncio.sleep(_PAUSE_SECONDS)
 
 
-async def _serve(pubsub: PubSub, caches: tuple[Forget, ...]) -> None:
+async def _serve(pubsub: PubSub, caches: tuple[Invalidate, ...]) -> None:
     await pubsub.subscribe(_CHANNEL)
     while True:
         message = await pubsub.get_message(timeout=_POLL_SECONDS)
@@ -90,12 +90,12 @@ async def _serve(pubsub: PubSub, caches: tuple[Forget, ...]) -> None:
                 forget(change)
 
 
-def _read(data: bytes) -> Changed | None:
+def _read(data: bytes) -> Change | None:
     """What was announced; what cannot be read may mean anything."""
     kind, _, id_ = data.decode(errors="replace").partition(":")
     try:
         known: Kind = next(name for name in get_args(Kind) if name == kind)
-        return Changed(known, UUID(id_))
+        return Change(known, UUID(id_))
     except (StopIteration, ValueError):
         log.warning("changes: %r is not understood", data)
         return None

@@ -21,7 +21,7 @@ _UNLOCK = text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))")
 
 
 @asynccontextmanager
-async def alone(name: str) -> AsyncIterator[AsyncConnection | None]:
+async def advisory_lock(name: str) -> AsyncIterator[AsyncConnection | None]:
     """A connection of the worker's role that holds this lock; None where another holds it."""
     async with db.worker_engine().connect() as connection:
         held = await connection.scalar(_LOCK, {"name": name})

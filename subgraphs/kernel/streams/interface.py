@@ -57,7 +57,7 @@ class Lag(NamedTuple):
     pending: int
     """Given, not yet acknowledged."""
     oldest_pending: str | None
-    dead: int
+    dead_letter_count: int
     """Buried in the topic's dead letters."""
     age: float = 0.0
     """Seconds since the oldest of those that wait or are pending was appended; 0 without any."""
@@ -93,7 +93,7 @@ class Consumer(Protocol):
                 that an entry seen twice counts once.
         """
 
-    async def bury(self, entry: Entry, reason: str, detail: str) -> None:
+    async def dead_letter(self, entry: Entry, reason: str, detail: str) -> None:
         """Move an entry to the topic's dead letters, where it stays until somebody looks at it."""
 
     async def trim(self) -> None:
@@ -137,7 +137,7 @@ class Streams(Protocol):
     async def replay(self, topic: str, letters: Sequence[DeadLetter]) -> int:
         """Put dead letters back at their partitions' ends; says how many still lay there."""
 
-    async def forget_dead(self, topic: str, *, before: datetime) -> None:
+    async def delete_dead_letters(self, topic: str, *, before: datetime) -> None:
         """Let go of the dead letters that were buried before a moment."""
 
     async def ping(self) -> None:
@@ -161,7 +161,7 @@ def total(lags: Sequence[Lag]) -> Lag:
         waiting=sum(lag.waiting for lag in lags),
         pending=sum(lag.pending for lag in lags),
         oldest_pending=min(oldest, key=_place, default=None),
-        dead=sum(lag.dead for lag in lags),
+        dead_letter_count=sum(lag.dead_letter_count for lag in lags),
         age=max((lag.age for lag in lags), default=0.0),
     )
 

@@ -92,7 +92,7 @@ class World:
         try:
             yield
         finally:
-            await cancellation.cancelled(task)
+            await cancellation.cancel_and_wait(task)
 
     async def _trim(self) -> None:
         while True:

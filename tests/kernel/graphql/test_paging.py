@@ -69,7 +69,7 @@ async def parents(stores: Stack) -> Parents:
 
 
 async def pages(parents: Parents, ids: Sequence[UUID], asked: Window) -> dict[UUID, Page[Delivery]]:
-    async with db.reading(parents.owner) as session:
+    async with db.read_session(parents.owner) as session:
         return await pages_by_parent(session, Delivery, Delivery.integration_id, ids, asked)
 
 
@@ -82,7 +82,7 @@ async def test_a_page_is_read_no_further_than_it_reaches(parents: Parents, is_fi
     (children, _) = parents.busy.values()
     asked = Window(20, None if is_first else children[ROWS // 2])
 
-    async with db.reading(parents.owner) as session:
+    async with db.read_session(parents.owner) as session:
         before = await session.scalar(_READ) or 0
         found = await pages_by_parent(
             session, Delivery, Delivery.integration_id, parents.ids, asked
@@ -122,7 +122,7 @@ async def test_what_comes_before_a_row_is_older_and_ends(parents: Parents) -> No
 async def test_conditions_choose_before_the_page_is_cut(parents: Parents) -> None:
     ((parent, children), _) = parents.busy.items()
 
-    async with db.reading(parents.owner) as session:
+    async with db.read_session(parents.owner) as session:
         found = await pages_by_parent(
             session,
             Delivery,

@@ -40,7 +40,7 @@ class Query:
 
     @strawberry.field
     async def slow(self) -> str:
-        async with db.reading(NOBODY) as session:
+        async with db.read_session(NOBODY) as session:
             await session.execute(text("SET LOCAL statement_timeout = 10"))
             await session.execute(text("SELECT pg_sleep(5)"))
         return "late"

@@ -7,9 +7,9 @@ import pytest
 
 from deploy.local.stack.stack import Stack
 from subgraphs.kernel.identity import credentials
-from subgraphs.kernel.identity.credentials import Found, SiteAccess, SiteKeys, digest
+from subgraphs.kernel.identity.credentials import KeyLookup, SiteAccess, SiteKeys, digest
 from subgraphs.kernel.ids import new_id
-from subgraphs.kernel.redis.invalidation import Changed
+from subgraphs.kernel.redis.invalidation import Change
 from tests.fixtures.shop import new_shop
 
 NOBODYS = "pk_nobodys"
@@ -37,9 +37,9 @@ async def test_invented_keys_do_not_push_out_those_that_are_somebodys(
     for number in range(5):
         assert await keys.find(f"{NOBODYS}_{number}") is None
 
-    assert keys.peek(shop.site_key) == Found(access)
+    assert keys.peek(shop.site_key) == KeyLookup(access)
     assert keys.peek(f"{NOBODYS}_0") is None
-    assert keys.peek(f"{NOBODYS}_4") == Found(None)
+    assert keys.peek(f"{NOBODYS}_4") == KeyLookup(None)
 
 
 async def test_of_many_keys_the_oldest_makes_room(
@@ -60,9 +60,9 @@ async def test_a_change_is_forgotten_for_by_whom_it_concerns(stores: Stack) -> N
         await keys.find(key)
     known = [keys.peek(key) for key in (changed.site_key, other.site_key, NOBODYS)]
 
-    keys.forget(Changed("user", changed.site_id))
+    keys.invalidate(Change("user", changed.site_id))
     assert [keys.peek(key) for key in (changed.site_key, other.site_key, NOBODYS)] == known
-    keys.forget(Changed("site", changed.site_id))
+    keys.invalidate(Change("site", changed.site_id))
 
     found = [keys.peek(key) for key in (changed.site_key, other.site_key, NOBODYS)]
     assert found == [None, known[1], None]
@@ -73,7 +73,7 @@ async def test_who_may_have_missed_a_change_looks_everything_up_anew(stores: Sta
     keys, shop = SiteKeys(), await new_shop()
     await keys.find(shop.site_key)
 
-    keys.forget(None)
+    keys.invalidate(None)
 
     assert keys.peek(shop.site_key) is None
 
@@ -86,10 +86,10 @@ async def test_a_revoked_key_opens_nothing_from_its_announcement_on(
     assert await keys.find(shop.site_key) is not None
     await revoke(stores, shop.site_key)
 
-    keys.forget(None if names_nobody else Changed("site", shop.site_id))
+    keys.invalidate(None if names_nobody else Change("site", shop.site_id))
 
     assert await keys.find(shop.site_key) is None
-    assert keys.peek(shop.site_key) == Found(None)
+    assert keys.peek(shop.site_key) == KeyLookup(None)
     assert not keys.was_good(shop.site_key)
 
 
@@ -109,7 +109,7 @@ async def test_what_was_read_before_a_change_is_not_remembered(
     look_up = asyncio.create_task(keys.find("pk_x"))
     await asked.wait()
 
-    keys.forget(Changed("site", access.site_id))
+    keys.invalidate(Change("site", access.site_id))
     may_answer.set()
 
     assert await look_up == access

@@ -24,11 +24,11 @@ SECONDS = 5
 @pytest.fixture(autouse=True)
 async def server(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Valkey]:
     """The Valkey that this process's live channel is on meanwhile."""
-    await forget()
+    await trim()
     monkeypatch.setenv("REDIS_URL", valkey.url)
     settings.cache_clear()
     yield valkey
-    await forget()
+    await trim()
     monkeypatch.undo()
     settings.cache_clear()
 
@@ -39,7 +39,7 @@ def no_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channel, "_LOOK_AGAIN_SECONDS", 3600)
 
 
-async def forget() -> None:
+async def trim() -> None:
     await live.dispose()
     await redis.dispose()
 
@@ -59,7 +59,7 @@ async def numbered(name: str, first: int, last: int) -> list[str]:
 async def take(name: str, count: int, after: str | None = "0-0") -> list[Entry]:
     """The next entries of a channel."""
     taken: list[Entry] = []
-    async with asyncio.timeout(SECONDS), aclosing(live.follow(name, after)) as entries:
+    async with asyncio.timeout(SECONDS), aclosing(live.subscribe(name, after)) as entries:
         async for entry in entries:
             taken.append(entry)
             if len(taken) == count:

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from subgraphs.kernel import redis
-from subgraphs.kernel.redis.cache import Cached
+from subgraphs.kernel.redis.cache import VersionedCache
 
 pytestmark = pytest.mark.usefixtures("stores")
 
@@ -29,11 +29,11 @@ def truth() -> Truth:
 
 
 @pytest.fixture
-def cached() -> Cached:
-    return Cached(f"test-{uuid4().hex}", seconds=60)
+def cached() -> VersionedCache:
+    return VersionedCache(f"test-{uuid4().hex}", seconds=60)
 
 
-async def test_what_was_read_is_read_once(cached: Cached, truth: Truth) -> None:
+async def test_what_was_read_is_read_once(cached: VersionedCache, truth: Truth) -> None:
     one, two, three = uuid4(), uuid4(), uuid4()
     truth.now = {one: b"1", two: b":2:", three: b""}
 
@@ -44,23 +44,27 @@ async def test_what_was_read_is_read_once(cached: Cached, truth: Truth) -> None:
     assert truth.asked == [[one, two], [three]]
 
 
-async def test_what_changed_is_read_again_and_nothing_else(cached: Cached, truth: Truth) -> None:
+async def test_what_changed_is_read_again_and_nothing_else(
+    cached: VersionedCache, truth: Truth
+) -> None:
     one, two = uuid4(), uuid4()
     truth.now = {one: b"1", two: b"2"}
     await cached.get([one, two], truth.load)
 
     truth.now[one] = b"new"
-    await cached.outdate(one)
+    await cached.invalidate(one)
 
     assert await cached.get([one, two], truth.load) == {one: b"new", two: b"2"}
     assert truth.asked == [[one, two], [one]]
 
 
-async def test_what_a_slow_reader_puts_there_nobody_takes(cached: Cached, truth: Truth) -> None:
+async def test_what_a_slow_reader_puts_there_nobody_takes(
+    cached: VersionedCache, truth: Truth
+) -> None:
     one = uuid4()
 
     async def load_slowly(ids: Collection[UUID]) -> Mapping[UUID, bytes]:
-        await cached.outdate(one)  # between this reading and its putting away
+        await cached.invalidate(one)  # between this reading and its putting away
         return {one: b"old"}
 
     await cached.get([one], load_slowly)
@@ -72,11 +76,11 @@ async def test_what_a_slow_reader_puts_there_nobody_takes(cached: Cached, truth:
 async def test_an_entry_goes_by_itself(truth: Truth) -> None:
     name, one = f"test-{uuid4().hex}", uuid4()
     truth.now = {one: b"1"}
-    await Cached(name, seconds=60).get([one], truth.load)
+    await VersionedCache(name, seconds=60).get([one], truth.load)
 
     assert 0 < await redis.client().ttl(f"{name}:{one}") <= 60
 
 
-async def test_nothing_asked_costs_nothing(cached: Cached, truth: Truth) -> None:
+async def test_nothing_asked_costs_nothing(cached: VersionedCache, truth: Truth) -> None:
     assert await cached.get([], truth.load) == {}
     assert truth.asked == []

@@ -10,7 +10,7 @@ from subgraphs.kernel.config import settings
 from subgraphs.kernel.identity.viewer import Viewer, ViewerKind
 from subgraphs.kernel.ids import new_id
 from subgraphs.kernel.redis import invalidation
-from subgraphs.kernel.redis.invalidation import Changed
+from subgraphs.kernel.redis.invalidation import Change
 from tests.fixtures.deadline import eventually
 from tests.fixtures.valkey import Valkey
 
@@ -28,7 +28,7 @@ async def on_valkey(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     settings.cache_clear()
 
 
-class Told(list[Changed | None]):
+class Told(list[Change | None]):
     """What a cache was told."""
 
     async def size(self) -> int:
@@ -37,11 +37,11 @@ class Told(list[Changed | None]):
 
 async def test_all_that_is_announced_reaches_every_cache_in_order() -> None:
     one, other = Told(), Told()
-    changes = [Changed("session", new_id()), Changed("user", new_id()), Changed("site", new_id())]
-    async with invalidation.listening(one.append, other.append):
+    changes = [Change("session", new_id()), Change("user", new_id()), Change("site", new_id())]
+    async with invalidation.subscribed(one.append, other.append):
         await eventually(one.size, lambda count: count == 1)  # what was before is not known
 
-        await invalidation.announce(*changes)
+        await invalidation.publish(*changes)
 
         await eventually(other.size, lambda count: count == 4)
     assert one == other == [None, *changes]
@@ -49,11 +49,11 @@ async def test_all_that_is_announced_reaches_every_cache_in_order() -> None:
 
 async def test_after_a_gap_everything_is_forgotten(valkey: Valkey) -> None:
     told = Told()
-    async with invalidation.listening(told.append):
+    async with invalidation.subscribed(told.append):
         await eventually(told.size, lambda count: count == 1)
 
         valkey.kill()
-        await invalidation.announce(Changed("user", new_id()))  # logged, not raised
+        await invalidation.publish(Change("user", new_id()))  # logged, not raised
         valkey.start()
 
         await eventually(told.size, lambda count: count == 2)
@@ -62,7 +62,7 @@ async def test_after_a_gap_everything_is_forgotten(valkey: Valkey) -> None:
 
 async def test_what_is_not_understood_may_mean_anything() -> None:
     told = Told()
-    async with invalidation.listening(told.append):
+    async with invalidation.subscribed(told.append):
         await eventually(told.size, lambda count: count == 1)
         for message in ("user", "user:x", f"planet:{new_id()}", b"\xff:\xff"):
             await redis.client().publish("changed", message)
@@ -72,17 +72,17 @@ async def test_what_is_not_understood_may_mean_anything() -> None:
 
 async def test_listening_ends_at_once() -> None:
     async with asyncio.timeout(2):
-        async with invalidation.listening():
+        async with invalidation.subscribed():
             await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize(
     ("change", "concerned"),
     [
-        (Changed("user", USER.id or new_id()), True),
-        (Changed("session", USER.session_id or new_id()), True),
-        (Changed("user", new_id()), False),
+        (Change("user", USER.id or new_id()), True),
+        (Change("session", USER.session_id or new_id()), True),
+        (Change("user", new_id()), False),
     ],
 )
-def test_a_change_is_of_whom_it_names(change: Changed, concerned: bool) -> None:
+def test_a_change_is_of_whom_it_names(change: Change, concerned: bool) -> None:
     assert change.is_of(USER) is concerned

@@ -26,7 +26,7 @@ async def main() -> None:
     for _ in range(BREAKS):
         await redis.client().client_kill_filter(_type="pubsub")
         await asyncio.sleep(0.03)
-    leaving = asyncio.create_task(cancellation.cancelled(*coming))
+    leaving = asyncio.create_task(cancellation.cancel_and_wait(*coming))
 
     name = live.claims_of(uuid4())
     staying = asyncio.create_task(first_of(name, seconds=5))
@@ -49,7 +49,7 @@ async def come_and_go() -> None:
 async def first_of(name: str, *, seconds: float) -> bool:
     """Whether the channel's first entry comes in time."""
     with suppress(Exception):
-        async with asyncio.timeout(seconds), aclosing(live.follow(name, "0-0")) as entries:
+        async with asyncio.timeout(seconds), aclosing(live.subscribe(name, "0-0")) as entries:
             await anext(entries)
             return True
     return False

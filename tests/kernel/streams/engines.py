@@ -117,4 +117,6 @@ async def die(member: Member) -> None:
         await member.fall_silent()
     else:
         coordinator = member._consumer._coordinator
-        await cancellation.cancelled(coordinator._coordination_task, coordinator._heartbeat_task)
+        await cancellation.cancel_and_wait(
+            coordinator._coordination_task, coordinator._heartbeat_task
+        )

@@ -107,13 +107,13 @@ async def test_what_another_was_given_cannot_be_acknowledged_any_more(
     paused = await engine.joined()
     await engine.append("a", "b", "c")
     taken = await engine.read(paused)
-    await paused.bury(taken[0], "poison", "")
+    await paused.dead_letter(taken[0], "poison", "")
     await engine.pass_over(paused, client)
     follower = engine.member()
     assert bodies(await engine.read(follower)) == ["b", "c"]
 
     await paused.ack(taken, {entry.id: "unknown_claim" for entry in taken})
-    await paused.bury(taken[1], "poison", "")
+    await paused.dead_letter(taken[1], "poison", "")
 
     assert (await engine.lag())[:4] == (0, 2, taken[1].id, 1)
     assert await engine.streams.drops(engine.topic) == {"poison": 1}
@@ -158,7 +158,7 @@ async def test_what_is_said_of_an_entry_waits_for_those_before_it(engine: Engine
     a, b, c = await engine.read(member)
 
     await member.ack([b], {b.id: "unknown_claim"})
-    await member.bury(c, "poison", "")
+    await member.dead_letter(c, "poison", "")
     before = await engine.streams.drops(engine.topic), await engine.lag()
     await member.ack([a])
 

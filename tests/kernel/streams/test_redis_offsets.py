@@ -121,9 +121,9 @@ class Places(RuleBasedStateMachine):
 
     @precondition(lambda self: self.in_hand)
     @rule(data=st.data())
-    def bury(self, data: st.DataObject) -> None:
+    def dead_letter(self, data: st.DataObject) -> None:
         chosen = data.draw(st.sampled_from(self.in_hand))
-        self.run(self.member.bury(chosen, "buried", ""))
+        self.run(self.member.dead_letter(chosen, "buried", ""))
         self.settle(self.member, [chosen], "buried")
 
     @precondition(lambda self: self.has_read and len(self.stale) < MOST_PASSED_OVER)
@@ -167,7 +167,7 @@ class Places(RuleBasedStateMachine):
         waiting = sum(part.appended - part.given for part in self.parts.values())
         pending = sum(part.given - part.passed for part in self.parts.values())
         assert lag[:2] == (waiting, pending)
-        assert lag.dead == self.drops["buried"]
+        assert lag.dead_letter_count == self.drops["buried"]
 
     @invariant()
     def each_drop_counts_once(self) -> None:

@@ -161,13 +161,13 @@ async def worked(engine: Engine, members: list[Member], count: int) -> AsyncIter
 
 
 async def test_one_that_died_is_followed(engine: Engine) -> None:
-    dead, other = await engine.joined(), engine.member()
-    await engine.shared(dead, other)
+    dead_letter_count, other = await engine.joined(), engine.member()
+    await engine.shared(dead_letter_count, other)
     for key in KEYS:
         await engine.append("a", "b", key=key)
-    taken = await engine.read(dead, 8)
+    taken = await engine.read(dead_letter_count, 8)
     assert taken
-    await die(dead)
+    await die(dead_letter_count)
     seen: list[Entry] = []
 
     async def drain() -> int:
@@ -181,7 +181,7 @@ async def test_one_that_died_is_followed(engine: Engine) -> None:
     assert sorted(bodies(seen)) == ["a"] * 16 + ["b"] * 16
     if engine.exact:
         assert again == {entry.id for entry in taken}
-        assert await engine.read(dead) == []
+        assert await engine.read(dead_letter_count) == []
 
 
 async def test_members_come_and_go_and_the_order_of_a_key_stays(engine: Engine) -> None:
@@ -224,8 +224,8 @@ async def test_the_buried_keep_body_place_and_reason(engine: Engine) -> None:
     await engine.append("a", "b")
     entries = await engine.read(member)
 
-    await member.bury(entries[0], "poison", "ValueError('no')")
-    await member.bury(entries[0], "poison", "seen twice, buried once")
+    await member.dead_letter(entries[0], "poison", "ValueError('no')")
+    await member.dead_letter(entries[0], "poison", "seen twice, buried once")
 
     (letter,) = await engine.streams.dead_letters(engine.topic, 10)
     assert letter == DeadLetter(letter.id, b"a", entries[0].id, "poison", "ValueError('no')")
@@ -241,7 +241,7 @@ async def test_dead_letters_are_put_back_once(engine: Engine) -> None:
     member = await engine.joined()
     await engine.append("a", "b")
     for entry in await engine.read(member):
-        await member.bury(entry, "poison", "")
+        await member.dead_letter(entry, "poison", "")
     letters = await engine.streams.dead_letters(engine.topic, 10)
 
     assert await engine.streams.replay(engine.topic, letters[:1]) == 1
@@ -257,11 +257,15 @@ async def test_dead_letters_are_forgotten_by_their_age(engine: Engine) -> None:
     await engine.append("a", "b", key=KEYS[0])
     await engine.append("c", key=KEYS[1])
     for entry in await all_in_hand(member, 3):
-        await member.bury(entry, "poison", "")
+        await member.dead_letter(entry, "poison", "")
 
-    await engine.streams.forget_dead(engine.topic, before=datetime.now(UTC) - timedelta(minutes=1))
+    await engine.streams.delete_dead_letters(
+        engine.topic, before=datetime.now(UTC) - timedelta(minutes=1)
+    )
     letters = await engine.streams.dead_letters(engine.topic, 10)
-    await engine.streams.forget_dead(engine.topic, before=datetime.now(UTC) + timedelta(minutes=1))
+    await engine.streams.delete_dead_letters(
+        engine.topic, before=datetime.now(UTC) + timedelta(minutes=1)
+    )
 
     assert sorted(letter.body for letter in letters) == [b"a", b"b", b"c"]
     assert await engine.streams.dead_letters(engine.topic, 10) == []

@@ -54,7 +54,7 @@ class Subscription:
         asked.append(after)
         following.add(number)
         try:
-            async with aclosing(live.follow(live.claims_of(site_id), after)) as entries:
+            async with aclosing(live.subscribe(live.claims_of(site_id), after)) as entries:
                 async for entry in entries:
                     now = datetime.now(UTC)
                     yield Claim(

@@ -9,7 +9,7 @@ import pytest
 from router.subscriptions import sse, ws
 from subgraphs.kernel.identity.viewer import Viewer, ViewerKind
 from subgraphs.kernel.redis import invalidation
-from subgraphs.kernel.redis.invalidation import Changed
+from subgraphs.kernel.redis.invalidation import Change
 from tests.router.subscriptions.clients import events, following, live, socket
 from tests.router.subscriptions.world import World, numbers
 
@@ -115,7 +115,7 @@ async def test_who_logs_out_is_let_go_at_once(world: World) -> None:
     ):
         await world.joined(2)
         world.people.refused.add(world.key)
-        await invalidation.announce(Changed("site", world.site))
+        await invalidation.publish(Change("site", world.site))
 
         assert (await client.closed())[0] == 4403
         assert (await stream.next())["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"

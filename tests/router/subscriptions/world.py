@@ -160,7 +160,7 @@ class World:
     def _authz(self) -> Any:
         viewers = cast(Viewers, self.people)  # the one part that would need PostgreSQL
         return create_app(
-            Check(viewers, Signatures(ViewerSigner(PRIVATE))), forget=lambda change: None
+            Check(viewers, Signatures(ViewerSigner(PRIVATE))), invalidate=lambda change: None
         )
 
 

@@ -2,4 +2,4 @@
 
 from tests.fixtures.ingest import client as client
 from tests.fixtures.ingest import door as door
-from tests.fixtures.ingest import door_process as door_process
+from tests.fixtures.ingest import ingest_process as ingest_process

@@ -11,7 +11,7 @@ from subgraphs.analytics.clickhouse import rollups, store
 from subgraphs.analytics.clickhouse.store import RawEvent
 from subgraphs.analytics.schema import schema
 from subgraphs.kernel.graphql.context import Context
-from subgraphs.kernel.graphql.limits import MAX_POINTS
+from subgraphs.kernel.graphql.limits import MAX_QUERY_COST
 from subgraphs.kernel.identity.viewer import NOBODY
 from subgraphs.kernel.ids import new_id
 from tests.fixtures.graph import Answer, counted_statements, run, user
@@ -207,7 +207,7 @@ async def test_the_points_of_a_request_are_limited_over_all_its_sites() -> None:
 
     answer = await ask(shop, shop.site_id, *others, end=QUARTER_END)
 
-    assert 12 * QUARTER_HOURS + 10 * QUARTER_HOURS < MAX_POINTS < 23 * QUARTER_HOURS
+    assert 12 * QUARTER_HOURS + 10 * QUARTER_HOURS < MAX_QUERY_COST < 23 * QUARTER_HOURS
     lists = [site and site["analytics"]["points"] for site in answer.data["_entities"]]
     assert [points and len(points) for points in lists] == [QUARTER_HOURS] * 10 + [None] * 2
     assert answer.codes == ["BAD_USER_INPUT"] * 2

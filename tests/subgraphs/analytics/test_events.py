@@ -221,7 +221,7 @@ async def test_a_page_costs_what_is_on_it_however_much_there_is(shop: ActiveShop
     async with db.service_transaction() as session:
         await session.execute(many, {"account": shop.account_id, "site": shop.site_id})
 
-    async with db.reading(shop.owner) as session:
+    async with db.read_session(shop.owner) as session:
         values = {"site": shop.site_id, "id": new_id()}
         await session.execute(page_of_them, values)  # reads the catalogue, too
         (told,) = (await session.execute(page_of_them, values)).scalar_one()
@@ -241,7 +241,7 @@ async def test_the_function_behind_it_knows_whose_rows_they_are(
     )
 
     async def seen_by(viewer: Viewer) -> Any:
-        async with db.reading(viewer) as session:
+        async with db.read_session(viewer) as session:
             return (await session.execute(asked, {"site": shop.site_id})).scalar_one()
 
     assert [await seen_by(it) for it in (shop.owner, eve.owner, NOBODY)] == [2, 0, 0]

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from deploy.local.stack.stack import Stack
 from subgraphs.analytics import site_events
-from subgraphs.analytics.pipeline import attribution
+from subgraphs.analytics.pipeline import attribute
 from subgraphs.analytics.site_events import Asked, Filter, Place
 from subgraphs.kernel import db
 from subgraphs.kernel.ids import new_id
@@ -111,7 +111,7 @@ async def test_a_page_of_events_is_found_by_index(
 ) -> None:
     after = None if is_first else Place(NOW - timedelta(seconds=40), new_id(), "page.viewed")
 
-    async with db.reading(shop.owner) as session:
+    async with db.read_session(shop.owner) as session:
         reading = await Reading.begin(session)
         pages = await site_events.pages(session, [shop.site_id], Asked(20, after, wanted))
         read = await reading.so_far()
@@ -123,7 +123,7 @@ async def test_a_page_of_events_is_found_by_index(
 
 
 async def test_a_page_is_read_no_further_than_it_reaches(shop: Shop) -> None:
-    async with db.reading(shop.owner) as session:
+    async with db.read_session(shop.owner) as session:
         reading = await Reading.begin(session)
         pages = await site_events.pages(session, [shop.site_id], Asked(20, None, Filter()))
         read = await reading.so_far()
@@ -134,7 +134,7 @@ async def test_a_page_is_read_no_further_than_it_reaches(shop: Shop) -> None:
 
 
 async def test_what_became_of_a_claim_is_found_by_index(shop: Shop) -> None:
-    async with db.reading(shop.owner) as session:
+    async with db.read_session(shop.owner) as session:
         pages = await site_events.pages(session, [shop.site_id], Asked(2, None, Filter()))
         (latest,) = {it.claim_id for it in pages[shop.site_id].entries if it.claim_id}
         wanted = Filter(types=("claim.shown",), claim_id=latest)
@@ -152,13 +152,13 @@ async def test_a_visitors_touches_are_found_by_index(shop: Shop) -> None:
         "sites": [shop.site_id] * 3,
         "visitors": ["visitor 1", "visitor 0", "visitor of another shop"],
         "moments": [NOW] * 3,
-        "window": attribution.WINDOW,
-        "touches": list(attribution.ARMS),
+        "window": attribute.WINDOW,
+        "touches": list(attribute.ARMS),
     }
 
     async with db.service_transaction() as session:
         reading = await Reading.begin(session)
-        touches = (await session.execute(attribution._TOUCHES, values)).all()
+        touches = (await session.execute(attribute._TOUCHES, values)).all()
         read = await reading.so_far()
 
     assert [(it.place, it.event_type) for it in touches] == [(1, "shown"), (2, "clicked")]

@@ -157,7 +157,7 @@ async def test_what_another_has_chosen_cannot_be_seen(shop: Shop) -> None:
 
     assert await subscriptions(eve.owner, shop.site_id) == [{"plan": {"id": "free"}, "since": None}]
     # The permission check aside: the same statement sees nothing as someone else.
-    async with db.reading(eve.owner) as session:
+    async with db.read_session(eve.owner) as session:
         assert await service.of_sites(session, [shop.site_id]) == {}
 
 

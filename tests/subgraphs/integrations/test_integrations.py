@@ -90,7 +90,7 @@ async def test_the_secret_is_sealed_to_its_integration(shop: Shop) -> None:
     other = (await connect(shop)).data["connectShopify"]
 
     assert one["secret"] == SECRET != other["secret"]
-    async with db.reading(shop.owner) as session:
+    async with db.read_session(shop.owner) as session:
         row = await session.get_one(Integration, UUID(one["integration"]["id"]))
     assert SECRET.encode() not in row.sealed_secret
     sender = Sender(row.id, row.site_id, row.account_id, row.sealed_secret)
@@ -126,7 +126,7 @@ async def test_anothers_integration_is_not_found(shop: Shop) -> None:
     assert await run(schema, eve.owner, READ, id="x") == ({"integration": None}, ["NOT_FOUND"])
     assert await integrations_of(eve.owner, shop.site_id) == [[]]
     # The permission check aside: the same statements see nothing as someone else.
-    async with db.reading(eve.owner) as session:
+    async with db.read_session(eve.owner) as session:
         assert await service.get_many(session, [sender.integration_id]) == {}
         assert (await session.scalars(select(InboxItem))).all() == []
 

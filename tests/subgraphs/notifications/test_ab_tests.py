@@ -86,7 +86,7 @@ async def started(shop: ActiveShop, **fields: object) -> str:
 
 
 async def count_of(shop: ActiveShop, model: type[ABTest] | type[ABTestVariant]) -> int:
-    async with db.reading(shop.owner) as session:
+    async with db.read_session(shop.owner) as session:
         return await session.scalar(select(func.count()).select_from(model)) or 0
 
 

@@ -58,7 +58,7 @@ async def notification(shop: Shop, status: str, body: str | None = None) -> UUID
             body=body,
         )
         row.status = status
-    await template_cache.outdate(shop.site_id)
+    await template_cache.invalidate(shop.site_id)
     return row.id
 
 
@@ -66,7 +66,7 @@ async def set_status(shop: Shop, notification_id: UUID, status: str) -> None:
     async with db.transaction(shop.owner) as session:
         row = await service.get(session, notification_id=notification_id, lock=True)
         row.status = status
-    await template_cache.outdate(shop.site_id)
+    await template_cache.invalidate(shop.site_id)
 
 
 def order(shop: Shop, number: int = 1, **payload: object) -> Event:

@@ -177,7 +177,7 @@ async def test_anothers_notification_is_not_found_and_stays_as_it_is(shop: Shop)
     assert entity["notifications"]["edges"] == []
     assert await status_of(shop, id_) == "DRAFT"
     # The permission check aside: the same statement sees nothing as someone else.
-    async with db.reading(eve.owner) as session:
+    async with db.read_session(eve.owner) as session:
         assert await service.get_many(session, [UUID(id_)]) == {}
 
 

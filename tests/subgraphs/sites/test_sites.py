@@ -155,9 +155,9 @@ async def test_anothers_site_is_not_found_and_row_security_hides_it_by_itself() 
     assert await run(schema, eve, document, id="nonsense") == ({"site": None}, ["NOT_FOUND"])
     assert (await run(schema, anna, document, id=site_id)).data == {"site": {"name": "Shoes"}}
     # The permission check aside: the same statement sees nothing as someone else.
-    async with db.reading(eve) as session:
+    async with db.read_session(eve) as session:
         assert await visible_sites(session, [UUID(site_id)]) == set()
-    async with db.reading(Viewer(ViewerKind.NOBODY)) as session:
+    async with db.read_session(Viewer(ViewerKind.NOBODY)) as session:
         assert await visible_sites(session, [UUID(site_id)]) == set()
 
 

@@ -35,7 +35,7 @@ async def anna() -> Viewer:
 
 
 async def test_nothing_readable_is_stored(anna: Viewer) -> None:
-    async with db.reading(anna) as session:
+    async with db.read_session(anna) as session:
         row = (
             await session.execute(
                 text(
@@ -68,12 +68,12 @@ async def test_a_stranger_reads_nothing(anna: Viewer) -> None:
 
 
 async def test_without_the_key_nobody_reads_anything(anna: Viewer) -> None:
-    async with db.reading(anna) as session:
+    async with db.read_session(anna) as session:
         with pytest.raises(DBAPIError, match="no key to personal data"):
             await session.execute(READ, {"id": anna.id})
 
 
 async def test_the_app_cannot_read_the_data_keys(anna: Viewer) -> None:
-    async with db.reading(anna) as session:
+    async with db.read_session(anna) as session:
         with pytest.raises(DBAPIError, match="permission denied"):
             await session.execute(text("SELECT wrapped_key FROM encryption_keys"))

@@ -39,7 +39,7 @@ _EVENTS = text("""
                               'text', repeat('x', :width))
     FROM generate_series(:first, :last - 1) AS n
 """)
-_HAPPENINGS = text("""
+_NOTIFICATION_EVENTS = text("""
     INSERT INTO notification_events (created_at, id, account_id, site_id, notification_id, claim_id,
         event_type, captured_at, visitor_id, page, variant_id, device, country, arm, revenue_minor,
         currency, source_event_id)
@@ -53,7 +53,7 @@ _HAPPENINGS = text("""
 """)
 
 
-_ROWS = {"events": _EVENTS, "notification_events": _HAPPENINGS}
+_ROWS = {"events": _EVENTS, "notification_events": _NOTIFICATION_EVENTS}
 
 
 async def add(
@@ -97,7 +97,7 @@ class Standing(NamedTuple):
     """A site's rows in PostgreSQL, as text, in order."""
 
     events: list[str]
-    happenings: list[str]
+    notification_events: list[str]
 
 
 async def standing(shop: Shop) -> Standing:
@@ -166,7 +166,7 @@ async def archived(shop: Shop) -> Standing:
     for restore in restores:
         await advance(restore.id)
         rows = await as_text(f"restored.{restore.table_name}", "restore_id = :id", restore.id)
-        (found.events if restore.table_name == "events" else found.happenings).extend(rows)
+        (found.events if restore.table_name == "events" else found.notification_events).extend(rows)
         await advance(restore.id, datetime.now(UTC) + timedelta(days=2))
     return Standing(*map(sorted, found))
 

@@ -12,7 +12,7 @@ from subgraphs.analytics.archive import cold_storage, lifecycle, removal, stagin
 from subgraphs.analytics.archive.models import Archive
 from subgraphs.kernel import db
 from subgraphs.kernel.storage import objects
-from subgraphs.kernel.storage.advisory_locks import alone
+from subgraphs.kernel.storage.advisory_locks import advisory_lock
 from subgraphs.kernel.storage.objects import ObjectStoreError
 from tests.fixtures.deadline import eventually
 from tests.fixtures.processes import Process
@@ -59,11 +59,13 @@ async def test_a_month_past_retention_is_archived_and_dropped() -> None:
     assert month_ago(6) not in await partitions("events")
     assert month_ago(6) not in await partitions("notification_events")
     left = await standing(shop)
-    assert (len(left.events), len(left.happenings)) == (10, 10)
+    assert (len(left.events), len(left.notification_events)) == (10, 10)
     assert await standing(other) == ([], [])
     mine = await archived(shop)
     assert sorted(mine.events + left.events) == before[0].events
-    assert sorted(mine.happenings + left.happenings) == before[0].happenings
+    assert (
+        sorted(mine.notification_events + left.notification_events) == before[0].notification_events
+    )
     assert await archived(other) == before[1]
     assert names_in_s3("staging/") == []
 
@@ -372,9 +374,13 @@ async def test_what_is_stored_and_waits_to_be_deleted_is_not_archived_again(
 
 
 async def test_one_at_a_time() -> None:
-    async with alone("test") as first, alone("test") as second, alone("other") as other:
+    async with (
+        advisory_lock("test") as first,
+        advisory_lock("test") as second,
+        advisory_lock("other") as other,
+    ):
         assert (first is None, second is None, other is None) == (False, True, False)
-    async with alone("test") as again:
+    async with advisory_lock("test") as again:
         assert again is not None
 
 

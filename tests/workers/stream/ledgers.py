@@ -24,7 +24,7 @@ class State(NamedTuple):
 
     events: int
     """Rows of `events`."""
-    happenings: dict[str, int]
+    notification_events: dict[str, int]
     """Rows of `notification_events`, by type."""
     claims: list[tuple[UUID, str | None]]
     """Claims with their cursors, in the cursors' order."""
@@ -41,7 +41,7 @@ class State(NamedTuple):
 async def state_of(shop: ActiveShop) -> State:
     return State(
         events=len(await rows("SELECT id FROM events WHERE site_id = :site", site=shop.site_id)),
-        happenings=dict(
+        notification_events=dict(
             await rows(
                 "SELECT event_type, count(*) FROM notification_events WHERE site_id = :site"
                 " GROUP BY 1",

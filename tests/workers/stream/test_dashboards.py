@@ -2,7 +2,7 @@
 
 import pytest
 
-from subgraphs.analytics.pipeline.dashboards import LATEST
+from subgraphs.analytics.pipeline.publish_activity import LATEST
 from tests.fixtures.active_shop import open_shop
 from tests.workers.stream.ledgers import messages_of, new_stream
 

@@ -6,15 +6,14 @@ import msgspec
 import pytest
 
 from subgraphs.analytics.clickhouse import store
-from subgraphs.analytics.pipeline import steps
 from subgraphs.analytics.pipeline.batch import Batch
-from subgraphs.analytics.pipeline.bot_rate import PER_MINUTE
+from subgraphs.analytics.pipeline.drop_bots import PER_MINUTE
 from subgraphs.kernel import redis
 from subgraphs.kernel.ids import new_id
 from subgraphs.kernel.streams.envelope import Event
 from tests.fixtures.active_shop import ActiveShop, open_shop
 from tests.workers.stream.ledgers import Stream, claim_ids, new_stream, rows, state_of
-from workers.stream.main import STEPS, record
+from workers.stream.steps import STEPS
 from workers.visitor_profiles import fold_all
 
 pytestmark = pytest.mark.usefixtures("stores")
@@ -79,8 +78,8 @@ async def test_a_visitor_who_is_too_fast_counts_as_often_as_a_person_can() -> No
     await stream.drain(limit=50)
 
     found = await state_of(shop)
-    assert found.happenings == {"published": 1, "clicked": PER_MINUTE}
-    assert found.counters == {"orders": 1, **found.happenings}
+    assert found.notification_events == {"published": 1, "clicked": PER_MINUTE}
+    assert found.counters == {"orders": 1, **found.notification_events}
     assert await stream.streams.drops(stream.topic) == {"bot_too_fast": 30}
 
 
@@ -90,23 +89,23 @@ async def test_what_was_counted_once_stays_so_though_it_now_seems_too_fast() -> 
     page = msgspec.structs.replace(click, id=new_id(), type="page.viewed")
     await stream.append(click, page)
     first = Batch.of(await stream.consumer.read(limit=500, wait=0))
-    steps.read(first)
-    await record(first)
+    STEPS.read(first)
+    await STEPS.record(first)
     late = [msgspec.structs.replace(click, id=new_id()) for _ in range(PER_MINUTE)]
     meanwhile = await new_stream()
     await meanwhile.append(*late)
     await meanwhile.drain()
 
     again = Batch.of([item.entry for item in first.items])
-    steps.read(again)
+    STEPS.read(again)
     judged = [item.drop for item in again.items]
-    for step in STEPS:
+    for step in (STEPS.record, *STEPS.publishing):
         await step(again)
 
     assert judged == ["bot_too_fast", "bot_too_fast"]
     assert [item.drop for item in again.items] == [None, None]
     found = await state_of(shop)
-    assert found.numbers["clicked"] == found.happenings["clicked"] == PER_MINUTE - 2 + 1
+    assert found.numbers["clicked"] == found.notification_events["clicked"] == PER_MINUTE - 2 + 1
 
 
 async def test_what_was_written_down_first_counts_though_it_is_told_otherwise_later() -> None:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from subgraphs.analytics.clickhouse import rollups, store
 from subgraphs.analytics.clickhouse.store import Dimension, Step
-from subgraphs.analytics.pipeline import steps
 from subgraphs.analytics.pipeline.batch import Batch
+from subgraphs.analytics.pipeline.count import write_raw_events
 from subgraphs.kernel.identity.viewer import Viewer
 from subgraphs.kernel.ids import derived_id
 from subgraphs.kernel.streams.envelope import Event, encode
@@ -23,7 +23,7 @@ from tests.fixtures.active_shop import ActiveShop, new_owner, open_shop
 from tests.fixtures.cells import cells
 from tests.workers.stream.ledgers import rows
 from workers.rollups import roll_up_all
-from workers.stream.main import record
+from workers.stream.steps import STEPS
 
 pytestmark = pytest.mark.usefixtures("stores")
 
@@ -124,9 +124,9 @@ def event_of(shop: ActiveShop, fact: Fact, claim_id: UUID) -> Event:
 async def take_in(events: Sequence[Event]) -> None:
     """One batch, through the steps that write to the ledger and to ClickHouse."""
     batch = Batch.of([Entry(f"{n}-0", encode(event), 1) for n, event in enumerate(events)])
-    steps.read(batch)
-    await record(batch)
-    await steps.write_raw_events(batch)
+    STEPS.read(batch)
+    await STEPS.record(batch)
+    await write_raw_events(batch)
 
 
 async def roll(what: Roll) -> None:
@@ -160,7 +160,7 @@ async def ledger_counts(shop: ActiveShop, dimension: Dimension) -> Counts:
         Dimension.NOTIFICATION: "notification_id::text",
         Dimension.VARIANT: "variant_id::text",
     }.get(dimension, dimension.value)
-    happenings = await rows(
+    notification_events = await rows(
         f"""SELECT created_at, event_type, coalesce(arm, 'clicked'), {key}, revenue_minor, currency
             FROM notification_events WHERE site_id = :site""",  # noqa: S608
         site=shop.site_id,
@@ -175,7 +175,7 @@ async def ledger_counts(shop: ActiveShop, dimension: Dimension) -> Counts:
     for at, kind, value in facts:
         metric = {"order.created": "orders", "page.viewed": "page_views"}[kind]
         found[store.start_of_hour(at), metric, value] += 1
-    for at, kind, arm, value, revenue, currency in happenings:
+    for at, kind, arm, value, revenue, currency in notification_events:
         hour, suffix = store.start_of_hour(at), "" if arm == "clicked" else f"_{arm}"
         found[hour, f"{kind}{suffix}", value] += 1
         if revenue is not None:

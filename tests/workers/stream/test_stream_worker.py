@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from subgraphs.analytics.pipeline import steps
 from subgraphs.analytics.pipeline.batch import Batch
 from subgraphs.kernel import live, redis
 from subgraphs.kernel.identity.viewer import Viewer
@@ -17,7 +17,11 @@ from subgraphs.kernel.streams.envelope import Event
 from subgraphs.kernel.streams.interface import Entry, Lag, Record
 from tests.fixtures.active_shop import ActiveShop, new_owner, open_shop, pause
 from tests.workers.stream.ledgers import State, claim_ids, new_stream, raw_rows, state_of
-from workers.stream.main import GROUP, STEPS, work
+from workers.stream.main import GROUP, work
+from workers.stream.steps import STEPS, Steps
+
+STAGES = (STEPS.record, *STEPS.publishing)
+"""What a stream worker may have done when it dies."""
 
 pytestmark = pytest.mark.usefixtures("stores")
 
@@ -34,7 +38,7 @@ def expected(shop: ActiveShop, orders: list[Event], seen: dict[str, int], found:
     cursors = [cursor for cursor, _ in found.live]
     return State(
         events=len(orders),
-        happenings=counted,
+        notification_events=counted,
         claims=list(zip(ids, cursors, strict=True)),
         numbers={"orders": len(orders), **counted},
         counters={"orders": len(orders), **counted},
@@ -80,14 +84,14 @@ async def test_the_same_batch_twice_has_the_effect_of_once() -> None:
     assert await raw_rows(shop) in (12, 6)  # written again, and maybe merged since
 
 
-@pytest.mark.parametrize("done", range(len(STEPS) + 1))
+@pytest.mark.parametrize("done", range(len(STAGES) + 1))
 async def test_a_death_after_any_step_is_made_good(done: int) -> None:
     shop, stream = await open_shop(), await new_stream()
     orders = orders_of(shop, 3)
     await stream.append(*orders)
     batch = Batch.of(await stream.consumer.read(limit=500, wait=0))
-    steps.read(batch)
-    for step in STEPS[:done]:
+    STEPS.read(batch)
+    for step in STAGES[:done]:
         await step(batch)
 
     await (await stream.taken_over()).drain()
@@ -96,7 +100,7 @@ async def test_a_death_after_any_step_is_made_good(done: int) -> None:
     assert found == expected(shop, orders, {}, found)
 
 
-@pytest.mark.parametrize("done", range(1, len(STEPS)))
+@pytest.mark.parametrize("done", range(1, len(STAGES)))
 async def test_a_notification_paused_between_two_tries_keeps_the_claims_it_made(
     done: int,
 ) -> None:
@@ -104,8 +108,8 @@ async def test_a_notification_paused_between_two_tries_keeps_the_claims_it_made(
     orders = orders_of(shop, 2)
     await stream.append(*orders)
     batch = Batch.of(await stream.consumer.read(limit=500, wait=0))
-    steps.read(batch)
-    for step in STEPS[:done]:
+    STEPS.read(batch)
+    for step in STAGES[:done]:
         await step(batch)
     await pause(shop)
     await stream.append(shop.order(77))
@@ -187,7 +191,7 @@ async def test_what_cannot_be_used_is_dropped_with_its_reason_and_the_rest_goes_
 
 
 @pytest.mark.parametrize("at", [0, 4, 8])
-@pytest.mark.parametrize("step", range(len(STEPS) + 1))
+@pytest.mark.parametrize("step", range(len(STAGES) + 1))
 async def test_an_event_that_cannot_be_worked_with_is_buried_and_holds_up_nothing(
     at: int, step: int
 ) -> None:
@@ -196,12 +200,20 @@ async def test_an_event_that_cannot_be_worked_with_is_buried_and_holds_up_nothin
     await stream.append(*orders)
     bad = orders[at]
 
-    async def stumble(batch: Batch) -> None:
+    async def fail_in_transaction(_session: AsyncSession, batch: Batch) -> None:
+        await fail(batch)
+
+    async def fail(batch: Batch) -> None:
         if bad in batch.events:
             raise ValueError("this order is too much")
 
+    recording, publishing = STEPS.recording, STEPS.publishing
+    if step == 0:
+        recording = (*recording, fail_in_transaction)
+    else:
+        publishing = (*publishing[: step - 1], fail, *publishing[step - 1 :])
     entries = await stream.consumer.read(limit=500, wait=0)
-    await work(stream.consumer, entries, [*STEPS[:step], stumble, *STEPS[step:]])
+    await work(stream.consumer, entries, Steps(STEPS.reading, recording, publishing))
 
     found = await state_of(shop)
     shown = [id_ for _, id_ in found.live if id_ != shop.claim_id(bad)]
@@ -229,7 +241,7 @@ async def test_any_cuts_repeats_and_deaths_leave_the_same_state(data: st.DataObj
     while position < len(entries):
         end = data.draw(st.integers(position + 1, len(entries)), label="end")
         back = data.draw(st.integers(0, position), label="from")
-        deaths = data.draw(st.lists(st.integers(0, len(STEPS)), max_size=2), label="deaths")
+        deaths = data.draw(st.lists(st.integers(0, len(STAGES)), max_size=2), label="deaths")
         for done in deaths:
             await die_after(done, entries[back:end])
         repeats = data.draw(st.integers(1, 2), label="at once")
@@ -247,8 +259,8 @@ async def test_any_cuts_repeats_and_deaths_leave_the_same_state(data: st.DataObj
 
 async def die_after(done: int, entries: list[Entry]) -> None:
     batch = Batch.of(entries)
-    steps.read(batch)
-    for step in STEPS[:done]:
+    STEPS.read(batch)
+    for step in STAGES[:done]:
         await step(batch)
 
 

@@ -28,7 +28,7 @@ def partitions_of(topic: str) -> list[TopicPartition]:
     return [TopicPartition(topic, part) for part in range(PARTITIONS)]
 
 
-def dead_topic(topic: str) -> str:
+def dead_letter_topic(topic: str) -> str:
     return f"{topic}.dead"
 
 

@@ -24,9 +24,9 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 from aiokafka.structs import OffsetAndMetadata
 from redis.asyncio import Redis
 
-from subgraphs.kernel.retry import patiently
+from subgraphs.kernel.retry import retry_while_unavailable
 from subgraphs.kernel.streams.interface import MAX_DELIVERIES, SUSPECT_DELIVERIES, Entry
-from subgraphs.kernel.streams.kafka.cluster import Cluster, dead_topic
+from subgraphs.kernel.streams.kafka.cluster import Cluster, dead_letter_topic
 from subgraphs.kernel.streams.redis.names import drops_of
 
 log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ class KafkaConsumer:
         await self._progress(touched)
         await self._count()
 
-    async def bury(self, entry: Entry, reason: str, detail: str) -> None:
+    async def dead_letter(self, entry: Entry, reason: str, detail: str) -> None:
         part, offset = _place(entry)
         record = self._in_hand.get(part, {}).get(offset)
         if record is None:
@@ -111,7 +111,7 @@ class KafkaConsumer:
         told = {"id": entry.id, "reason": reason, "detail": detail}
         headers = [(name, value.encode()) for name, value in told.items()]
         message = {"key": record.key, "value": entry.body, "headers": headers}
-        await self._cluster.produce(dead_topic(self.topic), {part: [message]})
+        await self._cluster.produce(dead_letter_topic(self.topic), {part: [message]})
         await self.ack([entry], {entry.id: reason})
         log.error("buried %s of %s, %s: %s", entry.id, self.topic, reason, detail)
 
@@ -201,7 +201,7 @@ class KafkaConsumer:
         if entries and entries[0].deliveries > MAX_DELIVERIES:
             detail = f"given out {MAX_DELIVERIES} times, never done"
             try:
-                await self.bury(entries[0], "undeliverable", detail)
+                await self.dead_letter(entries[0], "undeliverable", detail)
             except BaseException:
                 self._take_back(found)
                 raise
@@ -312,7 +312,7 @@ class KafkaConsumer:
     async def _dealt(self, parts: Iterable[int]) -> None:
         # The driver goes on without us if this fails, and we would wait for ever to be dealt any.
         find = partial(self._cluster.committed, self.topic, self.group)
-        committed = await patiently("assignment", find)
+        committed = await retry_while_unavailable("assignment", find)
         self._assigned = set(parts)
         self._untold = set(self._assigned)
         self._attempts = {

@@ -31,7 +31,7 @@ from subgraphs.kernel.streams.interface import (
     partition_of,
     total,
 )
-from subgraphs.kernel.streams.kafka.cluster import Cluster, dead_topic
+from subgraphs.kernel.streams.kafka.cluster import Cluster, dead_letter_topic
 from subgraphs.kernel.streams.kafka.consumer import KafkaConsumer
 from subgraphs.kernel.streams.redis.names import drops_of, stream_of
 
@@ -94,14 +94,14 @@ class KafkaStreams:
         counts as waiting."""
         committed = await self._cluster.committed(topic, group)
         first, after = await self._cluster.ends(topic)
-        dead = await self._dead(topic)
+        dead_letter_count = await self._dead(topic)
         at = {p: max(first[p], committed[p].offset if p in committed else 0) for p in first}
         behind = {part: offset for part, offset in at.items() if offset < after[part]}
         oldest = await self._cluster.records_at(topic, behind)
         lags = []
         for part in range(PARTITIONS):
             places = self._in_hand(topic, group, part)
-            dead_here = sum(1 for letter in dead if letter[0] == part)
+            dead_here = sum(1 for letter in dead_letter_count if letter[0] == part)
             age = max(0.0, time.time() - oldest[part].timestamp / 1000) if part in oldest else 0.0
             waiting = max(0, after[part] - at[part] - len(places))
             name = f"{part:02}:{places[0]}" if places else None
@@ -138,12 +138,12 @@ class KafkaStreams:
                 "value": b"",
                 "headers": [("replayed", str(offset).encode())],
             }
-            await self._cluster.produce(dead_topic(topic), {part: [told]})
+            await self._cluster.produce(dead_letter_topic(topic), {part: [told]})
             back += 1
         return back
 
-    async def forget_dead(self, topic: str, *, before: datetime) -> None:
-        name = dead_topic(topic)
+    async def delete_dead_letters(self, topic: str, *, before: datetime) -> None:
+        name = dead_letter_topic(topic)
         await self._cluster.delete_before(name, await self._cluster.offsets_at(name, before))
 
     async def ping(self) -> None:
@@ -166,7 +166,7 @@ class KafkaStreams:
 
     async def _dead(self, topic: str) -> dict[tuple[int, int], Any]:
         """The dead letters that were not put back, by partition and offset."""
-        name = dead_topic(topic)
+        name = dead_letter_topic(topic)
         ends = await self._cluster.ends(name)
         known, letters = self._dead_known.get(topic, (({}, {}), {}))
         if known == ends:

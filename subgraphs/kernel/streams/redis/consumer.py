@@ -107,9 +107,9 @@ class RedisConsumer:
                 hand.done(ids, dropped or {})
         await self._commit()
 
-    async def bury(self, entry: Entry, reason: str, detail: str) -> None:
+    async def dead_letter(self, entry: Entry, reason: str, detail: str) -> None:
         hand = self._hands.get(partition_in(entry.id))
-        if hand and hand.bury(Letter(entry.body, entry.id, reason, detail)):
+        if hand and hand.dead_letter(Letter(entry.body, entry.id, reason, detail)):
             log.error("buried %s of %s, %s: %s", entry.id, self._topic, reason, detail)
         await self._commit()
 
@@ -134,7 +134,7 @@ class RedisConsumer:
     async def fall_silent(self) -> None:
         """Give no more signs of life; it is not said that we leave."""
         if self._beating is not None:
-            await cancellation.cancelled(self._beating)
+            await cancellation.cancel_and_wait(self._beating)
             self._beating = None
 
     # Who is at work
@@ -238,7 +238,7 @@ class RedisConsumer:
         self._is_alone = bool(entries)
         if entries and entries[0].deliveries > MAX_DELIVERIES:
             detail = f"given out {MAX_DELIVERIES} times, never done"
-            await self.bury(entries[0], "undeliverable", detail)
+            await self.dead_letter(entries[0], "undeliverable", detail)
             return []
         return entries
 

@@ -64,7 +64,7 @@ class Hand:
                 self._said[id_] = dropped[id_]
         self._open.difference_update(ids)
 
-    def bury(self, letter: Letter) -> bool:
+    def dead_letter(self, letter: Letter) -> bool:
         """Whether it was in hand."""
         if letter.id not in self._open:
             return False

@@ -127,7 +127,7 @@ class RedisStreams:
         ]
         return sum(await run(self._client, scripts.REPLAY, calls))
 
-    async def forget_dead(self, topic: str, *, before: datetime) -> None:
+    async def delete_dead_letters(self, topic: str, *, before: datetime) -> None:
         oldest = str(round(before.timestamp() * 1000))
         async with self._client.pipeline(transaction=False) as pipe:
             for partition in range(PARTITIONS):
@@ -166,12 +166,12 @@ class RedisStreams:
 
 
 def _lag(partition: int, answer: Any) -> Lag:
-    waiting, pending, dead, oldest = answer
+    waiting, pending, dead_letter_count, oldest = answer
     appended = int(oldest.split(b"-")[0]) / 1000 if oldest else None
     return Lag(
         waiting=waiting,
         pending=pending,
         oldest_pending=entry_id(partition, oldest) if pending else None,
-        dead=dead,
+        dead_letter_count=dead_letter_count,
         age=max(0.0, time.time() - appended) if appended else 0.0,
     )

@@ -153,7 +153,7 @@ async def test_a_month_comes_back_byte_for_byte(cold: None) -> None:
             seen.append((await found(shop, made["id"]))["status"])
         assert seen[0] == "WAITING"
         rows = await as_text(f"restored.{table}", "restore_id = :id", UUID(made["id"]))
-        assert rows == (before.events if table == "events" else before.happenings)
+        assert rows == (before.events if table == "events" else before.notification_events)
         assert (await found(shop, made["id"]))["rows"] == count
 
 
@@ -191,9 +191,9 @@ async def test_what_is_restored_is_read_page_by_page_until_its_days_are_over(
     for wrong in {"first": 0}, {"first": 101}, {"first": 5, "after": "x"}:
         asked = {"after": None, **wrong}
         assert (await run(schema, shop.owner, EVENTS, id=made, **asked)).codes == ["BAD_USER_INPUT"]
-    async with db.reading(other.owner) as session:
+    async with db.read_session(other.owner) as session:
         assert await session.scalar(text("SELECT count(*) FROM restored.events")) == 0
-    async with db.reading(shop.owner) as session:
+    async with db.read_session(shop.owner) as session:
         assert await session.scalar(text("SELECT count(*) FROM restored.events")) == 12
 
     await restores.advance(UUID(made), datetime.now(UTC) + timedelta(days=3, minutes=1))

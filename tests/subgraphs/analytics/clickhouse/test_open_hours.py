@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("stores")
 DAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=2)
 HOUR = DAY + timedelta(hours=5)
 
-Happening = Callable[[], Awaitable[Any]]
+NotificationEvent = Callable[[], Awaitable[Any]]
 
 Read = Callable[[UUID], Awaitable[list[int]]]
 
@@ -53,16 +53,16 @@ EVERY_WAY = pytest.mark.parametrize("read", [by_hour, by_day, in_all])
 def meanwhile(
     monkeypatch: pytest.MonkeyPatch,
     *,
-    before: Happening | None = None,
-    after: Happening | None = None,
+    before: NotificationEvent | None = None,
+    after: NotificationEvent | None = None,
 ) -> Iterator[list[int]]:
     """Something happens once, just before or after a read; gives how many rows each read had."""
     steady, rows, pending = open_hours.steady, list[int](), [before, after]
 
     async def happen(place: int) -> None:
-        happening, pending[place] = pending[place], None
-        if happening:
-            await happening()
+        notification_event, pending[place] = pending[place], None
+        if notification_event:
+            await notification_event()
 
     async def disturbed(
         look: str, start: datetime, end: datetime, read: Callable[[Any], Awaitable[Any]]

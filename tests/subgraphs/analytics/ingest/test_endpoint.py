@@ -14,12 +14,12 @@ from subgraphs.kernel import db
 from subgraphs.kernel.identity.tenants import Tenant
 from subgraphs.kernel.redis import connect
 from subgraphs.kernel.streams.envelope import Event
-from tests.fixtures.ingest import DoorProcess, body, error_of, post, shown
+from tests.fixtures.ingest import IngestProcess, body, error_of, post, shown
 from tests.fixtures.shop import Shop, new_shop
 
 
 async def test_events_are_on_the_stream_when_they_are_called_accepted(
-    client: httpx.AsyncClient, door: DoorProcess
+    client: httpx.AsyncClient, door: IngestProcess
 ) -> None:
     shop = await new_shop()
     sent = [shown(), shown(type="clicked"), shown(type="page.viewed", claimId=None)]
@@ -55,7 +55,9 @@ async def test_events_are_on_the_stream_when_they_are_called_accepted(
     assert timedelta(0) <= datetime.now(UTC) - first.captured_at < timedelta(seconds=5)
 
 
-async def test_an_id_is_taken_once_for_a_site(client: httpx.AsyncClient, door: DoorProcess) -> None:
+async def test_an_id_is_taken_once_for_a_site(
+    client: httpx.AsyncClient, door: IngestProcess
+) -> None:
     shop, other = await new_shop(), await new_shop()
     event = shown()
 
@@ -86,7 +88,7 @@ async def test_an_id_is_taken_once_for_a_site(client: httpx.AsyncClient, door: D
     ],
 )
 async def test_a_refused_event_says_why_and_the_others_are_taken(
-    client: httpx.AsyncClient, door: DoorProcess, changes: dict[str, object], reason: str
+    client: httpx.AsyncClient, door: IngestProcess, changes: dict[str, object], reason: str
 ) -> None:
     good, bad = shown(), shown(**changes)
 
@@ -126,7 +128,7 @@ async def test_what_is_no_event_is_refused(client: httpx.AsyncClient, event: obj
     ],
 )
 async def test_a_body_of_another_shape_is_the_callers_error(
-    client: httpx.AsyncClient, door: DoorProcess, content: object
+    client: httpx.AsyncClient, door: IngestProcess, content: object
 ) -> None:
     answer = await post(client, content)
 
@@ -135,7 +137,7 @@ async def test_a_body_of_another_shape_is_the_callers_error(
 
 
 async def test_a_body_that_is_too_long_is_not_read(
-    client: httpx.AsyncClient, door: DoorProcess
+    client: httpx.AsyncClient, door: IngestProcess
 ) -> None:
     long = b" " * (MAX_BODY + 1)
     parts = 0
@@ -160,7 +162,7 @@ async def test_a_hundred_events_of_the_usual_size_fit(client: httpx.AsyncClient)
 
 
 async def test_a_key_that_is_not_known_opens_nothing(
-    client: httpx.AsyncClient, door: DoorProcess
+    client: httpx.AsyncClient, door: IngestProcess
 ) -> None:
     answer = await post(client, {"siteKey": "pk_unknown", "events": [shown()]})
 
@@ -169,7 +171,7 @@ async def test_a_key_that_is_not_known_opens_nothing(
 
 
 async def test_another_shops_page_may_not_use_the_key(
-    client: httpx.AsyncClient, door: DoorProcess
+    client: httpx.AsyncClient, door: IngestProcess
 ) -> None:
     shop = await new_shop()
     there = "https://evil.example"
@@ -206,7 +208,7 @@ async def test_an_origin_may_be_as_long_as_any_page_has(client: httpx.AsyncClien
 
 
 async def domain_of(shop: Shop) -> str:
-    async with db.reading(shop.owner) as session:
+    async with db.read_session(shop.owner) as session:
         tenant = await session.get(Tenant, shop.site_id)
     assert tenant is not None
     return tenant.domain
@@ -227,7 +229,7 @@ async def test_other_methods_and_paths_are_refused(client: httpx.AsyncClient) ->
 
 
 async def test_while_the_store_is_away_nothing_is_taken_and_it_can_be_sent_again(
-    client: httpx.AsyncClient, door: DoorProcess
+    client: httpx.AsyncClient, door: IngestProcess
 ) -> None:
     content = body(await new_shop(), shown(), shown())
     door.valkey.kill()
@@ -246,7 +248,7 @@ async def test_while_the_store_is_away_nothing_is_taken_and_it_can_be_sent_again
 
 
 async def test_what_was_under_way_when_its_time_was_over_is_not_said_to_be_lost(
-    client: httpx.AsyncClient, door: DoorProcess
+    client: httpx.AsyncClient, door: IngestProcess
 ) -> None:
     shop = await new_shop()
     await post(client, body(shop, shown()))  # the connection is there, and the site known
@@ -264,7 +266,7 @@ async def test_what_was_under_way_when_its_time_was_over_is_not_said_to_be_lost(
 
 
 async def test_what_is_sent_at_once_is_answered_each_with_its_own(
-    client: httpx.AsyncClient, door: DoorProcess
+    client: httpx.AsyncClient, door: IngestProcess
 ) -> None:
     shop = await new_shop()
     requests = [[shown() for _ in range(1 + n % 10)] for n in range(60)]

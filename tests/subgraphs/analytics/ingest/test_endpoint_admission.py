@@ -13,7 +13,7 @@ from subgraphs.analytics.ingest.token_buckets import BURST_SECONDS, Bucket
 from subgraphs.kernel.identity import credentials
 from subgraphs.kernel.identity.credentials import SiteAccess
 from subgraphs.kernel.ids import new_id
-from subgraphs.kernel.redis.invalidation import Changed
+from subgraphs.kernel.redis.invalidation import Change
 from subgraphs.kernel.streams.interface import partition_of
 from tests.fixtures.shop import new_shop
 
@@ -30,7 +30,7 @@ async def test_a_shop_that_was_known_needs_no_slot_beside_invented_keys(
     await admitting.find(known.site_key)
     monkeypatch.setattr(admission, "MAX_LOOK_UPS", 0)  # as if invented keys had them all
 
-    admitting.forget(Changed("site", known.site_id))
+    admitting.invalidate(Change("site", known.site_id))
     guest = await admitting.find(known.site_key)
     with pytest.raises(Refusal) as refused:
         await admitting.find(new.site_key)
@@ -68,7 +68,7 @@ async def test_who_comes_after_a_change_does_not_share_a_look_up_from_before(
     monkeypatch.setattr(credentials, "_find_site", slow)
     earlier = [asyncio.create_task(admitting.find("pk_x")) for _ in range(2)]
     await asyncio.wait_for(asked.get(), 10)
-    admitting.forget(Changed("site", before.site_id))
+    admitting.invalidate(Change("site", before.site_id))
     later = [asyncio.create_task(admitting.find("pk_x")) for _ in range(2)]
     await asyncio.wait_for(asked.get(), 10)
     may_answer.set()

@@ -10,7 +10,7 @@ import pytest
 
 from subgraphs.analytics.ingest.protocol import MAX_BODY, MAX_HEAD, MAX_PIPELINED
 from tests.fixtures.deadline import eventually
-from tests.fixtures.ingest import DoorProcess, body, shown
+from tests.fixtures.ingest import IngestProcess, body, shown
 from tests.fixtures.requests_to_ingest import head, knocking, request, results_of
 from tests.fixtures.shop import Shop, new_shop
 from tests.fixtures.valkey import Valkey
@@ -22,7 +22,7 @@ async def shop(stores: object) -> Shop:
 
 
 async def test_requests_in_one_packet_are_answered_in_their_order(
-    door: DoorProcess, shop: Shop
+    door: IngestProcess, shop: Shop
 ) -> None:
     """Some are answered at once, some wait for the store: each in its place all the same."""
     events = [shown() for _ in range(10)]
@@ -40,7 +40,7 @@ async def test_requests_in_one_packet_are_answered_in_their_order(
 
 
 async def test_more_requests_than_are_held_at_a_time_are_all_answered(
-    door: DoorProcess, shop: Shop
+    door: IngestProcess, shop: Shop
 ) -> None:
     events = [shown() for _ in range(3 * MAX_PIPELINED)]
     async with knocking(door) as client:
@@ -51,7 +51,7 @@ async def test_more_requests_than_are_held_at_a_time_are_all_answered(
 
 
 @pytest.mark.parametrize("size", [1, 7, 100])
-async def test_a_request_may_come_in_any_pieces(door: DoorProcess, shop: Shop, size: int) -> None:
+async def test_a_request_may_come_in_any_pieces(door: IngestProcess, shop: Shop, size: int) -> None:
     first, second = shown(), shown()
     sent = request(body(shop, first), "Origin: null") + request(body(shop, second))
     async with knocking(door) as client:
@@ -65,7 +65,7 @@ async def test_a_request_may_come_in_any_pieces(door: DoorProcess, shop: Shop, s
     assert results_of(answer) == [(second["id"], "accepted")]
 
 
-async def test_a_chunked_body_is_put_together(door: DoorProcess, shop: Shop) -> None:
+async def test_a_chunked_body_is_put_together(door: IngestProcess, shop: Shop) -> None:
     event = shown()
     data = json.dumps(body(shop, event)).encode()
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in data)
@@ -75,7 +75,7 @@ async def test_a_chunked_body_is_put_together(door: DoorProcess, shop: Shop) -> 
         assert results_of(await client.answer()) == [(event["id"], "accepted")]
 
 
-async def test_a_body_is_sent_on_once_it_is_wanted(door: DoorProcess, shop: Shop) -> None:
+async def test_a_body_is_sent_on_once_it_is_wanted(door: IngestProcess, shop: Shop) -> None:
     event = shown()
     data = json.dumps(body(shop, event)).encode()
     async with knocking(door) as client:
@@ -107,7 +107,7 @@ async def test_a_body_is_sent_on_once_it_is_wanted(door: DoorProcess, shop: Shop
     ],
 )
 async def test_what_is_too_long_or_no_http_is_answered_and_ends_there(
-    door: DoorProcess, sent: bytes, status: int
+    door: IngestProcess, sent: bytes, status: int
 ) -> None:
     async with knocking(door) as client:
         await client.send(sent)
@@ -119,7 +119,7 @@ async def test_what_is_too_long_or_no_http_is_answered_and_ends_there(
     assert await door.taken() == []
 
 
-async def test_a_refusal_waits_for_the_answers_before_it(door: DoorProcess, shop: Shop) -> None:
+async def test_a_refusal_waits_for_the_answers_before_it(door: IngestProcess, shop: Shop) -> None:
     event = shown()
     async with knocking(door) as client:
         await client.send(request(body(shop, event)) + b"nonsense\r\n\r\n")
@@ -129,7 +129,7 @@ async def test_a_refusal_waits_for_the_answers_before_it(door: DoorProcess, shop
         assert await client.is_closed()
 
 
-async def test_a_client_that_wants_no_more_gets_its_answer(door: DoorProcess, shop: Shop) -> None:
+async def test_a_client_that_wants_no_more_gets_its_answer(door: IngestProcess, shop: Shop) -> None:
     async with knocking(door) as client:
         await client.send(request(body(shop, shown()), "Connection: close"))
         status, headers, _ = await client.answer()
@@ -143,7 +143,7 @@ async def test_a_client_that_wants_no_more_gets_its_answer(door: DoorProcess, sh
         assert await client.is_closed()
 
 
-async def test_an_upgrade_is_not_taken_up(door: DoorProcess, shop: Shop) -> None:
+async def test_an_upgrade_is_not_taken_up(door: IngestProcess, shop: Shop) -> None:
     async with knocking(door) as client:
         wanted = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk")
         await client.send(request(body(shop, shown()), *wanted))
@@ -163,7 +163,7 @@ async def test_an_upgrade_is_not_taken_up(door: DoorProcess, shop: Shop) -> None
         ("CONNECT door:443", 400),
     ],
 )
-async def test_odd_requests_are_answered(door: DoorProcess, line: str, status: int) -> None:
+async def test_odd_requests_are_answered(door: IngestProcess, line: str, status: int) -> None:
     async with knocking(door) as client:
         await client.send(f"{line} HTTP/1.1\r\nHost: door\r\n\r\n".encode())
         first, rest = await client.read_all_sent()
@@ -172,7 +172,7 @@ async def test_odd_requests_are_answered(door: DoorProcess, line: str, status: i
     assert rest.endswith(b"\r\n\r\n") == line.startswith("HEAD")
 
 
-async def test_clients_that_go_away_shift_no_answer(door: DoorProcess, shop: Shop) -> None:
+async def test_clients_that_go_away_shift_no_answer(door: IngestProcess, shop: Shop) -> None:
     """The accident: a write to a closed client raised, and the next got its acknowledgement."""
     left = [shown() for _ in range(20)]
     stayed = [shown() for _ in range(20)]
@@ -195,7 +195,7 @@ async def test_clients_that_go_away_shift_no_answer(door: DoorProcess, shop: Sho
 
 
 async def test_a_client_that_does_not_read_holds_up_nobody_else(
-    door: DoorProcess, shop: Shop
+    door: IngestProcess, shop: Shop
 ) -> None:
     unread = request({"siteKey": "pk_" + "x" * 90, "events": []}, "X: " + "x" * 200) * 60_000
     async with knocking(door, receives=4096) as deaf, knocking(door) as client:
@@ -210,7 +210,7 @@ async def test_a_client_that_does_not_read_holds_up_nobody_else(
 
 
 async def test_a_store_that_goes_and_comes_back_takes_each_request_whole_or_not(
-    door: DoorProcess, shop: Shop
+    door: IngestProcess, shop: Shop
 ) -> None:
     requests = [[shown() for _ in range(10)] for _ in range(4)]
     async with knocking(door) as client:
@@ -234,7 +234,7 @@ async def test_a_store_that_goes_and_comes_back_takes_each_request_whole_or_not(
 async def test_on_sigterm_the_answers_in_hand_are_given(
     stores: object, shop: Shop, valkey: Valkey
 ) -> None:
-    door = DoorProcess(valkey)
+    door = IngestProcess(valkey)
     await eventually(door.is_ready, bool)
     event = shown()
     sent = request(body(shop, event))
@@ -260,7 +260,7 @@ async def test_it_may_hold_as_many_connections_as_the_system_allows(
     given, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most // 2, most))
     try:
-        door = DoorProcess(valkey)
+        door = IngestProcess(valkey)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (given, most))
     await eventually(door.is_ready, bool)

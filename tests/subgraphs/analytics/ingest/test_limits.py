@@ -15,7 +15,7 @@ from subgraphs.kernel.streams.envelope import EVENTS_TOPIC
 from subgraphs.kernel.streams.interface import partition_of
 from subgraphs.kernel.streams.redis.names import stream_of
 from tests.fixtures.deadline import eventually
-from tests.fixtures.ingest import DoorProcess, body, error_of, post, shown
+from tests.fixtures.ingest import IngestProcess, body, error_of, post, shown
 from tests.fixtures.shop import Shop, new_shop
 
 
@@ -32,7 +32,7 @@ async def shop_with(events_per_second: int) -> Shop:
 
 
 async def test_who_floods_is_asked_to_wait_and_another_is_not(
-    client: httpx.AsyncClient, door: DoorProcess
+    client: httpx.AsyncClient, door: IngestProcess
 ) -> None:
     flooding, other = await shop_with(1), await shop_with(1)  # a burst is one full request
 
@@ -76,7 +76,7 @@ async def test_a_page_can_read_that_it_has_to_wait(client: httpx.AsyncClient) ->
 
 
 async def test_what_a_store_could_not_take_does_not_count(
-    client: httpx.AsyncClient, door: DoorProcess
+    client: httpx.AsyncClient, door: IngestProcess
 ) -> None:
     shop = await shop_with(1)
     content = body(shop, *(shown() for _ in range(100)))
@@ -159,7 +159,7 @@ FILL = "for i = 1, tonumber(ARGV[1]) do redis.call('XADD', KEYS[1], '*', 'e', 'x
 
 
 async def test_a_full_stream_refuses_who_fills_it_and_takes_from_others(
-    client: httpx.AsyncClient, door: DoorProcess
+    client: httpx.AsyncClient, door: IngestProcess
 ) -> None:
     filling, other = await new_shop(), await new_shop()
     while partition_of(str(other.site_id)) == partition_of(str(filling.site_id)):

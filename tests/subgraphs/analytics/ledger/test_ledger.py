@@ -34,12 +34,12 @@ async def test_two_sites_may_have_events_of_one_id_and_each_counts() -> None:
 
 async def test_what_happened_at_one_site_is_not_known_at_another() -> None:
     moment = datetime.now(UTC).replace(microsecond=0)
-    first = ledger.Happening(
+    first = ledger.NotificationEvent(
         moment, new_id(), new_id(), new_id(), new_id(), new_id(), "shown", moment
     )
     second = first._replace(site_id=new_id())
     async with db.service_transaction() as session:
-        await ledger.add_happenings(session, [first])
+        await ledger.add_notification_events(session, [first])
 
     async with db.service_transaction() as session:
-        assert await ledger.add_happenings(session, [first, second]) == [second]
+        assert await ledger.add_notification_events(session, [first, second]) == [second]

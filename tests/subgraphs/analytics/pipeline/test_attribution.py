@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from subgraphs.analytics.clickhouse import store
 from subgraphs.analytics.clickhouse.store import Step
-from subgraphs.analytics.pipeline.attribution import WINDOW, conversion_id, revenue_of
-from subgraphs.analytics.pipeline.timestamps import cut
+from subgraphs.analytics.pipeline.attribute import WINDOW, conversion_id, revenue_of
+from subgraphs.analytics.pipeline.check_timestamps import cut
 from subgraphs.analytics.realtime import counters
 from subgraphs.kernel import redis
 from subgraphs.kernel.identity.viewer import Viewer

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from subgraphs.analytics.clickhouse.store import RawEvent
-from subgraphs.analytics.ledger import Happening
+from subgraphs.analytics.ledger import NotificationEvent
 from subgraphs.analytics.pipeline import countable
 from subgraphs.analytics.pipeline.batch import Batch, Item
 from subgraphs.kernel.ids import new_id
@@ -32,8 +32,8 @@ def source_event(kind: str, payload: dict[str, Any]) -> Event:
     )
 
 
-def happening(kind: str, **more: Any) -> Happening:
-    return Happening(THEN, ID, ACCOUNT, SITE, NOTIFICATION, CLAIM, kind, NOW, **more)
+def notification_event(kind: str, **more: Any) -> NotificationEvent:
+    return NotificationEvent(THEN, ID, ACCOUNT, SITE, NOTIFICATION, CLAIM, kind, NOW, **more)
 
 
 def row(metric: str, claim: UUID | None = None, **more: Any) -> RawEvent:
@@ -41,9 +41,11 @@ def row(metric: str, claim: UUID | None = None, **more: Any) -> RawEvent:
     return RawEvent(SITE, metric, THEN, ID, notification, claim, NOW, **more)
 
 
-def rows_of(*events: Event, happenings: tuple[Happening, ...] = ()) -> list[RawEvent]:
+def rows_of(
+    *events: Event, notification_events: tuple[NotificationEvent, ...] = ()
+) -> list[RawEvent]:
     batch = Batch([Item(Entry("1-0", b"", 1), event) for event in events])
-    batch.happenings = list(happenings)
+    batch.notification_events = list(notification_events)
     return countable.rows_of(batch)
 
 
@@ -61,7 +63,9 @@ def test_orders_and_views_count_and_other_facts_do_not() -> None:
 def test_what_happened_to_a_claim_counts_with_all_that_is_known() -> None:
     known = {"page": "/", "device": "desktop", "country": "NL", "variant_id": VARIANT}
 
-    found = rows_of(happenings=(happening("shown", **known), happening("clicked")))
+    found = rows_of(
+        notification_events=(notification_event("shown", **known), notification_event("clicked"))
+    )
 
     assert found == [row("shown", CLAIM, **known), row("clicked", CLAIM)]
 
@@ -77,6 +81,6 @@ def test_what_happened_to_a_claim_counts_with_all_that_is_known() -> None:
 def test_a_conversion_counts_for_its_arm(arm: str, metric: str) -> None:
     order = {"revenue_minor": 1999, "currency": "EUR"}
 
-    assert rows_of(happenings=(happening("converted", arm=arm, **order),)) == [
+    assert rows_of(notification_events=(notification_event("converted", arm=arm, **order),)) == [
         row(metric, CLAIM, amount_minor=1999, currency="EUR")
     ]

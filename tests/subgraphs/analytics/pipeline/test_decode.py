@@ -5,8 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from subgraphs.analytics.pipeline import steps
 from subgraphs.analytics.pipeline.batch import Batch, Drop
+from subgraphs.analytics.pipeline.decode import decode
 from subgraphs.kernel.streams.envelope import Event, encode
 from subgraphs.kernel.streams.interface import Entry
 
@@ -36,6 +36,6 @@ def test_a_nul_cannot_be_stored_and_talking_of_one_can(text: str, drop: Drop | N
     )
     batch = Batch.of([Entry("1-0", encode(event), 1)])
 
-    steps.decode(batch)
+    decode(batch)
 
     assert [item.drop for item in batch.items] == [drop]

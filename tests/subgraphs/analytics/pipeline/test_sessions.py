@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from subgraphs.analytics.ledger import profiles
-from subgraphs.analytics.pipeline.sessions import SILENCE, sessions_of
-from subgraphs.analytics.pipeline.timestamps import cut
+from subgraphs.analytics.pipeline.check_timestamps import cut
+from subgraphs.analytics.pipeline.sessionise import SILENCE, sessions_of
 from subgraphs.kernel import db
 from subgraphs.kernel.identity.tenants import set_limits
 from subgraphs.kernel.identity.viewer import Viewer

@@ -1,4 +1,4 @@
-"""The step `clock`: times as the stores hold them, and none that cannot be.
+"""The step `check_timestamps`: cuts times to milliseconds and drops implausible ones.
 
 PostgreSQL's key has microseconds and ClickHouse's milliseconds: cut here, both mean the same
 instant, and a row of one is a row of the other.
@@ -19,8 +19,8 @@ MAX_AHEAD = timedelta(hours=1)
 """How far a shop's clock may be before ours."""
 
 
-def clock(batch: Batch) -> None:
-    """Cut times to milliseconds; drop what happened too long before or after it reached us."""
+def check_timestamps(batch: Batch) -> None:
+    """Cut times to milliseconds; drop events whose time is too far from their capture."""
     for item in batch.items:
         if event := item.live:
             item.event = event = in_milliseconds(event)
@@ -29,7 +29,7 @@ def clock(batch: Batch) -> None:
 
 
 def in_milliseconds(event: Event) -> Event:
-    """The same event, its times without the fraction of a millisecond."""
+    """The same event, with its times cut to whole milliseconds."""
     occurred_at, captured_at = event.occurred_at, event.captured_at
     if not (occurred_at.microsecond % 1000 or captured_at.microsecond % 1000):
         return event

@@ -32,7 +32,7 @@ _GONE = text("""
 """)
 
 
-async def drop_gone(session: AsyncSession, batch: Batch) -> None:
+async def drop_expired(session: AsyncSession, batch: Batch) -> None:
     """Drop what is told too late to be known again."""
     youngest = datetime.now(UTC) - timedelta(days=DEFAULT_DAYS)
     old = [

@@ -23,7 +23,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.analytics import ledger
-from subgraphs.analytics.ledger import Happening, Key
+from subgraphs.analytics.ledger import Key, NotificationEvent
 from subgraphs.analytics.pipeline.batch import GOAL_REACHED, ORDER_CREATED, Batch
 from subgraphs.kernel.ids import derived_id
 from subgraphs.kernel.streams.envelope import Event
@@ -65,10 +65,10 @@ async def attribute(session: AsyncSession, batch: Batch) -> None:
     fresh = {ledger.key_of(event) for event in new}
     repeated = [event for event in batch.source_events if ledger.key_of(event) not in fresh]
     old = list(filter(_may_convert, repeated))
-    decided = await ledger.stored_happenings(session, list(map(_key_of_conversion, old)))
+    decided = await ledger.stored_notification_events(session, list(map(_key_of_conversion, old)))
     made = await _made(session, new)
-    batch.new_happenings += await ledger.add_happenings(session, made, more=True)
-    batch.happenings += [*made, *decided.values()]
+    batch.new_notification_events += await ledger.add_notification_events(session, made, more=True)
+    batch.notification_events += [*made, *decided.values()]
 
 
 def conversion_id(event: Event) -> UUID:
@@ -95,7 +95,7 @@ def _may_convert(event: Event) -> bool:
     return event.type in _MONEY and bool(event.visitor_id)
 
 
-async def _made(session: AsyncSession, events: Sequence[Event]) -> list[Happening]:
+async def _made(session: AsyncSession, events: Sequence[Event]) -> list[NotificationEvent]:
     if not events:
         return []
     values = {
@@ -109,9 +109,9 @@ async def _made(session: AsyncSession, events: Sequence[Event]) -> list[Happenin
     return [_converted(events[touch.place - 1], touch) for touch in touches]
 
 
-def _converted(event: Event, touch: Any) -> Happening:
+def _converted(event: Event, touch: Any) -> NotificationEvent:
     amount, currency = revenue_of(event) or (None, None)
-    return Happening(
+    return NotificationEvent(
         id=conversion_id(event),
         created_at=event.occurred_at,
         account_id=event.account_id,

@@ -53,7 +53,7 @@ _COLUMN_OF = {
 _WRITE = text("INSERT INTO visitor_deeds (deeds) VALUES (:deeds)")
 
 
-class Deed(NamedTuple):
+class VisitorEvent(NamedTuple):
     """One new event of a visitor."""
 
     visitor_id: str
@@ -65,31 +65,31 @@ class Deed(NamedTuple):
     """Whether it makes a session."""
 
 
-class DeedsAtSite(msgspec.Struct, array_like=True):
+class SiteVisitorEvents(msgspec.Struct, array_like=True):
     """What a batch has of one site."""
 
     site_id: UUID
     account_id: UUID
-    deeds: list[Deed]
+    visitor_events: list[VisitorEvent]
 
 
 _encoder = msgspec.msgpack.Encoder(uuid_format="bytes")
-_decoder = msgspec.msgpack.Decoder(list[DeedsAtSite])
+_decoder = msgspec.msgpack.Decoder(list[SiteVisitorEvents])
 
 
 async def sessionise(session: AsyncSession, batch: Batch) -> None:
     """Write down what is new in the ledger for its visitors' profiles."""
-    sites: dict[UUID, DeedsAtSite] = {}
-    for site_id, account_id, deed in _deeds(batch):
+    sites: dict[UUID, SiteVisitorEvents] = {}
+    for site_id, account_id, deed in _visitor_events(batch):
         site = sites.get(site_id)
         if site is None:
-            site = sites[site_id] = DeedsAtSite(site_id, account_id, [])
-        site.deeds.append(deed)
+            site = sites[site_id] = SiteVisitorEvents(site_id, account_id, [])
+        site.visitor_events.append(deed)
     if sites:
         await session.execute(_WRITE, {"deeds": _encoder.encode(list(sites.values()))})
 
 
-def read_deeds(row: bytes) -> list[DeedsAtSite]:
+def read_visitor_events(row: bytes) -> list[SiteVisitorEvents]:
     """What a row of the journal says."""
     return _decoder.decode(row)
 
@@ -109,16 +109,20 @@ def moment_at(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-def _deeds(batch: Batch) -> Iterable[tuple[UUID, UUID, Deed]]:
+def _visitor_events(batch: Batch) -> Iterable[tuple[UUID, UUID, VisitorEvent]]:
     for e in batch.new_events:
         column = _COLUMN_OF.get(e.type)
         if column is not None and e.visitor_id:
-            deed = Deed(e.visitor_id, column, _at(e.occurred_at), e.source == SNIPPET)
+            deed = VisitorEvent(e.visitor_id, column, _at(e.occurred_at), e.source == SNIPPET)
             yield e.site_id, e.account_id, deed
-    for h in batch.new_happenings:
+    for h in batch.new_notification_events:
         column = _COLUMN_OF.get(h.event_type)
         if column is not None and h.visitor_id:
-            yield h.site_id, h.account_id, Deed(h.visitor_id, column, _at(h.created_at), True)
+            yield (
+                h.site_id,
+                h.account_id,
+                VisitorEvent(h.visitor_id, column, _at(h.created_at), True),
+            )
 
 
 def _at(moment: datetime) -> int:

@@ -5,8 +5,8 @@ The rules are in `bots.py`. The one of speed is kept here: of one visitor at one
 The worker that has a site's partition sees all of its visitors, so it counts in memory. A worker
 that takes over begins at nothing and may let as many through once more, never fewer.
 
-What was counted once stays so: `recall` looks up whether the ledger already has what was found to
-be too fast, as happens when a batch comes again, and lets it pass.
+An event that was counted once stays counted: when a batch comes again, `restore_recorded` keeps the
+events that `drop_bots` finds too fast now and that the ledger has already.
 """
 
 from collections.abc import Iterable
@@ -36,7 +36,7 @@ _STORED = {
 }
 
 
-class Pace:
+class BotRate:
     """How many events each visitor has had in the minute he is in."""
 
     def __init__(self) -> None:
@@ -61,19 +61,19 @@ class Pace:
         return count > PER_MINUTE
 
 
-_pace = Pace()
+_bot_rate = BotRate()
 
 
-def drop_bots(batch: Batch, pace: Pace = _pace) -> None:
+def drop_bots(batch: Batch, rate: BotRate = _bot_rate) -> None:
     """Drop the events of machines."""
     for item in batch.items:
         event = item.live
         if event and event.source == SNIPPET and (rule := event.payload.get("bot")):
             item.drop = _KNOWN_RULES.get(str(rule), Drop.BOT_CRAWLER)
-    pace.judge(batch)
+    rate.judge(batch)
 
 
-async def recall(session: AsyncSession, batch: Batch) -> None:
+async def restore_recorded(session: AsyncSession, batch: Batch) -> None:
     """Let pass what was found too fast and is in the ledger all the same."""
     fast = [item for item in batch.items if item.drop is Drop.BOT_TOO_FAST]
     for about_claims, statement in _STORED.items():

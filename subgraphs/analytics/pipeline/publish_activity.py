@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from subgraphs.analytics.ledger import Happening
+from subgraphs.analytics.ledger import NotificationEvent
 from subgraphs.analytics.pipeline.batch import ORDER_CREATED, Batch
 from subgraphs.analytics.pipeline.countable import facts_of
 from subgraphs.kernel import live
@@ -37,7 +37,7 @@ class Told(msgspec.Struct, rename="camel"):
     text: str | None = None
 
 
-async def tell_dashboards(batch: Batch) -> None:
+async def publish_activity(batch: Batch) -> None:
     """Tell each site's dashboards of this batch."""
     counters: dict[UUID, dict[str, int]] = {}
     for counter in batch.counters:
@@ -45,8 +45,8 @@ async def tell_dashboards(batch: Batch) -> None:
     facts: dict[UUID, list[Event]] = defaultdict(list)
     for event in facts_of(batch):
         facts[event.site_id].append(event)
-    happened: dict[UUID, list[Happening]] = defaultdict(list)
-    for it in batch.happenings:
+    happened: dict[UUID, list[NotificationEvent]] = defaultdict(list)
+    for it in batch.notification_events:
         happened[it.site_id].append(it)
     texts = {claim.id: claim.text for claim in [*batch.made, *batch.mentioned.values()]}
     sites = {**facts, **happened}
@@ -66,11 +66,11 @@ async def tell_dashboards(batch: Batch) -> None:
     await live.publish_all(messages)
 
 
-def _told(it: Happening, text: str | None) -> Told:
+def _told(it: NotificationEvent, text: str | None) -> Told:
     return Told(it.id, f"claim.{it.metric}", it.created_at, it.claim_id, text)
 
 
-def _id(site_id: UUID, facts: Sequence[Event], happened: Sequence[Happening]) -> UUID:
+def _id(site_id: UUID, facts: Sequence[Event], happened: Sequence[NotificationEvent]) -> UUID:
     """The same for the same events."""
     things = [(it.occurred_at, it.id, it.type) for it in (*facts[:1], *facts[-1:])]
     things += [(it.created_at, it.id, it.metric) for it in (*happened[:1], *happened[-1:])]

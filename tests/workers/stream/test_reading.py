@@ -7,12 +7,13 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from subgraphs.analytics.pipeline import steps
 from subgraphs.analytics.pipeline.batch import Batch, Drop
-from subgraphs.analytics.pipeline.bot_rate import MOST_VISITORS, PER_MINUTE, Pace, drop_bots
-from subgraphs.analytics.pipeline.timestamps import clock
+from subgraphs.analytics.pipeline.check_timestamps import check_timestamps
+from subgraphs.analytics.pipeline.decode import decode
+from subgraphs.analytics.pipeline.drop_bots import MOST_VISITORS, PER_MINUTE, BotRate, drop_bots
 from subgraphs.kernel.streams.envelope import Event, encode
 from subgraphs.kernel.streams.interface import Entry
+from workers.stream.steps import STEPS
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 MS = timedelta(milliseconds=1)
@@ -42,7 +43,7 @@ def batch_of(*events: Event, first: int = 0) -> Batch:
 
 def drops_of(*events: Event) -> list[Drop | None]:
     batch = batch_of(*events)
-    steps.read(batch)
+    STEPS.read(batch)
     return [item.drop for item in batch.items]
 
 
@@ -72,7 +73,7 @@ def test_times_are_cut_to_milliseconds() -> None:
     late = NOW.replace(microsecond=999_999)
     batch = batch_of(event(occurred_at=late, captured_at=late))
 
-    steps.read(batch)
+    STEPS.read(batch)
 
     (kept,) = batch.events
     assert (kept.occurred_at, kept.captured_at) == (NOW + 999 * MS, NOW + 999 * MS)
@@ -80,10 +81,10 @@ def test_times_are_cut_to_milliseconds() -> None:
 
 def test_what_needs_no_cut_is_left_as_it_is() -> None:
     batch = batch_of(event())
-    steps.decode(batch)
+    decode(batch)
     before = batch.items[0].event
 
-    clock(batch)
+    check_timestamps(batch)
 
     assert batch.items[0].event is before
 
@@ -132,17 +133,17 @@ def test_what_a_shop_says_is_no_machines() -> None:
     assert drops_of(order) == [None]
 
 
-def paced(pace: Pace, *events: Event, first: int = 0) -> int:
+def paced(pace: BotRate, *events: Event, first: int = 0) -> int:
     """How many go on."""
     batch = batch_of(*events, first=first)
-    steps.decode(batch)
+    decode(batch)
     drop_bots(batch, pace)
     assert {item.drop for item in batch.items} <= {None, Drop.BOT_TOO_FAST}
     return len(batch.events)
 
 
 def test_of_one_visitor_so_many_count_in_a_minute() -> None:
-    pace = Pace()
+    pace = BotRate()
     first = [event(n) for n in range(PER_MINUTE - 10)]
     more = [event(n) for n in range(1000, 1020)]
     others = [event(n, visitor_id="another") for n in range(2000, 2020)]
@@ -157,7 +158,7 @@ def test_of_one_visitor_so_many_count_in_a_minute() -> None:
 
 
 def test_the_memory_of_visitors_has_an_end() -> None:
-    pace = Pace()
+    pace = BotRate()
     crowd = [event(n, visitor_id=str(n)) for n in range(1000)]
     for turn in range(MOST_VISITORS // 1000 + 1):
         batch = batch_of(*crowd, first=turn * 1000)
