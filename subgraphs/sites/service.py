@@ -48,9 +48,7 @@ async def create(
     except IntegrityError as error:
         raise Conflict(f"The domain {site.domain} is already connected.") from error
     session.add(Tenant(site_id=site.id, account_id=account_id, domain=site.domain))
-    credentials.remember_site_key(
-        session, key=site.site_key, site_id=site.id, account_id=account_id
-    )
+    credentials.store_site_key(session, key=site.site_key, site_id=site.id, account_id=account_id)
     await session.flush()
     await session.refresh(site)
     return site

@@ -86,7 +86,7 @@ async def log_in(info: Info, input: LogInInput) -> Session:
 async def log_out(info: Info) -> bool:
     viewer = info.context.viewer
     async with db.transaction(viewer) as session:
-        await credentials.remember_ended_session(
+        await credentials.store_ended_session(
             session,
             session_id=cast(UUID, viewer.session_id),
             expires_at=datetime.now(UTC) + SESSION_LIFETIME,
