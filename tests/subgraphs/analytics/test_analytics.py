@@ -237,8 +237,8 @@ async def test_what_is_past_the_points_of_a_request_is_not_read(
 
     assert [(error.message, (error.extensions or {})["code"]) for error in result.errors or []] == [
         (
-            "A request may return at most 50000 points in all: request fewer series, lists or groups, "
-            "a shorter range, or days instead of hours.",
+            "A request may return at most 50000 points in all: request fewer series, lists or "
+            "groups, a shorter range, or days instead of hours.",
             "BAD_USER_INPUT",
         )
     ]
