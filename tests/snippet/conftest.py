@@ -1,23 +1,64 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser, BrowserContext
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page
 
 from tests.fixtures.browser import browser as browser
 from tests.fixtures.browser import built_snippet as built_snippet
-from tests.snippet.stand import Stand, serving
+from tests.snippet.graphql_api import GraphQLApi
+from tests.snippet.server import Server, serving
 
 
 @pytest.fixture
-async def stand() -> AsyncIterator[Stand]:
-    async with serving(Stand()) as running:
+async def server() -> AsyncIterator[Server]:
+    async with serving(Server()) as running:
         yield running
 
 
 @pytest.fixture
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     opened = await browser.new_context(viewport={"width": 1000, "height": 700})
-    # Whatever a test looks for and doesn't find is told soon.
+    # Everything is on this machine: what is not there after 8 s does not come.
     opened.set_default_timeout(8_000)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def api(server: Server) -> GraphQLApi:
+    """The queries and mutations of the server."""
+    api = GraphQLApi()
+    server.answer_graphql = api
+    return api
+
+
+@pytest.fixture
+async def page(context: BrowserContext) -> Page:
+    """An empty page that records violations of the content security policy."""
+    page = await context.new_page()
+    await page.add_init_script("""
+        window.violations = [];
+        document.addEventListener("securitypolicyviolation",
+          (event) => violations.push(`${event.violatedDirective} ${event.blockedURI}`));
+    """)
+    return page
+
+
+@pytest.fixture
+def problems(page: Page) -> list[str]:
+    """Errors and failed requests of the page, except those of `/demo/order`."""
+    seen: list[str] = []
+
+    def note(url: str, problem: str) -> None:
+        # GraphiQL asks with HEAD whether the endpoint exists; the browser logs a 404 or 405.
+        if not url.endswith("/demo/order"):
+            seen.append(problem)
+
+    def note_console(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            note(message.location["url"], message.text)
+
+    page.on("pageerror", lambda error: seen.append(str(error)))
+    page.on("console", note_console)
+    page.on("requestfailed", lambda request: note(request.url, request.url))
+    return seen
