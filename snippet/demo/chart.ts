@@ -25,21 +25,23 @@ const LABEL_WIDTH = 52;
  * @param points One for each hour, without gaps, oldest first.
  */
 export function drawChart(points: Point[], width: number): Element {
-  const plot = { width: width - MARGIN.left - MARGIN.right, height: HEIGHT - MARGIN.top - MARGIN.bottom };
-  const hourWidth = plot.width / points.length;
+  const right = width - MARGIN.right;
+  const plotHeight = HEIGHT - MARGIN.top - MARGIN.bottom;
+  const hourWidth = (right - MARGIN.left) / points.length;
   const hours = [1, 2, 3, 4, 6].find((n) => n * hourWidth >= MIN_GROUP_WIDTH) ?? 8;
   const groups = sumGroups(points, hours);
   const top = axisTop(Math.max(...groups.flatMap((group) => Object.values(group.counters))));
   const x = (start: string) =>
     MARGIN.left + ((Date.parse(start) - Date.parse(points[0]!.start)) / HOUR_MS) * hourWidth;
-  const y = (count: number) => MARGIN.top + plot.height * (1 - count / top);
+  const y = (count: number) => MARGIN.top + plotHeight * (1 - count / top);
 
-  const chart = svg("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT, role: "img" });
+  const viewBox = `0 0 ${width} ${HEIGHT}`;
+  const chart = svg("svg", { viewBox, width, height: HEIGHT, role: "img" });
   const span = hours === 1 ? "hour" : `${hours} hours`;
   chart.setAttribute("aria-label", `Claims published, shown and clicked in each ${span}`);
   for (const count of [0, top / 2, top])
     chart.append(
-      svg("line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: y(count), y2: y(count) }),
+      svg("line", { class: "grid", x1: MARGIN.left, x2: right, y1: y(count), y2: y(count) }),
       svg("text", { class: "axis end", x: MARGIN.left - 8, y: y(count) + 4 }, shortNumber(count)),
     );
   const barWidth = (hourWidth * hours * GROUP_FILL) / SERIES.length;
@@ -49,10 +51,11 @@ export function drawChart(points: Point[], width: number): Element {
       const count = group.counters[series];
       if (!count) return;
       const height = Math.max(2, y(0) - y(count)); // a small count stays visible
-      const left = x(group.start) + gap + barWidth * i;
-      const bar = svg("rect", { class: series, x: left, y: y(0) - height, width: barWidth, height, rx: 2 });
+      const place = { x: x(group.start) + gap + barWidth * i, y: y(0) - height };
+      const bar = svg("rect", { class: series, ...place, width: barWidth, height, rx: 2 });
       const end = new Date(Date.parse(group.start) + hours * HOUR_MS).toISOString();
-      bar.append(svg("title", {}, `${hourText(group.start)} to ${hourText(end)}: ${count} ${series}`));
+      const period = `${hourText(group.start)} to ${hourText(end)}`;
+      bar.append(svg("title", {}, `${period}: ${count} ${series}`));
       chart.append(bar);
     });
   const labelHours = [3, 4, 6, 8].find((n) => n * hourWidth >= LABEL_WIDTH) ?? 12;

@@ -19,6 +19,11 @@ export function remember(response: unknown): void {
   }
 }
 
+/** Sets a value to use until a response contains one of that name. */
+export function rememberDefault(name: string, value: string): void {
+  remembered[name] ??= value;
+}
+
 /** Returns the variables with the empty ones filled, at any depth. */
 export function fillVariables(variables: object): Record<string, unknown> {
   return Object.fromEntries(
@@ -32,7 +37,7 @@ function fill(name: string, value: unknown): unknown {
   return fillVariables(value);
 }
 
-/** Returns the headers; if they have no credential, with the variables' site key or the last token. */
+/** Returns the headers. Without a credential, adds the variables' site key or the last token. */
 export function fillHeaders(
   headers: Record<string, string>,
   variables: Record<string, unknown>,

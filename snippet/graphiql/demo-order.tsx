@@ -1,21 +1,19 @@
 /** The button "Send a demo order", shown while the open tab subscribes to claims. */
 import { useGraphiQL } from "@graphiql/react";
 import { useEffect, useState } from "react";
-
-/** `POST` sends one order to the demo shop. Only a local stack has this endpoint. */
-const ENDPOINT = "/demo/order";
+import { rememberDefault } from "./autofill";
 
 export function DemoOrder() {
   const query = useGraphiQL((state) => state.tabs[state.activeTabIndex]?.query ?? "");
-  const [exists, setExists] = useState(false);
+  const [siteKey, setSiteKey] = useState<string>();
   const [result, setResult] = useState("");
-  const needed = query.includes("liveNotifications");
+  const subscribes = query.includes("liveNotifications");
 
   useEffect(() => {
-    if (needed) void endpointExists().then(setExists);
-  }, [needed]);
+    if (subscribes) void demoSiteKey().then(setSiteKey);
+  }, [subscribes]);
 
-  if (!needed || !exists) return null;
+  if (!subscribes || !siteKey) return null;
   return (
     <div className="demo-order">
       <button
@@ -28,27 +26,35 @@ export function DemoOrder() {
       >
         Send a demo order
       </button>
+      <span>
+        Site key of the demo shop: <code>{siteKey}</code>
+      </span>
       <span role="status">{result}</span>
     </div>
   );
 }
 
-async function endpointExists(): Promise<boolean> {
+/** Returns the demo shop's site key, and fills empty ones with it; `undefined` without a demo. */
+async function demoSiteKey(): Promise<string | undefined> {
   try {
-    // HEAD sends no order: the endpoint answers it with 405.
-    return (await fetch(ENDPOINT, { method: "HEAD" })).status !== 404;
+    // Only a local stack has this address; a deployment answers 404.
+    const response = await fetch("/demo/status");
+    if (!response.ok) return undefined;
+    const { demo } = (await response.json()) as { demo: { siteKey: string } | null };
+    if (demo) rememberDefault("siteKey", demo.siteKey);
+    return demo?.siteKey;
   } catch {
-    return false;
+    return undefined;
   }
 }
 
 /** Sends the order and returns the text to show. */
 async function sendDemoOrder(): Promise<string> {
   try {
-    const response = await fetch(ENDPOINT, { method: "POST" });
-    if (response.status !== 202) return `The order was not sent: status ${response.status}.`;
-    const { orderId } = (await response.json()) as { orderId: string | number };
-    return `Order ${orderId} sent to the demo shop.`;
+    const response = await fetch("/demo/order", { method: "POST" });
+    const body = await response.json();
+    if (response.status !== 202) return `The order was not sent: ${body.error.message}`;
+    return `Order ${body.orderId} sent to the demo shop.`;
   } catch {
     return "The order was not sent: the server does not answer.";
   }

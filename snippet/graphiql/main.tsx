@@ -1,8 +1,4 @@
-/**
- * GraphiQL with its editor, workers, fonts and examples, all served from this origin.
- *
- * `/graphiql?key=pk_…` fills that site key into the examples, so that the subscription runs at once.
- */
+/** GraphiQL with its editor, workers, fonts and examples, all served from this origin. */
 import "./workers";
 import "graphiql/style.css";
 import "./main.css";
@@ -62,8 +58,6 @@ async function rememberingFetch(input: RequestInfo | URL, init?: RequestInit): P
   );
   return response;
 }
-
-remember({ siteKey: new URLSearchParams(location.search).get("key") });
 
 // GraphiQL opens the first default tab without its variables, so they are given separately. On a
 // later visit GraphiQL restores its stored tabs, and `initialVariables` would overwrite theirs.

@@ -94,7 +94,8 @@ export function subscribe<T extends { cursor: string }>(
         });
         subscriber.connected?.();
       } else if (type === "next") {
-        const result = Object.values((payload as { data?: Record<string, T | null> }).data ?? {})[0];
+        const { data } = payload as { data?: Record<string, T | null> };
+        const result = Object.values(data ?? {})[0];
         if (!result) return;
         failures = 0;
         cursor = result.cursor;

@@ -82,8 +82,9 @@ async function untar(/** @type {string} */ name, /** @type {string} */ into) {
     once(tar, "close"),
     inflate(name, tar.stdin).catch((/** @type {NodeJS.ErrnoException} */ error) => error),
   ]);
-  const failed = pipeError && !["ERR_STREAM_PREMATURE_CLOSE", "EPIPE"].includes(pipeError.code ?? "");
-  if (code !== 0 || failed) throw new Error(`tar could not unpack ${name}`, { cause: pipeError });
+  const closedEarly = ["ERR_STREAM_PREMATURE_CLOSE", "EPIPE"].includes(pipeError?.code ?? "");
+  if (code !== 0 || (pipeError && !closedEarly))
+    throw new Error(`tar could not unpack ${name}`, { cause: pipeError });
 }
 
 try {

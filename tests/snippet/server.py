@@ -60,8 +60,10 @@ class Server:
         """Returns the response to a query or mutation: takes the body and the bearer token."""
         self.activity: list[Json] = []
         """The results (`data`) of every subscription other than `liveNotifications`."""
-        self.demo_order_status: int | None = None
-        """The status of `POST /demo/order`; `None` if the server has no such endpoint."""
+        self.demo_site_key: str | None = None
+        """The site key of the demo shop; `None` for a deployment, which has no demo."""
+        self.demo_error: str | None = None
+        """The error message of `POST /demo/order`; `None` if it succeeds."""
         self.demo_orders = 0
         self._connections: set[WebSocket] = set()
         self._claim_subscribers: set[WebSocket] = set()
@@ -74,7 +76,8 @@ class Server:
                 Route("/graphql", self._graphql, methods=["POST"]),
                 WebSocketRoute("/graphql", self._subscriptions),
                 Route("/v1/events", self._ingest, methods=["POST", "OPTIONS"]),
-                Route("/demo/order", self._demo_order, methods=["HEAD", "POST"]),
+                Route("/demo/status", self._demo_status),
+                Route("/demo/order", self._demo_order, methods=["POST"]),
                 Mount("/", create_app()),
             ]
         )
@@ -186,13 +189,16 @@ class Server:
         results = [{"id": e["id"], "status": "accepted", "reason": None} for e in body["events"]]
         return JSONResponse({"results": results}, status, headers)
 
-    async def _demo_order(self, request: Request) -> Response:
-        if self.demo_order_status is None:
+    async def _demo_status(self, request: Request) -> Response:
+        if self.demo_site_key is None:
             return Response(status_code=404)
-        if request.method == "HEAD":
-            return Response(status_code=405)
+        return JSONResponse({"demo": {"siteKey": self.demo_site_key}})
+
+    async def _demo_order(self, request: Request) -> Response:
         self.demo_orders += 1
-        return JSONResponse({"orderId": f"order-{self.demo_orders}"}, self.demo_order_status)
+        if self.demo_error:
+            return JSONResponse({"error": {"code": "CONFLICT", "message": self.demo_error}}, 409)
+        return JSONResponse({"orderId": f"order-{self.demo_orders}"}, 202)
 
 
 async def _send_claim(websocket: WebSocket, claim: Json) -> None:

@@ -75,11 +75,13 @@ async def test_runs_with_files_of_its_own_origin_only(
     assert problems == []
 
 
-async def test_the_live_tab_runs_with_the_site_key_of_the_address(
+async def test_the_live_tab_runs_with_the_site_key_of_the_demo_shop(
     server: Server, api: GraphQLApi, page: Page
 ) -> None:
-    await page.goto(f"{server.origin}/graphiql?key=pk_demo")
+    server.demo_site_key = "pk_demo"
+    await page.goto(f"{server.origin}/graphiql")
     await _open_tab(page, 7)
+    await expect(page.locator(".demo-order code")).to_have_text("pk_demo")
     await _run(page)
 
     await _wait_until_subscribed(server)
@@ -87,17 +89,37 @@ async def test_the_live_tab_runs_with_the_site_key_of_the_address(
     assert server.subscribed == [{"siteKey": "pk_demo", "after": None}]
 
 
+async def test_a_site_key_of_a_response_comes_before_the_demo_shop(
+    server: Server, api: GraphQLApi, page: Page
+) -> None:
+    server.demo_site_key = "pk_demo"
+    await page.goto(f"{server.origin}/graphiql")
+    await _open_tab(page, 1)
+    await _run(page)
+    await expect(_response(page)).to_contain_text("good")
+    await _open_tab(page, 5)
+    await _run(page)
+    await expect(_response(page)).to_contain_text("pk_test")
+    await _open_tab(page, 7)
+    await expect(_demo_order(page)).to_be_visible()
+    await _run(page)
+
+    await _wait_until_subscribed(server)
+    assert server.subscribed == [{"siteKey": "pk_test", "after": None}]
+
+
 @pytest.mark.parametrize(
-    ("status", "result"),
+    ("error", "result"),
     [
-        (202, "Order order-1 sent to the demo shop."),
-        (503, "The order was not sent: status 503."),
+        (None, "Order order-1 sent to the demo shop."),
+        ("There is no shop.", "The order was not sent: There is no shop."),
     ],
 )
 async def test_the_live_tab_sends_a_demo_order(
-    server: Server, api: GraphQLApi, page: Page, status: int, result: str
+    server: Server, api: GraphQLApi, page: Page, error: str | None, result: str
 ) -> None:
-    server.demo_order_status = status
+    server.demo_site_key = "pk_demo"
+    server.demo_error = error
     await page.goto(f"{server.origin}/graphiql")
     await _open_tab(page, 7)
     await expect(_demo_order(page)).to_be_visible()
@@ -115,7 +137,7 @@ async def test_there_is_no_button_without_a_demo_shop(
     server: Server, api: GraphQLApi, page: Page
 ) -> None:
     await page.goto(f"{server.origin}/graphiql")
-    async with page.expect_response("**/demo/order") as checked:
+    async with page.expect_response("**/demo/status") as checked:
         await _open_tab(page, 7)
     assert (await checked.value).status == 404
     await _run(page)
