@@ -1,4 +1,4 @@
-/** Builds the snippet, the demo pages and GraphiQL into dist/; `router/pages/app.py` serves them. */
+/** Builds the snippet, the demo pages and GraphiQL into dist/, for `router/pages/app.py`. */
 import { cp, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";

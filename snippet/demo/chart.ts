@@ -11,11 +11,20 @@ const SVG = "http://www.w3.org/2000/svg";
 
 const HEIGHT = 240;
 const MARGIN = { top: 12, right: 14, bottom: 28, left: 40 };
-/** A group of three narrower bars can hardly be told apart. */
+/** In a narrower group, the three bars are too thin to distinguish. */
 const MIN_GROUP_WIDTH = 18;
 /** The part of a group's width that its bars fill. */
 const GROUP_FILL = 0.78;
 const LABEL_WIDTH = 52;
+
+/** Converts times and counts to positions in the chart, in CSS pixels. */
+interface Scale {
+  hourWidth: number;
+  right: number;
+  top: number;
+  x(start: string): number;
+  y(count: number): number;
+}
 
 /**
  * Returns the chart for a given width in CSS pixels.
@@ -26,43 +35,25 @@ const LABEL_WIDTH = 52;
  */
 export function drawChart(points: Point[], width: number): Element {
   const right = width - MARGIN.right;
-  const plotHeight = HEIGHT - MARGIN.top - MARGIN.bottom;
   const hourWidth = (right - MARGIN.left) / points.length;
   const hours = [1, 2, 3, 4, 6].find((n) => n * hourWidth >= MIN_GROUP_WIDTH) ?? 8;
   const groups = sumGroups(points, hours);
   const top = axisTop(Math.max(...groups.flatMap((group) => Object.values(group.counters))));
-  const x = (start: string) =>
-    MARGIN.left + ((Date.parse(start) - Date.parse(points[0]!.start)) / HOUR_MS) * hourWidth;
-  const y = (count: number) => MARGIN.top + plotHeight * (1 - count / top);
+  const start = Date.parse(points[0]!.start);
+  const plotHeight = HEIGHT - MARGIN.top - MARGIN.bottom;
+  const scale: Scale = {
+    hourWidth,
+    right,
+    top,
+    x: (time) => MARGIN.left + ((Date.parse(time) - start) / HOUR_MS) * hourWidth,
+    y: (count) => MARGIN.top + plotHeight * (1 - count / top),
+  };
 
   const viewBox = `0 0 ${width} ${HEIGHT}`;
   const chart = svg("svg", { viewBox, width, height: HEIGHT, role: "img" });
-  const span = hours === 1 ? "hour" : `${hours} hours`;
-  chart.setAttribute("aria-label", `Claims published, shown and clicked in each ${span}`);
-  for (const count of [0, top / 2, top])
-    chart.append(
-      svg("line", { class: "grid", x1: MARGIN.left, x2: right, y1: y(count), y2: y(count) }),
-      svg("text", { class: "axis end", x: MARGIN.left - 8, y: y(count) + 4 }, shortNumber(count)),
-    );
-  const barWidth = (hourWidth * hours * GROUP_FILL) / SERIES.length;
-  const gap = (hourWidth * hours * (1 - GROUP_FILL)) / 2;
-  for (const group of groups)
-    SERIES.forEach((series, i) => {
-      const count = group.counters[series];
-      if (!count) return;
-      const height = Math.max(2, y(0) - y(count)); // a small count stays visible
-      const place = { x: x(group.start) + gap + barWidth * i, y: y(0) - height };
-      const bar = svg("rect", { class: series, ...place, width: barWidth, height, rx: 2 });
-      const end = new Date(Date.parse(group.start) + hours * HOUR_MS).toISOString();
-      const period = `${hourText(group.start)} to ${hourText(end)}`;
-      bar.append(svg("title", {}, `${period}: ${count} ${series}`));
-      chart.append(bar);
-    });
-  const labelHours = [3, 4, 6, 8].find((n) => n * hourWidth >= LABEL_WIDTH) ?? 12;
-  for (const { start } of points)
-    if (new Date(start).getHours() % labelHours === 0)
-      chart.append(svg("text", { class: "axis", x: x(start), y: HEIGHT - 8 }, hourText(start)));
-
+  const period = hours === 1 ? "hour" : `${hours} hours`;
+  chart.setAttribute("aria-label", `Claims published, shown and clicked in each ${period}`);
+  chart.append(...countAxis(scale), ...bars(groups, hours, scale), ...hourAxis(points, scale));
   const figure = document.createElement("figure");
   figure.append(chart, legend());
   return figure;
@@ -89,6 +80,39 @@ export function everyHour(points: Point[], start: Date, end: Date): Point[] {
       },
     );
   return hours;
+}
+
+function countAxis({ right, top, y }: Scale): Element[] {
+  return [0, top / 2, top].flatMap((count) => [
+    svg("line", { class: "grid", x1: MARGIN.left, x2: right, y1: y(count), y2: y(count) }),
+    svg("text", { class: "axis end", x: MARGIN.left - 8, y: y(count) + 4 }, shortNumber(count)),
+  ]);
+}
+
+function hourAxis(points: Point[], { hourWidth, x }: Scale): Element[] {
+  const step = [3, 4, 6, 8].find((n) => n * hourWidth >= LABEL_WIDTH) ?? 12;
+  return points
+    .filter(({ start }) => new Date(start).getHours() % step === 0)
+    .map(({ start }) => {
+      return svg("text", { class: "axis", x: x(start), y: HEIGHT - 8 }, hourText(start));
+    });
+}
+
+function bars(groups: Point[], hours: number, { hourWidth, x, y }: Scale): Element[] {
+  const width = (hourWidth * hours * GROUP_FILL) / SERIES.length;
+  const gap = (hourWidth * hours * (1 - GROUP_FILL)) / 2;
+  return groups.flatMap(({ start, counters }) => {
+    const end = new Date(Date.parse(start) + hours * HOUR_MS).toISOString();
+    return SERIES.flatMap((series, i) => {
+      const count = counters[series];
+      if (!count) return [];
+      const height = Math.max(2, y(0) - y(count)); // a small count stays visible
+      const place = { x: x(start) + gap + width * i, y: y(0) - height };
+      const bar = svg("rect", { class: series, ...place, width, height, rx: 2 });
+      bar.append(svg("title", {}, `${hourText(start)} to ${hourText(end)}: ${count} ${series}`));
+      return [bar];
+    });
+  });
 }
 
 function sumGroups(points: Point[], size: number): Point[] {

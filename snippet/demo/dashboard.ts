@@ -148,7 +148,8 @@ function tile(name: string, count: number): Element {
   const term = document.createElement("dt");
   const value = document.createElement("dd");
   term.textContent = name;
-  value.textContent = count.toLocaleString();
+  // From a million on, a tile has no room for all digits.
+  value.textContent = count.toLocaleString([], count < 1e6 ? {} : { notation: "compact" });
   group.append(term, value);
   return group;
 }

@@ -8,7 +8,7 @@ from playwright.async_api import Browser, Page, expect
 from tests.snippet.graphql_api import GraphQLApi
 from tests.snippet.server import Json, Server
 
-COUNTERS = {"orders": 40, "published": 1200, "shown": 900, "clicked": 30, "converted": 2}
+COUNTERS = {"orders": 40, "published": 1200, "shown": 1_234_567, "clicked": 30, "converted": 2}
 MORNING = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 SESSION_ENDED = "Your session has ended. Please log in again."
 SERVER_STOPPED = "The server does not answer. If the stack is stopped, `make up` starts it."
@@ -48,7 +48,7 @@ async def test_shows_analytics_and_live_activity(
     await expect(page.locator("#table tbody tr")).to_have_count(24)
     await expect(page.locator("#connection")).to_have_text("Connected")
     await expect(page.locator("#feed .text")).to_have_text([text])
-    await expect(page.locator("#counters dd")).to_have_text(["40", "1,200", "900", "30", "2"])
+    await expect(page.locator("#counters dd")).to_have_text(["40", "1,200", "1.2M", "30", "2"])
     assert server.inits == [{"authorization": "Bearer good"}]
     assert server.subscribed == [{"siteId": "s1", "a": None}]
     link = await page.get_by_role("link", name="Open the shop").get_attribute("href")
