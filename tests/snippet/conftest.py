@@ -1,12 +1,17 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from tests.fixtures.browser import browser as browser
 from tests.fixtures.browser import built_snippet as built_snippet
 from tests.snippet.graphql_api import GraphQLApi
 from tests.snippet.server import Server, serving
+
+TIMEOUT_MS = 15_000
+"""GraphiQL takes some seconds to start on a busy machine."""
+
+expect.set_options(timeout=TIMEOUT_MS)
 
 
 @pytest.fixture
@@ -18,8 +23,7 @@ async def server() -> AsyncIterator[Server]:
 @pytest.fixture
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     opened = await browser.new_context(viewport={"width": 1000, "height": 700})
-    # Everything is on this machine: what is not there after 8 s does not come.
-    opened.set_default_timeout(8_000)
+    opened.set_default_timeout(TIMEOUT_MS)
     yield opened
     await opened.close()
 
