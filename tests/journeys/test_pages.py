@@ -47,7 +47,7 @@ async def test_the_examples_of_graphiql_run_from_left_to_right(
     assert problems == []
 
 
-async def test_the_dashboard_shows_an_order_live(
+async def test_the_dashboard_shows_an_order_as_it_happens(
     running: Running, public: httpx.AsyncClient, merchant: Merchant, shop: Shop, page: Page
 ) -> None:
     await page.goto(f"{running.url}/demo/dashboard.html")
