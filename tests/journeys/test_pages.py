@@ -1,4 +1,4 @@
-"""The pages people look at, on the whole stack: GraphiQL with its examples, and the dashboard."""
+"""GraphiQL with its examples, the demo shop and the dashboard, on the whole stack."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -24,11 +24,13 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     await context.close()
 
 
-async def test_graphiqls_examples_run_from_left_to_right(running: Running, page: Page) -> None:
+async def test_the_examples_of_graphiql_run_from_left_to_right(
+    running: Running, page: Page
+) -> None:
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     await page.goto(f"{running.url}/graphiql")
-    answer = page.locator(".result-window")
+    response = page.locator(".result-window")
 
     for tab, expected in zip(
         TABS, ["token", "token", "siteKey", "secret", "DRAFT", "edges"], strict=True
@@ -38,8 +40,8 @@ async def test_graphiqls_examples_run_from_left_to_right(running: Running, page:
         await expect(editor).to_contain_text(tab)
         await editor.locator(".view-line", has_text=tab).first.click()
         await page.keyboard.press("Control+Enter")
-        await expect(answer).to_contain_text(expected, timeout=15_000)
-        await expect(answer).not_to_contain_text('"errors"')
+        await expect(response).to_contain_text(expected, timeout=15_000)
+        await expect(response).not_to_contain_text('"errors"')
 
     await page.screenshot(path=SCREENSHOTS / f"graphiql-{running.name}.png")
     assert problems == []
@@ -56,10 +58,22 @@ async def test_the_dashboard_shows_an_order_as_it_happens(
 
     await page.get_by_label("Password").fill(PASSWORD)
     await page.get_by_role("button", name="Log in").click()
-    await expect(page.locator("#live")).to_have_text("connected", timeout=15_000)
+    await expect(page.locator("#connection")).to_have_text("Connected", timeout=15_000)
     (order,) = morning_of_orders(1, until=datetime.now(UTC))
     await deliver(public, shop.hook_url, shop.hook_secret, order)
 
     product = order["line_items"][0]["title"]
     await expect(page.locator("#feed")).to_contain_text(f"bought {product}", timeout=15_000)
+    await expect(page.locator("#feed")).to_contain_text("Order received")
     await page.screenshot(path=SCREENSHOTS / f"dashboard-{running.name}.png")
+
+
+async def test_the_shop_page_shows_whether_its_key_is_accepted(
+    running: Running, shop: Shop, page: Page
+) -> None:
+    state = page.locator("#badge")
+    await page.goto(f"{running.url}/demo/shop.html?key={shop.site_key}")
+    await expect(state).to_have_text("Connected", timeout=15_000)
+
+    await page.goto(f"{running.url}/demo/shop.html?key=pk_wrong")
+    await expect(state).to_have_text("Key refused", timeout=15_000)
