@@ -5,6 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 VENV := .venv/bin
+JOBS ?= auto
 
 .PHONY: help
 help: ## Show this text
@@ -23,9 +24,13 @@ setup: ## Install what is missing: Python and npm packages, the snippet, a brows
 demo: setup ## Start all, send a morning of orders, stay until Ctrl-C; ONCE=1: stop at the end
 	@$(VENV)/python -m deploy.local.demo
 
+.PHONY: check
+check: lint types ## Check style, layout and types, and run the tests that need no server
+	@$(VENV)/pytest -m unit $(ARGS)
+
 .PHONY: test
-test: setup ## Run all tests, on the real parts; ARGS="-k word" for some
-	@$(VENV)/pytest $(ARGS)
+test: setup ## Run all tests, on the real parts; ARGS="-k word" for some; JOBS=1: one at a time
+	@$(VENV)/pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 .PHONY: chaos
 chaos: setup ## Kill random processes under load and look for what is lost; KILLS=20 SEED=7
