@@ -1,4 +1,4 @@
-"""Serve one data folder until told to stop."""
+"""Serves one data folder until a signal ends it."""
 
 import argparse
 from pathlib import Path
@@ -8,7 +8,7 @@ import uvicorn
 from deploy.local.engines.clickhouse.http_server import create_app
 
 _KEEP_ALIVE_SECONDS = 75
-"""Longer than clients keep idle connections, so that none is closed under a request."""
+"""Longer than clients keep idle connections, so the server never closes one under a request."""
 
 _GRACE_SECONDS = 5
 
@@ -18,7 +18,7 @@ def main() -> None:
         prog="python -m deploy.local.engines.clickhouse", description=__doc__
     )
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--data", type=Path, required=True, help="made if it is not there")
+    parser.add_argument("--data", type=Path, required=True, help="created if it does not exist")
     options = parser.parse_args()
     options.data.mkdir(parents=True, exist_ok=True)
     uvicorn.run(
