@@ -1,4 +1,4 @@
-"""Envoy, which holds the one public port: `router/envoy.yaml` with the ports of the state folder."""
+"""Envoy, which holds the public port: `router/envoy.yaml` with the ports of the state folder."""
 
 from collections.abc import Mapping
 from string import Template

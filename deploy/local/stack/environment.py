@@ -170,7 +170,6 @@ SETTINGS_OF: dict[str, set[str]] = {
     | _OF_CLICKHOUSE,
     "celery": {"WORKER_DATABASE_URL", "REDIS_URL", "STREAM_URL", "CLICKHOUSE_URL"} | _OF_CLICKHOUSE,
     "archiver": {"WORKER_DATABASE_URL", "REDIS_URL"} | _OF_S3,
-    "beat": {"REDIS_URL"},
 }
 
 

@@ -100,7 +100,6 @@ def build_processes(
         ),
         worker("celery", [*_CELERY, *_CELERY_WORKER], *stored, ready_line="ready"),
         worker("archiver", [*_CELERY, *_CELERY_ARCHIVER], *stored, "s3", ready_line="ready"),
-        worker("beat", [*_CELERY, *_CELERY_BEAT], "valkey", ready_line="ready"),
     ]
     everything = [
         replace(process, command=options.command_for(process.name, process.command))
@@ -122,12 +121,12 @@ def _stream_workers(count: int) -> list[str]:
 
 
 _CELERY = ["celery", "-A", "workers.app"]
-_CELERY_BEAT = ["beat", "--pidfile=", "-l", "INFO"]
 _CELERY_QUIET = ["--without-gossip", "--without-mingle", "-l", "INFO"]
 _CELERY_WORKER = ["worker", "-c", "2", "-X", "archive", *_CELERY_QUIET]
-_CELERY_ARCHIVER = ["worker", "-P", "solo", "-Q", "archive", *_CELERY_QUIET]
-"""Archive tasks take up to a minute and would delay the other tasks, so they have a worker of their
-own. It runs them in its main process (`solo`): a child would take another 50 MB."""
+_CELERY_ARCHIVER = ["worker", "-P", "solo", "-B", "-Q", "archive", *_CELERY_QUIET]
+"""Archive tasks take up to a minute and would delay the other tasks, so they have their own worker.
+It runs them in its main process (`-P solo`), and beat in a fork of that (`-B`). A child process and
+a beat that imports everything itself would take another 80 MB."""
 
 
 def _web_process(

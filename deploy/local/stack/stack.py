@@ -95,6 +95,21 @@ class Stack:
         return dict(self.about["processes"])
 
     @property
+    def gateway(self) -> str:
+        """Which gateway runs and how to get the other, in a sentence; empty if none runs."""
+        if "router" in self.pids:
+            return (
+                "Apollo Router. For the embedded gateway (Node.js):"
+                " PROOFGRAPH_GATEWAY=embedded make up"
+            )
+        if "gateway" in self.pids:
+            return (
+                "embedded (Node.js). For Apollo Router: `make router` builds it once; or name it in"
+                " APOLLO_ROUTER. PROOFGRAPH_GATEWAY must not be embedded then."
+            )
+        return ""
+
+    @property
     def env(self) -> dict[str, str]:
         """All settings of the last start, by the names that `kernel/config.py` reads."""
         settings: dict[str, str] | None = self._state.read(SETTINGS_FILE)

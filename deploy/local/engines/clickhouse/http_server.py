@@ -91,10 +91,9 @@ async def _query(request: HttpRequest) -> Response:
         if not text.strip() and request.method == "GET":
             return PlainTextResponse("Ok.\n")
         statement = parse(text)
-        default_format = arguments.get("default_format") or request.headers.get(
-            "x-clickhouse-format"
-        )
-        engine_request = _request(statement, default_format or "TabSeparated", arguments, external)
+        header = request.headers.get("x-clickhouse-format", "TabSeparated")
+        default_format = arguments.get("default_format") or header
+        engine_request = _request(statement, default_format, arguments, external)
         result = await run_in_threadpool(request.app.state.engine.run, engine_request)
     except EngineError as error:
         headers["X-ClickHouse-Exception-Code"] = str(error.code)
@@ -141,9 +140,8 @@ def _request(
     arguments: Mapping[str, str],
     external: tuple[ExternalTable, ...],
 ) -> Request:
-    described = {
-        f"{table.name}_{part}" for table in external for part in ("structure", "types", "format")
-    }
+    parts = ("structure", "types", "format")
+    described = {f"{table.name}_{part}" for table in external for part in parts}
     parameters, settings = {}, {}
     for name, value in arguments.items():
         if name.startswith("param_"):

@@ -16,7 +16,7 @@ _MAIN, _FORMAT = "kafka.Kafka", "kafka.tools.StorageTool"
 
 
 def prepare(folder: Path, *, port: int, controller_port: int) -> list[str]:
-    """The command that runs a broker; fetches the jars and formats the folder if that is to be done.
+    """The command that runs a broker. Fetches the jars and formats the folder the first time.
 
     Raises:
         Problem: Java is missing, the jars cannot be fetched, or the folder cannot be formatted.
