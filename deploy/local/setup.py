@@ -24,6 +24,9 @@ ROUTER, SNIPPET = ROOT / "router", ROOT / "snippet"
 PYTHON = (3, 11)
 UV = "uv==0.13.9"  # installs the lock file some five times as fast as pip
 
+_UNUSED_NODE_MODULES = ("monaco-editor/dev", "monaco-editor/min", "monaco-editor/min-maps")
+"""Other builds of the editor in GraphiQL, 74 MB; `build.mjs` reads `monaco-editor/esm`."""
+
 _INTERRUPTED = 130
 
 
@@ -106,8 +109,9 @@ def _provide_home() -> None:
 
 def _python_step() -> Step:
     python = ".".join(map(str, sys.version_info[:2]))
+    version = f"{python}, node {shutil.which('node')}"  # Playwright gets a link to node
     lock = ROOT / "requirements.lock"
-    return Step("Python packages", VENV / "made-from", (lock,), _install, version=python)
+    return Step("Python packages", VENV / "made-from", (lock,), _install, version=version)
 
 
 def _install() -> None:
@@ -125,15 +129,26 @@ def _install() -> None:
     unfinished.touch()
     python = str(VENV / "bin" / "python")
     pip = [python, "-m", "pip"]
-    lock = ["--require-hashes", "-r", str(ROOT / "requirements.lock")]
+    # The lock file is complete but for pandas and numpy (160 MB): chdb names them as requirements,
+    # and uses them only for data frames. Bytecode of all packages would take another 110 MB.
+    lock = ["--no-deps", "--require-hashes", "-r", str(ROOT / "requirements.lock")]
     try:
-        run([*pip, "install", "--quiet", UV], ROOT)
-        uv = [str(VENV / "bin" / "uv"), "pip", "install", "--python", python]
-        run([*uv, "--compile-bytecode", *lock], ROOT, _uv_environment(pip))
+        with tempfile.TemporaryDirectory(dir=VENV, prefix="uv-") as folder:
+            run([*pip, "install", "--quiet", "--target", folder, UV], ROOT)
+            uv = [f"{folder}/bin/uv", "pip", "install", "--python", python]
+            run([*uv, *lock], ROOT, _uv_environment(pip))
     except CommandFailed:
         print("  uv failed to install; pip tries now and takes longer", flush=True)
-        run([*pip, "install", "--quiet", *lock], ROOT)
+        run([*pip, "install", "--quiet", "--no-compile", *lock], ROOT)
+    _link_node()
     unfinished.unlink()
+
+
+def _link_node() -> None:
+    """Replace Playwright's own copy of Node.js (144 MB) by a link to the installed one."""
+    for driver in VENV.glob("lib/python3*/site-packages/playwright/driver"):
+        (driver / "node").unlink(missing_ok=True)
+        (driver / "node").symlink_to(find_node())
 
 
 def _has_this_version(python: Path) -> bool:
@@ -161,13 +176,15 @@ def _uv_environment(pip: Sequence[str]) -> dict[str, str]:
 
 
 def _npm_step(name: str, folder: Path) -> Step:
-    command = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"]
-    return Step(
-        f"npm packages of {name}",
-        folder / "node_modules" / "made-from",
-        (folder / "package-lock.json",),
-        lambda: run(command, folder),
-    )
+    modules = folder / "node_modules"
+
+    def install() -> None:
+        run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], folder)
+        for unused in _UNUSED_NODE_MODULES:
+            shutil.rmtree(modules / unused, ignore_errors=True)
+
+    lock = folder / "package-lock.json"
+    return Step(f"npm packages of {name}", modules / "made-from", (lock,), install)
 
 
 def _build_step() -> Step:

@@ -60,12 +60,17 @@ def test_up_twice_status_and_down(state: State) -> None:
     settings = shell(state.folder, "env").stdout.splitlines()
     down = shell(state.folder, "down")
     again = shell(state.folder, "down")
+    stopped = shell(state.folder, "status")
 
     assert (first.returncode, second.returncode, status.returncode) == (0, 0, 0)
     assert second.stdout == "Already running: http://localhost:8080\n"
     assert f"  valkey         {pid:>8}  ready\n" in status.stdout
     assert f"export PII_KEY={load_secrets(state).pii_key}" in settings
     assert (down.returncode, down.stdout) == (0, "Stopped.\n")
+    assert (stopped.returncode, stopped.stdout) == (
+        3,
+        f"Nothing runs on {state.folder}. Start it with `make up`.\n",
+    )
     assert (again.returncode, again.stdout) == (0, f"Nothing runs on {state.folder}.\n")
     assert running_on(state) == []
     assert not psutil.pid_exists(pid)
