@@ -198,12 +198,19 @@ def _build_step() -> Step:
 
 
 def _chromium_step() -> Step:
-    """Unpack the browser that an npm package carries."""
+    """Unpack the browser that an npm package carries, and delete the packed one (64 MB)."""
+    modules = SNIPPET / "node_modules"
+
+    def unpack() -> None:
+        run(["node", "test/chromium.mjs"], SNIPPET)
+        if any(modules.glob(".cache/chromium-*/launch")):  # none with CHROMIUM_PATH
+            (modules / "@sparticuz/chromium/bin/chromium.br").unlink(missing_ok=True)
+
     return Step(
         "Chromium",
-        SNIPPET / "node_modules" / "chromium-made-from",
+        modules / "chromium-made-from",
         (SNIPPET / "package-lock.json", SNIPPET / "test" / "chromium.mjs"),
-        lambda: run(["node", "test/chromium.mjs"], SNIPPET),
+        unpack,
     )
 
 
