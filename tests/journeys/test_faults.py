@@ -34,7 +34,6 @@ PROCESSES = [
     "celery",
     "archiver",
     "s3",
-    "beat",
     "envoy",
 ]
 
