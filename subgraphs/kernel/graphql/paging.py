@@ -21,12 +21,13 @@ from subgraphs.kernel.errors import BadUserInput
 MAX_PAGE = 100
 
 M = TypeVar("M", bound=Base)
+R = TypeVar("R")
 
 
-class Page(NamedTuple, Generic[M]):
+class Page(NamedTuple, Generic[R]):
     """Rows of one page, and whether more follow."""
 
-    rows: Sequence[M]
+    rows: Sequence[R]
     has_next: bool
     has_previous: bool
 
@@ -45,9 +46,18 @@ def window(first: int, after: str | None) -> Window:
     Raises:
         BadUserInput: `first` out of 1..100, or a cursor that none of our pages gave.
     """
+    check_first(first)
+    return Window(first, _decode(after) if after is not None else None)
+
+
+def check_first(first: int) -> None:
+    """Check the number of rows that a page may have.
+
+    Raises:
+        BadUserInput: `first` is out of 1..100.
+    """
     if not 1 <= first <= MAX_PAGE:
         raise BadUserInput(f"`first` must be between 1 and {MAX_PAGE}.")
-    return Window(first, _decode(after) if after is not None else None)
 
 
 async def pages_by_parent(
