@@ -8,7 +8,7 @@ from strawberry.types import Info
 from subgraphs.kernel.errors import Forbidden
 
 
-class CanReadBuyers(BasePermission):
+class CanReadBuyerData(BasePermission):
     """Only owners and admins of the account; the parent object's `row` names the account."""
 
     def has_permission(self, source: Any, info: Info[Any, Any], **kwargs: Any) -> bool:

@@ -12,7 +12,7 @@ from strawberry.scalars import JSON
 
 from subgraphs.analytics.archive import models, service
 from subgraphs.analytics.archive.loaders import RestoredRowsKey, RestoresOfArchive, RowsOfRestore
-from subgraphs.analytics.permissions import CanReadBuyers
+from subgraphs.analytics.permissions import CanReadBuyerData
 from subgraphs.kernel.graphql.connections import Connection, connection
 from subgraphs.kernel.graphql.context import Info
 from subgraphs.kernel.graphql.loading import ChildKey
@@ -84,7 +84,7 @@ class ArchiveRestore:
     row: strawberry.Private[models.ArchiveRestore]
 
     @strawberry.field(
-        permission_classes=[CanReadBuyers],
+        permission_classes=[CanReadBuyerData],
         description="The restored events in the archive's order; empty unless the restore is "
         f"READY. `first` is 1 to {MAX_PAGE}. Owners and admins of the account only, because the "
         "events contain buyers' names.",

@@ -23,7 +23,7 @@ REPLICA_LAG = timedelta(seconds=60)
 """In a cluster, a rollup may read a replica that lacks the newest rows, so its version lies this
 far back. An hour opened since then stays open for the next rollup."""
 
-LATE_ROLLUP_DAYS = timedelta(days=5)
+MAX_ROLLUP_DELAY = timedelta(days=5)
 """How long an hour may still be rolled up after it stops taking events. It is less than the
 migrations' SLACK_DAYS, so all its raw events are still there."""
 
@@ -160,4 +160,4 @@ async def _version() -> int:
 
 
 def _first_hour() -> datetime:
-    return first_countable_hour() - LATE_ROLLUP_DAYS
+    return first_countable_hour() - MAX_ROLLUP_DELAY

@@ -10,7 +10,7 @@ import strawberry
 from strawberry.permission import PermissionExtension
 
 from subgraphs.analytics.exports import models, service
-from subgraphs.analytics.permissions import CanReadBuyers
+from subgraphs.analytics.permissions import CanReadBuyerData
 from subgraphs.analytics.site_events.query import MAX_TYPES
 from subgraphs.kernel.graphql.types import BigInt, to_id
 
@@ -64,7 +64,7 @@ class Export:
 
     @strawberry.field(
         extensions=[
-            PermissionExtension([CanReadBuyers()], use_directives=False, fail_silently=True)
+            PermissionExtension([CanReadBuyerData()], use_directives=False, fail_silently=True)
         ],
         description="A link that downloads the file, valid for 5 minutes. Null unless the export "
         "is READY, and for users who are neither owner nor admin of the account.",

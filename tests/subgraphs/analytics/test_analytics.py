@@ -32,6 +32,12 @@ query($sites: [_Any!]!, $start: DateTime!, $end: DateTime!, $granularity: Granul
     }
   }
 }"""
+POINTS = """
+query($sites: [_Any!]!, $start: DateTime!, $end: DateTime!) {
+  _entities(representations: $sites) {
+    ... on Site { analytics(start: $start, end: $end) { points { start } } }
+  }
+}"""
 TOTALS = """
 query($sites: [_Any!]!, $start: DateTime!, $end: DateTime!) {
   _entities(representations: $sites) {
@@ -42,7 +48,7 @@ DAY = timedelta(days=1)
 START = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - 100 * DAY
 QUARTER_END = (START + 92 * DAY).isoformat()
 QUARTER_HOURS = 92 * 24
-NOTHING = {"orders": 0, "published": 0, "shown": 0, "clicked": 0, "dismissed": 0}
+NO_COUNTS = {"orders": 0, "published": 0, "shown": 0, "clicked": 0, "dismissed": 0}
 
 
 async def query_series(
@@ -88,24 +94,24 @@ async def test_every_hour_has_a_point_and_totals_are_their_sum() -> None:
 
     answer = await query_series(shop)
 
-    found = analytics_of(answer)
+    analytics = analytics_of(answer)
     assert answer.codes == []
-    assert found["totals"] == {
+    assert analytics["totals"] == {
         "orders": 1,
         "published": 1,
         "shown": 4,
         "clicked": 1,
         "dismissed": 1,
     }
-    assert [point["start"] for point in found["points"]] == [
+    assert [point["start"] for point in analytics["points"]] == [
         (START + timedelta(hours=hour)).isoformat() for hour in range(24)
     ]
-    by_hour = [point["counters"] for point in found["points"]]
-    assert by_hour[0] == {**NOTHING, "orders": 1, "published": 1, "shown": 3}
-    assert by_hour[7] == {**NOTHING, "clicked": 1}
-    assert by_hour[8] == {**NOTHING, "dismissed": 1}
-    assert by_hour[23] == {**NOTHING, "shown": 1}
-    assert [hour for hour, it in enumerate(by_hour) if it != NOTHING] == [0, 7, 8, 23]
+    by_hour = [point["counters"] for point in analytics["points"]]
+    assert by_hour[0] == {**NO_COUNTS, "orders": 1, "published": 1, "shown": 3}
+    assert by_hour[7] == {**NO_COUNTS, "clicked": 1}
+    assert by_hour[8] == {**NO_COUNTS, "dismissed": 1}
+    assert by_hour[23] == {**NO_COUNTS, "shown": 1}
+    assert [hour for hour, it in enumerate(by_hour) if it != NO_COUNTS] == [0, 7, 8, 23]
 
 
 async def test_range_is_widened_to_whole_days_of_utc() -> None:
@@ -204,7 +210,14 @@ async def test_cost_of_points_is_limited_over_all_sites_of_a_request() -> None:
     shop = await new_shop()
     others = await more_sites(shop, 11)
 
-    answer = await query_series(shop, shop.site_id, *others, end=QUARTER_END)
+    answer = await run(
+        schema,
+        shop.owner,
+        POINTS,
+        sites=[{"__typename": "Site", "id": str(id_)} for id_ in (shop.site_id, *others)],
+        start=START.isoformat(),
+        end=QUARTER_END,
+    )
 
     assert 12 * QUARTER_HOURS + 10 * QUARTER_HOURS < MAX_QUERY_COST < 23 * QUARTER_HOURS
     lists = [site and site["analytics"]["points"] for site in answer.data["_entities"]]

@@ -68,17 +68,17 @@ async def test_payload_shows_no_personal_data(shop: ActiveShop) -> None:
     filter_ = {"types": ["order.created", "page.viewed", "goal.reached"]}
     answer = await run(schema, shop.owner, DETAILS, sites=sites, filter=filter_)
 
-    nothing = dict.fromkeys(("visitorId", "page", "goal", "arm", "claim", "value", "order"))
+    no_details = dict.fromkeys(("visitorId", "page", "goal", "arm", "claim", "value", "order"))
     assert [it["node"] for it in answer.data["_entities"][0]["events"]["edges"]] == [
         {
-            **nothing,
+            **no_details,
             "type": "page.viewed",
             "source": "snippet",
             "visitorId": "visitor",
             "page": "/thanks",
         },
         {
-            **nothing,
+            **no_details,
             "type": "goal.reached",
             "source": "snippet",
             "visitorId": "visitor",
@@ -86,7 +86,7 @@ async def test_payload_shows_no_personal_data(shop: ActiveShop) -> None:
             "value": {"amountMinor": 250, "currency": "EUR"},
         },
         {
-            **nothing,
+            **no_details,
             "type": "order.created",
             "source": "shopify",
             "order": {
@@ -97,7 +97,7 @@ async def test_payload_shows_no_personal_data(shop: ActiveShop) -> None:
             },
         },
         {
-            **nothing,
+            **no_details,
             "type": "order.created",
             "source": "shopify",
             "order": dict.fromkeys(("orderName", "product", "quantity", "total")),

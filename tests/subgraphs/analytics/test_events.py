@@ -52,8 +52,8 @@ async def page(shop: ActiveShop, **arguments: Any) -> Any:
 
 
 async def types(shop: ActiveShop, **filter_: Any) -> list[str]:
-    found = await page(shop, filter=filter_)
-    return [edge["node"]["type"] for edge in found["edges"]]
+    events = await page(shop, filter=filter_)
+    return [edge["node"]["type"] for edge in events["edges"]]
 
 
 @pytest.fixture
@@ -72,19 +72,19 @@ async def sample(shop: ActiveShop) -> SampleEvents:
 async def test_source_and_notification_events_are_merged_newest_first(
     shop: ActiveShop, sample: SampleEvents
 ) -> None:
-    found = await page(shop)
+    events = await page(shop)
 
-    published, *rest = [edge["node"] for edge in found["edges"]]
+    published, *rest = [edge["node"] for edge in events["edges"]]
     assert published["type"] == "claim.published"
     assert rest == [
         {"id": str(event.id), "type": event.type, "occurredAt": event.occurred_at.isoformat()}
         for event in (sample.clicked, sample.viewed, sample.shown, sample.order)
     ]
-    assert found["pageInfo"] == {
+    assert events["pageInfo"] == {
         "hasNextPage": False,
         "hasPreviousPage": False,
-        "startCursor": found["edges"][0]["cursor"],
-        "endCursor": found["edges"][-1]["cursor"],
+        "startCursor": events["edges"][0]["cursor"],
+        "endCursor": events["edges"][-1]["cursor"],
     }
 
 
@@ -97,9 +97,9 @@ async def test_pages_of_any_size_have_each_event_once_and_in_order(shop: ActiveS
         seen: list[Any] = []
         after, more = None, True
         while more:
-            found = await page(shop, first=first, after=after)
-            seen += found["edges"]
-            after, more = found["pageInfo"]["endCursor"], found["pageInfo"]["hasNextPage"]
+            events = await page(shop, first=first, after=after)
+            seen += events["edges"]
+            after, more = events["pageInfo"]["endCursor"], events["pageInfo"]["hasNextPage"]
         assert seen == everything
 
     assert len(everything) == 9 + 9 + 8  # orders, their claims published, views
@@ -164,18 +164,18 @@ async def test_search_without_since_covers_31_days(shop: ActiveShop) -> None:
     await process(*sold)
     new_order, old_order, older_order = (str(event.id) for event in sold)
 
-    async def found(**filter_: Any) -> list[str]:
+    async def order_ids(**filter_: Any) -> list[str]:
         edges = (await page(shop, filter=filter_))["edges"]
         return [it["node"]["id"] for it in edges if it["node"]["type"] == "order.created"]
 
     orders = {"types": ["order.created"]}
     far = (now - timedelta(days=100)).isoformat()
-    assert await found() == [new_order, old_order, older_order]
-    assert await found(**orders) == [new_order]
-    assert await found(**orders, until=(now - timedelta(seconds=1)).isoformat()) == []
-    assert await found(**orders, until=(now - timedelta(days=2)).isoformat()) == [old_order]
-    assert await found(**orders, until="1970-01-02T00:00:00Z") == []
-    assert await found(**orders, since=far) == [new_order, old_order, older_order]
+    assert await order_ids() == [new_order, old_order, older_order]
+    assert await order_ids(**orders) == [new_order]
+    assert await order_ids(**orders, until=(now - timedelta(seconds=1)).isoformat()) == []
+    assert await order_ids(**orders, until=(now - timedelta(days=2)).isoformat()) == [old_order]
+    assert await order_ids(**orders, until="1970-01-02T00:00:00Z") == []
+    assert await order_ids(**orders, since=far) == [new_order, old_order, older_order]
     notification = str(shop.notification_id)
     published = await types(shop, types=["claim.published"], notificationId=notification)
     assert published == ["claim.published"] * 3

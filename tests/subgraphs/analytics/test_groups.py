@@ -39,14 +39,14 @@ async def test_groups_and_other_add_up_to_the_totals() -> None:
     await insert_events(shop, "shown", 1)
     await insert_events(shop, "shown", 7, page="/blue", at=END)
 
-    found = first(
+    analytics = first(
         await send(GROUPS, shop.owner, site(shop.site_id), by="PAGE", top=2, **RANGE),
         "analytics",
     )
 
-    assert found["totals"] == {"shown": 11, "clicked": 2, "orders": 9}
-    assert found["revenue"] == [money(350), money(3_000_000_000, "VND")]
-    blue, red = found["groups"]
+    assert analytics["totals"] == {"shown": 11, "clicked": 2, "orders": 9}
+    assert analytics["revenue"] == [money(350), money(3_000_000_000, "VND")]
+    blue, red = analytics["groups"]
     assert (blue["key"], blue["totals"], blue["revenue"]) == (
         "/blue",
         {"shown": 5, "clicked": 2},
@@ -56,7 +56,7 @@ async def test_groups_and_other_add_up_to_the_totals() -> None:
     assert red["revenue"] == [money(250), money(3_000_000_000, "VND")]
     assert blue["points"] == [{"start": START.isoformat(), "counters": {"shown": 5}, "revenue": []}]
     assert (blue["notification"], blue["variant"]) == (None, None)
-    assert found["other"] == {
+    assert analytics["other"] == {
         "totals": {"shown": 3, "clicked": 0, "orders": 9},
         "revenue": [money(100), money(0, "VND")],
     }
@@ -76,14 +76,16 @@ async def test_group_names_its_notification_or_variant(by: str, field: str, key:
     await insert_events(shop, "shown", 2, **{field: key})
     await insert_events(shop, "shown", 1)
 
-    found = first(await send(GROUPS, shop.owner, site(shop.site_id), by=by, **RANGE), "analytics")
+    analytics = first(
+        await send(GROUPS, shop.owner, site(shop.site_id), by=by, **RANGE), "analytics"
+    )
 
-    (group,) = found["groups"]
+    (group,) = analytics["groups"]
     reference = {"id": str(key)}
     assert (group["key"], group["totals"]["shown"]) == (str(key), 2)
     assert group["notification"] == (reference if by == "NOTIFICATION" else None)
     assert group["variant"] == (reference if by == "VARIANT" else None)
-    assert found["other"]["totals"]["shown"] == 1
+    assert analytics["other"]["totals"]["shown"] == 1
 
 
 async def test_only_requested_metrics_are_returned() -> None:
@@ -93,15 +95,15 @@ async def test_only_requested_metrics_are_returned() -> None:
     await insert_events(shop, "converted", page="/b", amount_minor=100, **EUR)
 
     variables = {"by": "PAGE", "metrics": ["CLICKED"], **RANGE}
-    found = first(await send(GROUPS, shop.owner, site(shop.site_id), **variables), "analytics")
+    analytics = first(await send(GROUPS, shop.owner, site(shop.site_id), **variables), "analytics")
     revenue_only = {"metrics": ["REVENUE"], **RANGE}
     revenue_answer = first(
         await send(GROUPS, shop.owner, site(shop.site_id), **revenue_only), "analytics"
     )
 
-    assert found["totals"] == {"shown": None, "clicked": 3, "orders": None}
-    assert found["revenue"] is None
-    assert [(it["key"], it["totals"]) for it in found["groups"]] == [
+    assert analytics["totals"] == {"shown": None, "clicked": 3, "orders": None}
+    assert analytics["revenue"] is None
+    assert [(it["key"], it["totals"]) for it in analytics["groups"]] == [
         ("/b", {"shown": None, "clicked": 3})
     ]
     assert revenue_answer["totals"] == {"shown": None, "clicked": None, "orders": None}
@@ -124,10 +126,10 @@ async def test_values_are_in_the_order_of_points() -> None:
       }
     }"""
 
-    found = first(await send(document, shop.owner, site(shop.site_id), **RANGE), "analytics")
+    analytics = first(await send(document, shop.owner, site(shop.site_id), **RANGE), "analytics")
 
-    assert found["shown"] == [0, 2, *[0] * 21, 3]
-    assert (found["clicked"], found["revenue"]) == (None, None)
+    assert analytics["shown"] == [0, 2, *[0] * 21, 3]
+    assert (analytics["clicked"], analytics["revenue"]) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -184,12 +186,14 @@ async def test_dashboard_of_a_quarter_by_the_hour_is_within_the_maximum_cost() -
     }}"""
     quarter = {"start": (END - timedelta(days=92)).isoformat(), "end": END.isoformat()}
 
-    found = first(await send(document, shop.owner, site(shop.site_id), **quarter), "analytics")
+    analytics = first(await send(document, shop.owner, site(shop.site_id), **quarter), "analytics")
 
-    assert found["totals"] == {"shown": 5}
-    assert len(found["points"]) == 92 * 24
-    assert [sum(found[name.lower()]) for name in counted] == [5 * (it == "SHOWN") for it in counted]
-    assert [len(it["points"]) for it in found["groups"]] == [92 * 24] * 5
+    assert analytics["totals"] == {"shown": 5}
+    assert len(analytics["points"]) == 92 * 24
+    assert [sum(analytics[name.lower()]) for name in counted] == [
+        5 * (it == "SHOWN") for it in counted
+    ]
+    assert [len(it["points"]) for it in analytics["groups"]] == [92 * 24] * 5
 
 
 async def test_points_of_groups_count_towards_the_maximum_cost() -> None:

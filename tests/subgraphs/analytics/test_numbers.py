@@ -96,23 +96,23 @@ async def test_funnel_compares_with_visitors_who_did_not_click() -> None:
     await insert_events(shop, "withheld", 40)
     await insert_events(shop, "converted_held_out", 2, amount_minor=300, **EUR)
 
-    found = first(await send(FUNNEL, shop.owner, site(shop.site_id), **RANGE), "funnel")
+    funnel = first(await send(FUNNEL, shop.owner, site(shop.site_id), **RANGE), "funnel")
 
-    assert (found["shown"], found["clicked"], found["converted"]) == (100, 10, 1)
-    assert found["clickRate"] == pytest.approx(
+    assert (funnel["shown"], funnel["clicked"], funnel["converted"]) == (100, 10, 1)
+    assert funnel["clickRate"] == pytest.approx(
         {"value": 0.1, "low": 0.0552, "high": 0.1744}, abs=1e-4
     )
-    assert found["conversionRate"] == pytest.approx(
+    assert funnel["conversionRate"] == pytest.approx(
         {"value": 0.1, "low": 0.0179, "high": 0.4042}, abs=1e-4
     )
-    assert found["revenue"] == [money(500)]
-    assert found["seenOnly"] == {
+    assert funnel["revenue"] == [money(500)]
+    assert funnel["seenOnly"] == {
         "exposed": 90,
         "converted": 3,
         "conversionRate": {"value": pytest.approx(3 / 90)},
         "revenue": [money(600)],
     }
-    assert found["heldOut"] == {
+    assert funnel["heldOut"] == {
         "exposed": 40,
         "converted": 2,
         "conversionRate": {"value": 0.05},
@@ -123,10 +123,10 @@ async def test_funnel_compares_with_visitors_who_did_not_click() -> None:
 async def test_funnel_without_events_has_no_rates() -> None:
     shop = await new_shop()
 
-    found = first(await send(FUNNEL, shop.owner, site(shop.site_id), **RANGE), "funnel")
+    funnel = first(await send(FUNNEL, shop.owner, site(shop.site_id), **RANGE), "funnel")
 
     nothing: dict[str, Any] = {"exposed": 0, "converted": 0, "conversionRate": None, "revenue": []}
-    assert found == {
+    assert funnel == {
         "shown": 0,
         "clicked": 0,
         "converted": 0,
@@ -334,9 +334,9 @@ def test_rate_has_the_wilson_score_interval() -> None:
         (0, 20, 0.0, 0.1611),
         (1, 29, 0.0061, 0.1718),
     ):
-        found = rate(successes, trials)
-        assert found is not None
-        assert found.value == successes / trials
-        assert (round(found.low, 4), round(found.high, 4)) == (low, high)
+        interval = rate(successes, trials)
+        assert interval is not None
+        assert interval.value == successes / trials
+        assert (round(interval.low, 4), round(interval.high, 4)) == (low, high)
     assert rate(0, 0) is None
     assert rate(7, 5) == rate(5, 5)

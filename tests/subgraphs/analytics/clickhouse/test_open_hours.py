@@ -74,10 +74,10 @@ def disturbed_reads(
     ) -> Any:
         async def reading(opened: Any) -> Any:
             await disturb(0)
-            found = await read(opened)
+            result = await read(opened)
             await disturb(1)
-            rows.append(len(found))
-            return found
+            rows.append(len(result))
+            return result
 
         return await read_consistently(statement, start, end, reading)
 

@@ -39,11 +39,11 @@ async def test_inserted_row_is_read_back_unchanged() -> None:
 
     columns = ", ".join(RawEvent._fields)
     client = await clickhouse.client()
-    found = await client.query(
+    result = await client.query(
         f"SELECT {columns} FROM raw_events WHERE site_id = {{site:UUID}} ORDER BY metric",  # noqa: S608
         {"site": site_id},
     )
-    assert [_aware(RawEvent(*row)) for row in found.result_rows] == [full, minimal]
+    assert [_aware(RawEvent(*row)) for row in result.result_rows] == [full, minimal]
 
 
 def _aware(row: RawEvent) -> RawEvent:

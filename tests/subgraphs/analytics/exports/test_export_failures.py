@@ -61,22 +61,22 @@ async def test_export_has_each_row_once_although_killed_at_every_step(
         kill_around(name)
     export_id = await start_export(shop)
     kills = 0
-    while (found := await get_export(shop, export_id))["status"] != "READY":
+    while (export := await get_export(shop, export_id))["status"] != "READY":
         assert kills == len(killed_at)
         try:
             await run_job(export_id)
         except Killed:
             kills += 1
-            progress.append(found["progress"])
+            progress.append(export["progress"])
 
     monkeypatch.undo()
-    lines = (await download(found["url"])).splitlines()
+    lines = (await download(export["url"])).splitlines()
     ids = [json.loads(line)["id"] for line in lines]
     assert kills == len(killed_at)
     assert ("after upload_part", 2) in killed_at
     assert progress == sorted(progress)
     assert 0 < progress[-1] < 1
-    assert len(ids) == len(set(ids)) == found["rows"] == 400
+    assert len(ids) == len(set(ids)) == export["rows"] == 400
     assert sorted(ids, key=lambda id_: id_) == sorted(await ids_of(shop))
     assert names_in_s3(f"exports/{shop.site_id}/") == [f"exports/{shop.site_id}/{export_id}.ndjson"]
 
@@ -111,8 +111,8 @@ async def test_export_retries_while_s3_is_unavailable_and_fails_in_the_end(
         await advance_all()
         await advance_all()  # it is not due yet
         async with db.service_transaction() as session:
-            found = await session.get_one(Export, export_id)
-            assert (found.attempts, found.error) == (1, "ObjectStoreError: unavailable")
+            export = await session.get_one(Export, export_id)
+            assert (export.attempts, export.error) == (1, "ObjectStoreError: unavailable")
         for _ in range(job.MAX_ATTEMPTS - 1):
             await make_due()
             await advance_all()
@@ -132,8 +132,8 @@ async def test_failed_export_leaves_no_object_in_s3(monkeypatch: pytest.MonkeyPa
         patch.setattr(objects, "complete_upload", unavailable)
         await run_job(export_id)
         async with db.service_transaction() as session:
-            found = await session.get_one(Export, export_id)
-            found.attempts = job.MAX_ATTEMPTS - 1
+            export = await session.get_one(Export, export_id)
+            export.attempts = job.MAX_ATTEMPTS - 1
         patch.setattr(objects, "delete_all", unavailable)
         for _ in range(2):  # the export fails, and its upload cannot be deleted yet
             await make_due()
@@ -161,8 +161,8 @@ async def test_deletion_of_an_expired_file_is_retried_with_backoff(
     await run_job(export_id)
     expired = datetime.now(UTC) + job.RETENTION + timedelta(minutes=1)
     async with db.service_transaction() as session:
-        found = await session.get_one(Export, export_id)
-        found.attempts, found.next_attempt_at = 1000, expired
+        export = await session.get_one(Export, export_id)
+        export.attempts, export.next_attempt_at = 1000, expired
     assert export_id not in await job.due(expired - timedelta(seconds=1))
     assert export_id in await job.due(expired)
 
@@ -170,8 +170,8 @@ async def test_deletion_of_an_expired_file_is_retried_with_backoff(
         patch.setattr(objects, "delete", unavailable)
         await job.advance(export_id, time.monotonic() + 60, expired)
     async with db.service_transaction() as session:
-        found = await session.get_one(Export, export_id)
-        assert (found.status, found.attempts, found.error) == (
+        export = await session.get_one(Export, export_id)
+        assert (export.status, export.attempts, export.error) == (
             "READY",
             1001,
             "ObjectStoreError: unavailable",

@@ -43,12 +43,12 @@ async def test_ndjson_export_has_every_event_in_order() -> None:
     export_id = await start_export(shop)
     await run_job(export_id)
 
-    found = await get_export(shop, export_id)
-    file = await download(found["url"])
+    export = await get_export(shop, export_id)
+    file = await download(export["url"])
     lines = [json.loads(line) for line in file.splitlines()]
-    assert (found["status"], found["progress"], found["rows"]) == ("READY", 1.0, 10)
-    assert found["bytes"] == len(file)
-    assert found["types"] is None
+    assert (export["status"], export["progress"], export["rows"]) == ("READY", 1.0, 10)
+    assert export["bytes"] == len(file)
+    assert export["types"] is None
     assert [line["occurredAt"] for line in lines] == sorted(line["occurredAt"] for line in lines)
     assert [line["type"] for line in lines if line["claimId"] is None] == [
         "order.created",
@@ -152,9 +152,9 @@ async def test_export_without_events_is_an_empty_file() -> None:
     export_id = await start_export(shop)
     await run_job(export_id)
 
-    found = await get_export(shop, export_id)
-    assert (found["status"], found["rows"], found["bytes"]) == ("READY", 0, 0)
-    assert await download(found["url"]) == b""
+    export = await get_export(shop, export_id)
+    assert (export["status"], export["rows"], export["bytes"]) == ("READY", 0, 0)
+    assert await download(export["url"]) == b""
 
 
 async def test_file_and_link_expire_after_a_week() -> None:
@@ -169,8 +169,8 @@ async def test_file_and_link_expire_after_a_week() -> None:
     assert (await get_export(shop, export_id))["status"] == "READY"
     await job.advance(export_id, time.monotonic() + 60, later + timedelta(minutes=1))
 
-    found = await get_export(shop, export_id)
-    assert (found["status"], found["url"], found["rows"]) == ("EXPIRED", None, 2)
+    export = await get_export(shop, export_id)
+    assert (export["status"], export["url"], export["rows"]) == ("EXPIRED", None, 2)
     assert names_in_s3(f"exports/{shop.site_id}/") == []
     with pytest.raises(httpx.HTTPStatusError):
         await download(url)
@@ -234,8 +234,8 @@ async def test_job_exports_no_rows_of_another_account() -> None:
     await add(other, START, 3)
     export_id = await start_export(shop)
     async with db.service_transaction() as session:
-        found = await session.get_one(Export, export_id)
-        found.site_id = other.site_id
+        export = await session.get_one(Export, export_id)
+        export.site_id = other.site_id
 
     await run_job(export_id)
 
