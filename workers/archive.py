@@ -43,9 +43,9 @@ def advance_restores() -> None:
 
 
 async def _plan() -> int:
-    from subgraphs.analytics.archive import lifecycle
+    from subgraphs.analytics.archive import planning
 
-    return await lifecycle.plan()
+    return await planning.plan()
 
 
 async def _restore(restore_id: UUID) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import groupby
 
-from subgraphs.analytics.clickhouse import rollups
+from subgraphs.analytics.clickhouse import partitions, rollups
 from workers.app import ROLL_UP, TASK_SECONDS, app, run
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ async def roll_up_all() -> int:
         await rollups.roll_day(day)
         log.info("rolled up %s", day.date().isoformat())
     if time.monotonic() < until:
-        await rollups.settle()
+        await partitions.merge_finished()
     return rolled
 
 

@@ -1,4 +1,4 @@
-"""The analytics subgraph as its own ASGI app, for `SPLIT=1`."""
+"""The ASGI app of the analytics subgraph."""
 
 from subgraphs.analytics.schema import schema
 from subgraphs.kernel.graphql.app import create_app

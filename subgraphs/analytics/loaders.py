@@ -1,8 +1,7 @@
 """Loaders of analytics.
 
-Numbers are read from ClickHouse, which knows no tenants: whoever asks for a site's numbers has
-asked `VisibleSite` first. The keys of numbers all name their site, so that nothing of another one's
-is counted, whatever else they name.
+ClickHouse knows no tenants. A resolver loads `VisibleSite` before it loads a site's counts. All
+keys of counts include the site, so no other site's events can be counted.
 """
 
 from collections import defaultdict
@@ -12,16 +11,29 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from subgraphs.analytics import service, site_events
-from subgraphs.analytics.clickhouse.store import Dimension
+from subgraphs.analytics import service
+from subgraphs.analytics.clickhouse.metrics import Dimension
+from subgraphs.analytics.queries import GroupsQuery, SeriesQuery, TopPagesQuery
+from subgraphs.analytics.query_range import HourRange
 from subgraphs.analytics.realtime import live_visitors
-from subgraphs.analytics.service import Asked, AskedGroups, Group, Numbers, Series, Span
+from subgraphs.analytics.service import Group, Numbers, Series
+from subgraphs.analytics.site_events import service as site_events
+from subgraphs.analytics.site_events.query import EventsQuery
+from subgraphs.analytics.site_events.service import SiteEventRow
 from subgraphs.kernel import redis
 from subgraphs.kernel.graphql.loading import Loader
+from subgraphs.kernel.graphql.paging import Page
 from subgraphs.kernel.identity.tenants import visible_sites
 
-W = TypeVar("W", bound=Hashable)
+Q = TypeVar("Q", bound=Hashable)
 V = TypeVar("V")
+
+
+class SiteKey(NamedTuple, Generic[Q]):
+    """A query of one site."""
+
+    site_id: UUID
+    query: Q
 
 
 class VisibleSite(Loader[UUID, bool]):
@@ -33,134 +45,118 @@ class VisibleSite(Loader[UUID, bool]):
 
 
 class LiveVisitors(Loader[UUID, int | None]):
-    """How many visitors are on a site now; None where they are too few to be told."""
+    """The number of visitors on a site now; None if there are too few to publish."""
 
     async def batch_load_fn(self, keys: list[UUID]) -> list[int | None]:
-        found = await live_visitors.count(redis.client(), keys)
-        return [found[key] for key in keys]
+        counts = await live_visitors.count(redis.client(), keys)
+        return [counts[key] for key in keys]
 
 
-class OfSite(NamedTuple, Generic[W]):
-    """What is asked of one site."""
+class CountsLoader(Loader[SiteKey[Q], V], Generic[Q, V]):
+    """Base of loaders that read ClickHouse: one query for all sites with the same query.
 
-    site_id: UUID
-    asked: W
+    It opens no database session.
+    """
 
+    async def batch_load_fn(self, keys: list[SiteKey[Q]]) -> list[V]:
+        found = {query: await self.fetch(ids, query) for query, ids in _sites_by_query(keys)}
+        return [found[key.query][key.site_id] for key in keys]
 
-class NumbersLoader(Loader[OfSite[W], V], Generic[W, V]):
-    """Asks once for all sites of which the same is asked; no session is opened for it."""
-
-    async def batch_load_fn(self, keys: list[OfSite[W]]) -> list[V]:
-        sites: defaultdict[W, list[UUID]] = defaultdict(list)
-        for key in keys:
-            sites[key.asked].append(key.site_id)
-        found = {asked: await self.fetch(ids, asked) for asked, ids in sites.items()}
-        return [found[key.asked][key.site_id] for key in keys]
-
-    async def fetch(self, site_ids: Collection[UUID], asked: W) -> Mapping[UUID, V]:
+    async def fetch(self, site_ids: Collection[UUID], query: Q) -> Mapping[UUID, V]:
         raise NotImplementedError
 
 
-class SeriesOfSite(NumbersLoader[Asked, Series]):
-    """A site's numbers over a period."""
+class SeriesOfSite(CountsLoader[SeriesQuery, Series]):
+    """A site's series."""
 
-    async def fetch(self, site_ids: Collection[UUID], asked: Asked) -> Mapping[UUID, Series]:
-        return await service.series(site_ids, asked)
-
-
-class GroupsOfSite(NumbersLoader[AskedGroups, list[Group]]):
-    """The groups in which most happened at a site."""
-
-    async def fetch(
-        self, site_ids: Collection[UUID], asked: AskedGroups
-    ) -> Mapping[UUID, list[Group]]:
-        return await service.groups(site_ids, asked)
+    async def fetch(self, site_ids: Collection[UUID], query: SeriesQuery) -> Mapping[UUID, Series]:
+        return await service.get_series(site_ids, query)
 
 
-class AskedTop(NamedTuple):
-    """The pages with the most of a metric."""
-
-    span: Span
-    by: str
-    most: int
-
-
-class PagesOfSite(NumbersLoader[AskedTop, list[Group]]):
-    """A site's pages, those with the most first."""
+class GroupsOfSite(CountsLoader[GroupsQuery, list[Group]]):
+    """A site's groups, those with the highest ranking metric first."""
 
     async def fetch(
-        self, site_ids: Collection[UUID], asked: AskedTop
+        self, site_ids: Collection[UUID], query: GroupsQuery
     ) -> Mapping[UUID, list[Group]]:
-        return await service.top(
-            site_ids,
-            asked.span,
-            Dimension.PAGE,
-            service.ALL_METRICS,
-            by=asked.by,
-            most=asked.most,
-        )
+        return await service.get_groups(site_ids, query)
+
+
+class TopPagesOfSite(CountsLoader[TopPagesQuery, list[Group]]):
+    """A site's pages, those with the highest values first."""
+
+    async def fetch(
+        self, site_ids: Collection[UUID], query: TopPagesQuery
+    ) -> Mapping[UUID, list[Group]]:
+        return await service.get_top_pages(site_ids, query)
 
 
 class SumsKey(NamedTuple):
-    """All metrics of a site, or of one notification or variant of it."""
+    """All metrics of a site, or of one of its notifications or variants."""
 
     site_id: UUID
-    span: Span
-    dimension: Dimension = Dimension.TOTAL
+    hours: HourRange
+    dimension: Dimension | None = None
     key: str = ""
 
 
 class Sums(Loader[SumsKey, Numbers]):
-    """All metrics' sums; one query for each span and dimension asked for."""
+    """The sums of all metrics; one query for each range and dimension."""
 
     async def batch_load_fn(self, keys: list[SumsKey]) -> list[Numbers]:
-        asked: defaultdict[tuple[Span, Dimension], list[SumsKey]] = defaultdict(list)
+        batches: defaultdict[tuple[HourRange, Dimension | None], list[SumsKey]] = defaultdict(list)
         for key in keys:
-            asked[key.span, key.dimension].append(key)
-        found: dict[tuple[Span, Dimension, UUID, str], Numbers] = {}
-        for (span, dimension), alike in asked.items():
-            sites = {key.site_id for key in alike}
-            wanted = {key.key for key in alike} - {""}
-            for place, numbers in (await service.sums(sites, span, dimension, wanted)).items():
-                found[span, dimension, *place] = numbers
-        return [found.get((key.span, key.dimension, key.site_id, key.key), {}) for key in keys]
+            batches[key.hours, key.dimension].append(key)
+        found: dict[SumsKey, Numbers] = {}
+        for (hours, dimension), batch in batches.items():
+            sites, values = {key.site_id for key in batch}, {key.key for key in batch} - {""}
+            sums = await service.get_sums(sites, hours, dimension, values)
+            for (site_id, value), numbers in sums.items():
+                found[SumsKey(site_id, hours, dimension, value)] = numbers
+        return [found.get(key, {}) for key in keys]
 
 
 class GroupSeriesKey(NamedTuple):
     """The series of one group."""
 
     site_id: UUID
-    asked: Asked
+    query: SeriesQuery
     dimension: Dimension
     key: str
 
 
 class GroupSeries(Loader[GroupSeriesKey, Series]):
-    """Groups' numbers over a period; one query for each period and dimension asked for."""
+    """The series of groups; one query for each series query and dimension."""
 
     async def batch_load_fn(self, keys: list[GroupSeriesKey]) -> list[Series]:
-        asked: defaultdict[tuple[Asked, Dimension], list[GroupSeriesKey]] = defaultdict(list)
+        batches: defaultdict[tuple[SeriesQuery, Dimension], list[GroupSeriesKey]]
+        batches = defaultdict(list)
         for key in keys:
-            asked[key.asked, key.dimension].append(key)
+            batches[key.query, key.dimension].append(key)
         found: dict[GroupSeriesKey, Series] = {}
-        for (series, dimension), alike in asked.items():
-            sites, wanted = {key.site_id for key in alike}, {key.key for key in alike}
-            rows = await service.group_series(sites, series, dimension, wanted)
-            for (site_id, name), numbers in rows.items():
-                found[GroupSeriesKey(site_id, series, dimension, name)] = numbers
-        return [found.get(key) or service.empty_series(key.asked) for key in keys]
+        for (query, dimension), batch in batches.items():
+            sites, values = {key.site_id for key in batch}, {key.key for key in batch}
+            groups = await service.get_group_series(sites, query, dimension, values)
+            for (site_id, value), series in groups.items():
+                found[GroupSeriesKey(site_id, query, dimension, value)] = series
+        return [found.get(key) or service.empty_series(key.query) for key in keys]
 
 
-class HistoryOfSite(Loader[OfSite[site_events.Asked], site_events.Page]):
-    """A page of a site's history; row security is a second wall."""
+class EventsOfSite(Loader[SiteKey[EventsQuery], Page[SiteEventRow]]):
+    """A page of a site's events."""
 
     async def load_all(
-        self, session: AsyncSession, keys: Sequence[OfSite[site_events.Asked]]
-    ) -> list[site_events.Page]:
-        sites: defaultdict[site_events.Asked, list[UUID]] = defaultdict(list)
-        for key in keys:
-            sites[key.asked].append(key.site_id)
-        found = {
-            asked: await site_events.pages(session, ids, asked) for asked, ids in sites.items()
+        self, session: AsyncSession, keys: Sequence[SiteKey[EventsQuery]]
+    ) -> list[Page[SiteEventRow]]:
+        pages = {
+            query: await site_events.list_for_sites(session, ids, query)
+            for query, ids in _sites_by_query(keys)
         }
-        return [found[key.asked][key.site_id] for key in keys]
+        return [pages[key.query][key.site_id] for key in keys]
+
+
+def _sites_by_query(keys: Sequence[SiteKey[Q]]) -> Collection[tuple[Q, list[UUID]]]:
+    sites: defaultdict[Q, list[UUID]] = defaultdict(list)
+    for key in keys:
+        sites[key.query].append(key.site_id)
+    return sites.items()

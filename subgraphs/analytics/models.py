@@ -1,7 +1,7 @@
 """The ledger's counters in PostgreSQL.
 
-The ledger itself is too much for objects: `ledger.py` copies rows into its tables, `history.py`
-reads them page by page.
+Only this table is mapped. The rows of the ledger are too many for objects: `ledger` copies them in,
+and `site_events` reads them page by page.
 """
 
 from uuid import UUID
@@ -12,7 +12,7 @@ from subgraphs.kernel.db import Base
 
 
 class Counter(Base):
-    """How often something happened at a site; as exact as the ledger."""
+    """The count of a metric of a site since its first event; as exact as the ledger."""
 
     __tablename__ = "counters"
 

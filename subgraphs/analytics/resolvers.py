@@ -1,4 +1,4 @@
-"""Subscription of analytics: permission, service, type."""
+"""Subscription of analytics."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -17,11 +17,12 @@ from subgraphs.kernel.identity.tenants import account_of
 async def site_activity(
     info: Info, site_id: strawberry.ID, after: str | None = None
 ) -> AsyncIterator[SiteActivity]:
+    """The activity of a site. The session is closed before the first message."""
     site = to_uuid(site_id)
     async with db.read_session(info.context.viewer) as session:
         await account_of(session, site_id=site)
-        found = await ledger.counters(session, [site])
-    counters = {counter.metric: counter.value for counter in found}
+        rows = await ledger.counters(session, [site])
+    counters = {counter.metric: counter.value for counter in rows}
     async with aclosing(activity.of_site(site, after, counters)) as messages:
         async for message in messages:
             yield SiteActivity.of(message)

@@ -1,4 +1,4 @@
-"""The analytics subgraph: a table of contents."""
+"""The GraphQL schema of analytics."""
 
 import strawberry
 
@@ -6,7 +6,8 @@ from subgraphs.analytics import resolvers
 from subgraphs.analytics.archive import resolvers as archives
 from subgraphs.analytics.exports import resolvers as exports
 from subgraphs.analytics.types.ab_tests import ABTest
-from subgraphs.analytics.types.site import Notification, Site
+from subgraphs.analytics.types.notifications import Notification
+from subgraphs.analytics.types.site import Site
 from subgraphs.kernel.graphql.schema import build_schema
 from subgraphs.kernel.identity.permissions import IsUser
 
@@ -16,17 +17,17 @@ class Query:
     archive = strawberry.field(
         resolver=archives.archive,
         permission_classes=[IsUser],
-        description="A site's events of a time that have left the ledger.",
+        description="A site's archived events of one partition of the ledger.",
     )
     archive_restore = strawberry.field(
         resolver=archives.archive_restore,
         permission_classes=[IsUser],
-        description="An archive on its way back, or there for a while.",
+        description="A restore of an archive: its state and, while it is READY, its events.",
     )
     export = strawberry.field(
         resolver=exports.export,
         permission_classes=[IsUser],
-        description="A file of a site's events: how far it is, and where.",
+        description="An export of a site's events: its state and, once it is READY, its file.",
     )
 
 
@@ -35,14 +36,14 @@ class Mutation:
     restore_archive = strawberry.mutation(
         resolver=archives.restore_archive,
         permission_classes=[IsUser],
-        description="Have an archive back for some days, for owners and administrators; it takes "
-        "hours. One restore of an archive at a time.",
+        description="Restore an archive for some days; this takes hours. Owners and admins of "
+        "the account only. An archive has one restore at a time.",
     )
     export_events = strawberry.mutation(
         resolver=exports.export_events,
         permission_classes=[IsUser],
-        description="Write a site's events to a file, for owners and administrators: a year at "
-        "most, one export of a site at a time.",
+        description="Export a site's events to a file. Owners and admins of the account only. A "
+        "range may span 366 days, and a site has one running export at a time.",
     )
 
 
@@ -51,8 +52,8 @@ class Subscription:
     site_activity = strawberry.subscription(
         resolver=resolvers.site_activity,
         permission_classes=[IsUser],
-        description="What happens at a site, as it happens; at most two messages a second, however "
-        "much it is. `after` goes on from a message's cursor.",
+        description="The activity of a site as it happens, at most two messages a second. Pass "
+        "a message's `cursor` as `after` to resume.",
     )
 
 

@@ -1,18 +1,18 @@
-"""`make bench-analytics`: how long a quarter by the hour takes, for one site of many.
+"""`make bench-analytics`: how long a query of a quarter by the hour takes, for one site of many.
 
-In one run, on ClickHouse's real engine behind its HTTP door, for a small and a ten times larger
-number of events over 90 days; the last three hours are open, all others are rolled up. Asked for
-are random sites,
+One run measures a small and a ten times larger number of events over 90 days, on ClickHouse's
+engine behind its HTTP server. The last three hours are open, all others are rolled up. Each query
+is of a random site:
 
-    counts    five metrics, as a dashboard's chart asks `store.counts` for them
+    counts    five metrics, as a dashboard's chart queries them (`get_counts`)
     all       every metric and the revenue
-    graphql   the five through the subgraph's own app, viewer's signature to JSON, less the sockets
+    graphql   the same five through the subgraph's app, from the viewer's signature to JSON
     peer      the same five, counted from the raw events by a plain GROUP BY
-    read      the bound: the rows of the answer read bare, without a word on what is open
-    ping      the bound of it all: SELECT 1, there and back
+    read      lower bound: only reads the rolled-up rows of the answer
+    ping      lower bound of all: SELECT 1
 
-by turns, and the sizes as well, so that what disturbs one disturbs all. The two sizes must say the
-same as their raw events, for some sites, before anything is measured. The last line is JSON.
+Kinds and sizes alternate, so that a disturbance affects all of them. Before the measurement, the
+counts of some sites are compared with their raw events. The last line of the output is JSON.
 """
 
 import argparse
@@ -34,8 +34,9 @@ from uuid import UUID
 import httpx
 
 from deploy.local.stack.stack import Stack
-from subgraphs.analytics.clickhouse import store
-from subgraphs.analytics.clickhouse.store import Step
+from subgraphs.analytics.clickhouse.counts import Counts, get_counts
+from subgraphs.analytics.clickhouse.hours import HOUR, start_of_hour
+from subgraphs.analytics.clickhouse.metrics import Granularity
 from subgraphs.analytics.schema import schema
 from subgraphs.kernel import db
 from subgraphs.kernel.config import settings
@@ -52,13 +53,13 @@ DAYS = 90
 METRICS = ("orders", "published", "shown", "clicked", "dismissed")
 
 COMPARED = 5
-"""Sites whose numbers are compared with their raw events."""
+"""Sites whose counts are compared with their raw events."""
 
 BLOCK = 10
-"""Queries of each kind before it is the other size's turn."""
+"""Queries of each kind and size in a row."""
 
 WARM_UP = 3
-"""Queries at the start of each block that are not measured: their connection is new."""
+"""Queries at the start of each block that are not measured, because their connection is new."""
 
 _PEER = """
     SELECT toStartOfHour(occurred_at, 'UTC') AS hour, metric, count() FROM raw_events FINAL
@@ -89,10 +90,10 @@ query($sites: [_Any!]!, $start: DateTime!, $end: DateTime!) {
 
 async def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.analytics", description=__doc__)
-    parser.add_argument("--events", type=int, default=20_000_000, help="of the larger size")
+    parser.add_argument("--events", type=int, default=20_000_000, help="events of the larger size")
     parser.add_argument("--sites", type=int, default=200)
-    parser.add_argument("--queries", type=int, default=200, help="of each kind and size")
-    asked = parser.parse_args()
+    parser.add_argument("--queries", type=int, default=200, help="queries of each kind and size")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder) / "state"
         async with Stack(state=state, port=free_port(), only=("migrate",)) as stack:
@@ -100,23 +101,23 @@ async def main() -> None:
             settings.cache_clear()
             try:
                 shop = await new_shop()
-                sites = [shop.site_id, *await more_sites(shop, asked.sites - 1)]
+                sites = [shop.site_id, *await more_sites(shop, options.sites - 1)]
                 bench = Bench(shop.owner, sites)
-                for size in (asked.events // 10, asked.events):
+                for size in (options.events // 10, options.events):
                     await bench.prepare(size)
-                say(json.dumps(await bench.run(asked.queries)))
+                say(json.dumps(await bench.run(options.queries)))
             finally:
                 for close in (clickhouse, db):
                     await close.dispose()
 
 
 class Bench:
-    """The sites, and the databases by their number of events."""
+    """The measurements of one run, and its databases by their number of events."""
 
     def __init__(self, viewer: Viewer, sites: list[UUID]) -> None:
         self._viewer = viewer
         self._sites = sites
-        self._end = store.start_of_hour(datetime.now(UTC)) + store.HOUR
+        self._end = start_of_hour(datetime.now(UTC)) + HOUR
         self._start = self._end - timedelta(days=DAYS)
         self._filled: dict[int, dict[str, float]] = {}
         self._seconds: defaultdict[tuple[int, str], list[float]] = defaultdict(list)
@@ -126,21 +127,21 @@ class Bench:
         self._web = httpx.AsyncClient(transport=transport, base_url="http://a")
 
     async def prepare(self, size: int) -> None:
-        """Fill a database and compare some of its numbers."""
+        """Fill a database and compare some of its counts with the raw events."""
         self._filled[size] = await fill(
             f"events_{size}", size, self._sites, self._start, self._end, say
         )
         for site in random.sample(self._sites, COMPARED):
             found = await self._counts(site, METRICS)
-            raw = await self._ask(_PEER, site)
+            raw = await self._query(_PEER, site)
             hours = {(hour.replace(tzinfo=UTC), metric): value for hour, metric, value in raw}
             assert {(it.start, it.metric): it.value for it in cells(found)} == hours
 
     async def run(self, queries: int) -> dict[str, Any]:
         async with self._app.router.lifespan_context(self._app), self._web:
-            for begun in range(0, queries, BLOCK):
+            for started in range(0, queries, BLOCK):
                 for size in self._filled:
-                    await self._measure(size, min(BLOCK, queries - begun))
+                    await self._measure(size, min(BLOCK, queries - started))
         sizes = {str(size): self._figures(size) for size in self._filled}
         small, large = sizes.values()
         kinds = ("counts", "all", "graphql", "peer", "read")
@@ -158,39 +159,41 @@ class Bench:
         }
 
     async def _measure(self, size: int, queries: int) -> None:
-        """Ask for each kind so often."""
+        """Measure this number of queries of each kind."""
         os.environ["CLICKHOUSE_DATABASE"] = f"events_{size}"
         settings.cache_clear()
         await clickhouse.dispose()
-        asks: dict[str, Callable[[UUID], Awaitable[Any]]] = {
+        kinds: dict[str, Callable[[UUID], Awaitable[Any]]] = {
             "counts": lambda site: self._counts(site, METRICS),
             "all": lambda site: self._counts(site, ()),
             "graphql": self._graphql,
-            "peer": lambda site: self._ask(_PEER, site),
-            "read": lambda site: self._ask(_READ, site),
-            "ping": lambda site: self._ask("SELECT 1", site),
+            "peer": lambda site: self._query(_PEER, site),
+            "read": lambda site: self._query(_READ, site),
+            "ping": lambda site: self._query("SELECT 1", site),
         }
         for number in range(-WARM_UP, queries):
             site = random.choice(self._sites)
-            for kind, ask in asks.items():
-                begun = time.perf_counter()
-                answer = await ask(site)
+            for kind, query in kinds.items():
+                started = time.perf_counter()
+                answer = await query(site)
                 if number >= 0:
-                    self._seconds[size, kind].append(time.perf_counter() - begun)
+                    self._seconds[size, kind].append(time.perf_counter() - started)
                     self._rows[size] += [len(cells(answer))] if kind == "counts" else []
 
     def _figures(self, size: int) -> dict[str, Any]:
-        """Milliseconds of each kind, and how many numbers the answers have in the mean."""
+        """Milliseconds of each kind, and the mean number of counts in an answer."""
         found = {kind: times for (of, kind), times in self._seconds.items() if of == size}
         figures = {kind: milliseconds(times) for kind, times in found.items()}
         for kind, figure in figures.items():
             say(f"{size:>12,} events: {kind:8} p50 {figure['p50']:7} p95 {figure['p95']:7} ms")
         return {**figures, "rows": round(statistics.mean(self._rows[size])), **self._filled[size]}
 
-    async def _counts(self, site: UUID, metrics: tuple[str, ...]) -> list[store.Counts]:
-        return await store.counts([site], self._start, self._end, step=Step.HOUR, metrics=metrics)
+    async def _counts(self, site: UUID, metrics: tuple[str, ...]) -> list[Counts]:
+        return await get_counts(
+            [site], self._start, self._end, granularity=Granularity.HOUR, metrics=metrics
+        )
 
-    async def _ask(self, statement: str, site: UUID) -> Any:
+    async def _query(self, statement: str, site: UUID) -> Any:
         client = await clickhouse.client()
         values = {"site": site, "metrics": list(METRICS), "start": self._start, "end": self._end}
         return (await client.query(statement, values)).result_rows

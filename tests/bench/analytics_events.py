@@ -1,4 +1,4 @@
-"""A quarter of events for many sites, made inside ClickHouse and rolled up by our own rollups."""
+"""Generates a quarter of events for many sites inside ClickHouse, and rolls them up."""
 
 import asyncio
 import os
@@ -11,28 +11,28 @@ from uuid import UUID
 import clickhouse_connect
 
 from deploy.migrations import clickhouse as tables
-from subgraphs.analytics.clickhouse import rollups
+from subgraphs.analytics.clickhouse import partitions, rollups
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.storage import clickhouse
 
-AT_ONCE = 2_000_000
-"""Events of one INSERT: what the engine makes them from fits into a few hundred MB."""
+BATCH_EVENTS = 2_000_000
+"""Events of one INSERT; the engine generates them in a few hundred MB."""
 
-HOURS_AT_ONCE = 7 * 24
-"""Hours of one rollup: a statement reads the month's part of the table, however few it counts."""
+BATCH_HOURS = 7 * 24
+"""Hours of one rollup; each statement reads the month's whole part of the table."""
 
 OPEN_HOURS = 3
-"""Read from raw events, the one that is not over among them."""
+"""Hours that queries count from raw events, the current one included."""
 
 REPEATED = 100
-"""One event in so many is written twice, as after a worker's death."""
+"""One event in this many is written twice, as after a killed worker."""
 
 LATE = timedelta(minutes=10)
-"""By so much may an event come later than one that happened after it."""
+"""The longest that an event arrives after a later one."""
 
-# Of a thousand events. The busiest of 200 sites has some twenty times as many as the quietest. All
-# is derived from the number, so that a number written twice is one event. They come in the order of
-# their time, by and large, as events do.
+# `chance` is in thousandths. The busiest of 200 sites has about twenty times as many events as the
+# quietest. All columns derive from the number, so a number written twice is the same event. Events
+# are written roughly in the order of their times.
 _GENERATE = """
     INSERT INTO raw_events (site_id, metric, occurred_at, id, notification_id, claim_id, variant_id,
                             page, device, country, currency, amount_minor, captured_at)
@@ -49,11 +49,11 @@ _GENERATE = """
         startsWith(kind, 'converted') AS converted,
         reinterpretAsUUID(concat(reinterpretAsFixedString(one), reinterpretAsFixedString(two)))
             AS own,
-        toInt64(number / {total:UInt64} * {span:UInt64}) AS told,
-        greatest(0, told - toInt64(three % {late:UInt64})) AS passed,
-        {start:DateTime64(3, 'UTC')} + toIntervalMillisecond(passed) AS moment
+        toInt64(number / {total:UInt64} * {span:UInt64}) AS base_time,
+        greatest(0, base_time - toInt64(three % {late:UInt64})) AS elapsed,
+        {start:DateTime64(3, 'UTC')} + toIntervalMillisecond(elapsed) AS event_time
     SELECT
-        {sites:Array(UUID)}[site + 1], kind, moment, own,
+        {sites:Array(UUID)}[site + 1], kind, event_time, own,
         if(of_claim, reinterpretAsUUID(toFixedString(concat(toString(site), '-',
                                                             toString(one % 5)), 16)), NULL),
         if(of_claim, own, NULL),
@@ -62,7 +62,7 @@ _GENERATE = """
         concat('/products/', toString(toUInt32(40 * pow((two % 9973) / 9973, 2)))),
         ['mobile', 'mobile', 'desktop', 'tablet'][1 + three % 4],
         ['DE', 'DE', 'DE', 'NL', 'FR', 'US', 'GB', 'ES', 'IT', 'AT', 'CH', ''][1 + one % 12],
-        if(converted, 'EUR', ''), if(converted, 500 + toInt64(one % 20000), 0), moment
+        if(converted, 'EUR', ''), if(converted, 500 + toInt64(one % 20000), 0), event_time
     FROM numbers({first:UInt64}, {count:UInt64}, {step:UInt64})
 """
 
@@ -80,10 +80,12 @@ async def fill(
     end: datetime,
     say: Callable[[str], None],
 ) -> dict[str, float]:
-    """Make a database of its own the process's one, with its events counted but for the last hours.
+    """Create a database, make it the one of this process, and fill it.
+
+    All hours but the last `OPEN_HOURS` are rolled up.
 
     Returns:
-        Seconds it took to write and to roll them.
+        The seconds that writing and rolling up took.
     """
     os.environ["CLICKHOUSE_DATABASE"] = database
     settings.cache_clear()
@@ -91,35 +93,38 @@ async def fill(
     client = clickhouse_connect.get_client(dsn=settings().clickhouse_url)
     tables.upgrade(client, database=database, cluster="", raw_retention_days=365)
     client.close()
-    begun = time.perf_counter()
+    started = time.perf_counter()
     span, late = ((it // timedelta(milliseconds=1)) for it in (end - start, LATE))
     values = {"sites": list(sites), "start": start, "span": span, "late": late, "total": count}
-    for first in range(0, count, AT_ONCE):
-        some = values | {"first": first, "count": min(AT_ONCE, count - first)}
+    for first in range(0, count, BATCH_EVENTS):
+        batch = values | {"first": first, "count": min(BATCH_EVENTS, count - first)}
         for step in (1, REPEATED):
-            await (await clickhouse.client()).command(_GENERATE, some | {"step": step})
-        say(f"{database}: {min(first + AT_ONCE, count):,} events")
+            await (await clickhouse.client()).command(_GENERATE, batch | {"step": step})
+        say(f"{database}: {min(first + BATCH_EVENTS, count):,} events")
     written = time.perf_counter()
     hours = (end - start) // timedelta(hours=1)
     await (await clickhouse.client()).command(_OPEN, {"end": end, "hours": hours})
     await _roll(say, database)
     rolled = time.perf_counter()
     await _merged()
-    return {"write_seconds": round(written - begun, 1), "roll_seconds": round(rolled - written, 1)}
+    return {
+        "write_seconds": round(written - started, 1),
+        "roll_seconds": round(rolled - written, 1),
+    }
 
 
 async def _roll(say: Callable[[str], None], database: str) -> None:
     due = iter((await rollups.hours_to_roll())[: 1 - OPEN_HOURS])
-    while hours := list(islice(due, HOURS_AT_ONCE)):
+    while hours := list(islice(due, BATCH_HOURS)):
         await rollups.roll(hours)
-        say(f"{database}: rolled to {hours[-1].isoformat()}")
+        say(f"{database}: rolled up to {hours[-1].isoformat()}")
     for day in await rollups.days_to_roll():
         await rollups.roll_day(day)
-    await rollups.settle()
+    await partitions.merge_finished()
 
 
 async def _merged() -> None:
-    """Wait for the merges that so much writing has left to do; they would be measured too."""
+    """Wait until ClickHouse has merged the new parts, so that merges are not measured."""
     client = await clickhouse.client()
     for _ in range(120):
         running = await client.query("SELECT count() FROM system.merges")

@@ -68,9 +68,9 @@ async def shop() -> ActiveShop:
         share = await a_share(session, shop.shop)
     async with db.transaction(shop.owner) as session:
         user_id = UUID(str(shop.owner.id))
-        await archive.restore(session, share=share, user_id=user_id, days=1)
+        await archive.create_restore(session, share=share, user_id=user_id, days=1)
         now = datetime.now(UTC)
-        await exports.start(
+        await exports.create(
             session,
             account_id=shop.account_id,
             site_id=shop.site_id,

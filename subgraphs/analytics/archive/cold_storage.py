@@ -1,7 +1,7 @@
-"""STAGED to VERIFIED to STORED: the file is read back, then copied into the cold class.
+"""STAGED to VERIFIED to STORED: the staged file is read back, then copied to the class GLACIER.
 
-An object in GLACIER cannot be read before it is restored, so all reading is done before the copy;
-of the copy S3 itself tells the checksum.
+An object in GLACIER cannot be read before it is restored, so the file is verified before the copy.
+S3 itself reports the checksum of the copy.
 """
 
 import tempfile
@@ -17,31 +17,31 @@ from subgraphs.kernel.ids import new_id
 from subgraphs.kernel.storage import objects
 
 PREFIX = "archives"
-"""Names below it tell the table, the partition and the class: nothing of any person or tenant."""
+"""Keys name the table, the partition and the retention, and no person or tenant."""
 
 _READABLE_DAYS = 2
-"""How long an archive that had to be fetched back stays: until its rows have been deleted."""
+"""How long an archive restored for a deletion stays readable; deleting its rows takes less."""
 
 
-class NotAsWritten(Exception):
-    """What S3 has is not what was written."""
+class ArchiveMismatch(Exception):
+    """The object in S3 differs from what was written, or is missing."""
 
 
 async def verify(session: AsyncSession, archive: Archive) -> None:
-    """Read every byte and every row back.
+    """Read every byte and every row of the staged file back.
 
     Raises:
-        NotAsWritten: the bytes or the number of rows differ, or the file is gone.
+        ArchiveMismatch: the checksum or the number of rows differs, or the object is missing.
     """
-    await to_thread.run_sync(_read_back, archive)
+    await to_thread.run_sync(_verify, archive)
     archive.status, archive.verified_at = "VERIFIED", func.now()
 
 
 async def store(session: AsyncSession, archive: Archive) -> None:
-    """Copy it into GLACIER; where the unit has rows behind it, plan the next part.
+    """Copy the staged file to GLACIER, and plan the next part if the unit has more rows.
 
     Raises:
-        NotAsWritten: the copy has another checksum.
+        ArchiveMismatch: the copy has a different checksum.
     """
     key = (
         f"{PREFIX}/{archive.table_name}/{archive.range_start:%Y-%m-%d}"
@@ -54,7 +54,7 @@ async def store(session: AsyncSession, archive: Archive) -> None:
 
 
 def next_part(archive: Archive) -> Archive:
-    """The part behind this one."""
+    """The part that begins after the last key of this one."""
     return Archive(
         id=new_id(),
         table_name=archive.table_name,
@@ -69,52 +69,53 @@ def next_part(archive: Archive) -> Archive:
 
 
 def fetch(key: str, sha256: str, into: IO[bytes]) -> None:
-    """A file on disk while it is needed, known to be the same bytes.
+    """Download an object into a file and check its checksum.
 
     Raises:
-        NotAsWritten: they are not, or the file is gone.
-        ObjectStoreError: S3 does not give it out just now.
+        ArchiveMismatch: the checksum differs, or the object is missing.
+        ObjectStoreError: S3 is unavailable.
     """
     try:
-        found = objects.download(key, into)
+        actual = objects.download(key, into)
     except objects.NoSuchObject as error:
-        raise NotAsWritten(f"{key} is gone") from error
-    if found != sha256:
-        raise NotAsWritten(f"{key} has sha256 {found}, written was {sha256}")
+        raise ArchiveMismatch(f"{key} is missing") from error
+    if actual != sha256:
+        raise ArchiveMismatch(f"{key} has sha256 {actual}, expected {sha256}")
 
 
-def copy_of(archive: Archive) -> str:
-    """The name of a copy that can be read: the staged one, or else the archive itself.
+def readable_key(archive: Archive) -> str:
+    """The key of a readable copy: the staged file, or the archive itself.
 
     Raises:
-        NotAsWritten: neither can be read now; the archive has been asked for and comes in hours.
+        ArchiveMismatch: neither is readable. A restore of the archive was requested, which takes
+            hours.
     """
-    staged, key = _known(archive.staging_key), _known(archive.key)
+    staged, key = _required(archive.staging_key), _required(archive.key)
     if objects.head(staged) is not None:
         return staged
     found = objects.head(key)
     if found is not None and found.is_readable:
         return key
     objects.restore(key, _READABLE_DAYS)
-    raise NotAsWritten(f"{staged} is gone; {key} has been asked for")
+    raise ArchiveMismatch(f"{staged} is missing; a restore of {key} was requested")
 
 
-def _read_back(archive: Archive) -> None:
+def _verify(archive: Archive) -> None:
     with tempfile.TemporaryFile() as file:
-        fetch(_known(archive.staging_key), _known(archive.sha256), file)
+        fetch(_required(archive.staging_key), _required(archive.sha256), file)
         rows = sum(batch.num_rows for batch in pq.ParquetFile(file).iter_batches())
     if rows != archive.rows:
-        raise NotAsWritten(f"{archive.staging_key} has {rows} rows, written were {archive.rows}")
+        raise ArchiveMismatch(f"{archive.staging_key} has {rows} rows, expected {archive.rows}")
 
 
 def _copy(archive: Archive, key: str) -> None:
-    sha256, rows = _known(archive.sha256), str(archive.rows)
-    found = objects.copy(_known(archive.staging_key), key, "GLACIER", sha256=sha256, rows=rows)
-    if found != sha256:
-        raise NotAsWritten(f"{key} has sha256 {found}, written was {sha256}")
+    sha256, rows = _required(archive.sha256), str(archive.rows)
+    actual = objects.copy(_required(archive.staging_key), key, "GLACIER", sha256=sha256, rows=rows)
+    if actual != sha256:
+        raise ArchiveMismatch(f"{key} has sha256 {actual}, expected {sha256}")
 
 
-def _known(value: str | None) -> str:
+def _required(value: str | None) -> str:
     if value is None:
-        raise NotAsWritten("the record tells of no file")
+        raise ArchiveMismatch("the row of `archives` names no object")
     return value

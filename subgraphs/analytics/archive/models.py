@@ -1,4 +1,4 @@
-"""The tables of the archive: its files, each site's share in them, and what is restored."""
+"""The tables of the archive: its files, each site's share of them, and restores."""
 
 from datetime import datetime
 from uuid import UUID
@@ -9,11 +9,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 from subgraphs.kernel.db import Base
 
 DEFAULT_DAYS = 90
-"""The retention of rows whose site is in no directory; no plan keeps less."""
+"""The retention of rows whose site is not in `tenants`; no plan has a shorter one."""
 
 
 class Archive(Base):
-    """A Parquet file of the archive: one part of one unit. For our services alone."""
+    """A Parquet file of the archive: one part of a unit. Only services may read this table."""
 
     __tablename__ = "archives"
 
@@ -26,21 +26,21 @@ class Archive(Base):
     part: Mapped[int]
     status: Mapped[str]
     after_key: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
-    """The last key of the part before; this one holds keys behind it."""
+    """The last key of the previous part; this part holds greater keys."""
     last_key: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     has_more: Mapped[bool] = mapped_column(server_default="false")
-    """Whether the unit had rows behind this part when it was written."""
+    """Whether the unit had more rows when this part was written."""
     rows: Mapped[int | None]
     fingerprint: Mapped[int | None] = mapped_column(Numeric(asdecimal=False))
-    """The sum of its rows' fingerprints, to be compared with what stands in the partition."""
+    """The sum of its rows' fingerprints, to compare with the rows in the partition."""
     bytes: Mapped[int | None] = mapped_column(BigInteger)
     sha256: Mapped[str | None]
     key: Mapped[str | None]
-    """Its name in S3, in GLACIER."""
+    """The key of the archive in S3, class GLACIER."""
     staging_key: Mapped[str | None]
-    """Its readable copy, until its rows have left PostgreSQL."""
+    """The key of the readable copy, until its rows are deleted from PostgreSQL."""
     removed: Mapped[int] = mapped_column(server_default="0")
-    """Rows deleted so far, in the file's order; not used where the partition is dropped whole."""
+    """Rows deleted so far, in the file's order; unused if the partition is dropped whole."""
     attempts: Mapped[int] = mapped_column(server_default="0")
     next_attempt_at: Mapped[datetime] = mapped_column(server_default=func.now())
     error: Mapped[str | None]
@@ -52,7 +52,7 @@ class Archive(Base):
 
 
 class ArchiveShare(Base):
-    """A site's rows in an archive file: all that a merchant sees of it."""
+    """A site's rows in an archive file; the only part of it that a merchant sees."""
 
     __tablename__ = "archive_shares"
 
@@ -72,7 +72,7 @@ class ArchiveShare(Base):
 
 
 class ArchiveRestore(Base):
-    """A share on its way back, or there for a while."""
+    """A request to make a share's rows readable for some days."""
 
     __tablename__ = "archive_restores"
 

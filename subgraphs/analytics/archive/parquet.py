@@ -1,7 +1,7 @@
-"""The ledger's columns as Parquet has them, so that they come back as they were.
+"""Conversion of the ledger's rows to Parquet and back, without loss.
 
-They are read from the catalogue: a column that is added later is archived without a change here.
-Types without an exact counterpart, jsonb among them, travel as PostgreSQL's own text.
+The columns are read from PostgreSQL's catalogue, so a new column is archived without a change here.
+Values of types without an exact Arrow type, such as jsonb, are stored as PostgreSQL's text.
 """
 
 from collections.abc import Sequence
@@ -12,30 +12,30 @@ from uuid import UUID
 import asyncpg
 import pyarrow as pa
 
-TIME_OF = {"events": "time", "notification_events": "created_at"}
-"""The tables there are, and the column that tells when."""
+TIME_COLUMNS = {"events": "time", "notification_events": "created_at"}
+"""The archived tables, and the column that they are partitioned by."""
 
 PG_TYPE = b"pg_type"
-"""The key of a Parquet field's metadata that holds PostgreSQL's name of the type."""
+"""The metadata key of a Parquet field that holds the name of its PostgreSQL type."""
 
 Row = Sequence[Any]
 
 
 class Column(NamedTuple):
-    """A column by its name and PostgreSQL's name of its type."""
+    """The name of a column, and the name of its PostgreSQL type."""
 
     name: str
     type: str
 
     @property
     def is_exact(self) -> bool:
-        """Whether its values need not become text."""
+        """Whether Arrow has an exact type for its values; otherwise they are stored as text."""
         return self.type in _TYPES
 
-    def selected(self, table: str) -> str:
-        """As it stands in a SELECT from `table`."""
-        place = f'{table}."{self.name}"'
-        return place if self.is_exact else f'{place}::text AS "{self.name}"'
+    def expression(self, table: str) -> str:
+        """The expression that selects the column from `table`."""
+        name = f'{table}."{self.name}"'
+        return name if self.is_exact else f'{name}::text AS "{self.name}"'
 
     @property
     def field(self) -> "pa.Field":
@@ -59,21 +59,22 @@ _COLUMNS = """
 
 
 async def columns_of(driver: asyncpg.Connection, table: str) -> list[Column]:
-    """The table's columns, in their order."""
+    """The columns of a table, in order."""
     return [Column(*row) for row in await driver.fetch(_COLUMNS, table)]
 
 
 def columns_in(schema: "pa.Schema") -> list[Column]:
-    """The columns as a file tells of them."""
+    """The columns of a Parquet file, in order."""
     return [Column(field.name, field.metadata[PG_TYPE].decode()) for field in schema]
 
 
 def schema_of(columns: Sequence[Column]) -> "pa.Schema":
+    """The Arrow schema of columns."""
     return pa.schema([column.field for column in columns])
 
 
 def to_batch(columns: Sequence[Column], rows: Sequence[Row]) -> "pa.RecordBatch":
-    """Rows as PostgreSQL gave them, by columns."""
+    """Rows of PostgreSQL as an Arrow batch."""
     by_column = zip(*rows, strict=True)
     arrays = [
         _to_array(column, list(values)) for column, values in zip(columns, by_column, strict=True)
@@ -82,7 +83,7 @@ def to_batch(columns: Sequence[Column], rows: Sequence[Row]) -> "pa.RecordBatch"
 
 
 def to_rows(batch: "pa.RecordBatch") -> list[tuple[Any, ...]]:
-    """The other way: rows as PostgreSQL takes them."""
+    """An Arrow batch as rows for PostgreSQL."""
     by_column = [
         _from_array(column, batch.column(column.name)) for column in columns_in(batch.schema)
     ]
@@ -105,11 +106,12 @@ def _from_array(column: Column, array: "pa.Array") -> list[Any]:
 
 
 def key_text(key: Row) -> list[str]:
-    """A row's key (site, time, id, type) as `archives` keeps it."""
-    site_id, moment, id_, event_type = key
-    return [str(site_id), moment.isoformat(), str(id_), event_type]
+    """A row's key (site, time, ID, type) as `archives` stores it."""
+    site_id, time, id_, event_type = key
+    return [str(site_id), time.isoformat(), str(id_), event_type]
 
 
 def key_of(text: Sequence[str]) -> tuple[UUID, datetime, UUID, str]:
-    site_id, moment, id_, event_type = text
-    return UUID(site_id), datetime.fromisoformat(moment), UUID(id_), event_type
+    """The key that `key_text` wrote."""
+    site_id, time, id_, event_type = text
+    return UUID(site_id), datetime.fromisoformat(time), UUID(id_), event_type

@@ -1,4 +1,4 @@
-"""Query and Mutation of the archive: permission, service, type."""
+"""Queries and mutations of the archive."""
 
 from uuid import UUID
 
@@ -27,7 +27,7 @@ async def restore_archive(info: Info, input: RestoreArchiveInput) -> ArchiveRest
     async with db.transaction(viewer) as session:
         share = await service.get(session, share_id=to_uuid(input.archive_id))
         may_change(viewer, share.account_id)
-        row = await service.restore(
+        restore = await service.create_restore(
             session, share=share, user_id=UUID(str(viewer.id)), days=input.days
         )
-        return ArchiveRestore.of(row)
+        return ArchiveRestore.of(restore)

@@ -1,6 +1,6 @@
-"""The rules of the archive as merchants meet it: what there is, and having it back."""
+"""The rules of the archive for merchants: their archives, and restores of them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -12,27 +12,52 @@ from subgraphs.analytics.archive.models import ArchiveRestore, ArchiveShare
 from subgraphs.kernel import jobs
 from subgraphs.kernel.errors import BadUserInput, Conflict, NotFound
 from subgraphs.kernel.graphql import paging
+from subgraphs.kernel.graphql.paging import Page, Window
 from subgraphs.kernel.ids import new_id
 
 RESTORE = "analytics.restore"
-"""The task that takes a restore on its way."""
+"""The task that starts a restore."""
 
 MAX_DAYS = 30
-"""How long what is restored may stay; for longer it is asked for again."""
+"""The longest that restored events stay; they can be restored again."""
+
+_MAX_CURSOR_DIGITS = 15
 
 
 class RestoredRow(NamedTuple):
-    """A row that came back; `data` is all of it, as JSON."""
+    """A restored row; `data` has all its columns as JSON."""
 
     position: int
     data: dict[str, Any]
+
+
+class RestoredWindow(NamedTuple):
+    """A part of a restore's rows; hashable, to be part of a loader's key."""
+
+    first: int
+    after: int | None
+    """Only rows after this position; None starts with the first row."""
+
+
+def restored_window(first: int, after: str | None) -> RestoredWindow:
+    """The window of restored rows, from the arguments of a connection.
+
+    Raises:
+        BadUserInput: `first` is out of 1..100, or `after` is not a cursor of this list.
+    """
+    paging.check_first(first)
+    if after is None:
+        return RestoredWindow(first, None)
+    if not (after.isascii() and after.isdigit() and len(after) <= _MAX_CURSOR_DIGITS):
+        raise BadUserInput("`after` is not a cursor of this list.")
+    return RestoredWindow(first, int(after))
 
 
 async def get(session: AsyncSession, *, share_id: UUID) -> ArchiveShare:
     """A site's share of an archive.
 
     Raises:
-        NotFound: no such archive, or none of the viewer's.
+        NotFound: it does not exist, or it belongs to another tenant.
     """
     share = await session.get(ArchiveShare, share_id)
     if share is None:
@@ -44,7 +69,7 @@ async def get_restore(session: AsyncSession, *, restore_id: UUID) -> ArchiveRest
     """A restore.
 
     Raises:
-        NotFound: no such restore, or not the viewer's.
+        NotFound: it does not exist, or it belongs to another tenant.
     """
     restore = await session.get(ArchiveRestore, restore_id)
     if restore is None:
@@ -52,20 +77,56 @@ async def get_restore(session: AsyncSession, *, restore_id: UUID) -> ArchiveRest
     return restore
 
 
-async def restore(
+async def list_for_sites(
+    session: AsyncSession, site_ids: Collection[UUID], window: Window
+) -> Mapping[UUID, Page[ArchiveShare]]:
+    """A page of each site's shares, newest first, in one statement."""
+    return await paging.pages_by_parent(
+        session, ArchiveShare, ArchiveShare.site_id, site_ids, window
+    )
+
+
+async def list_restores_for_shares(
+    session: AsyncSession, share_ids: Collection[UUID], window: Window
+) -> Mapping[UUID, Page[ArchiveRestore]]:
+    """A page of each share's restores, newest first, in one statement."""
+    return await paging.pages_by_parent(
+        session, ArchiveRestore, ArchiveRestore.share_id, share_ids, window
+    )
+
+
+async def list_restored_rows(
+    session: AsyncSession, *, restore_id: UUID, table_name: str, window: RestoredWindow
+) -> Page[RestoredRow]:
+    """A page of a restore's rows, in the order of the archive; empty once the restore expired."""
+    # A check constraint limits the table's name to the two archived tables.
+    statement = text(f"""
+        SELECT position, to_jsonb(r) - 'restore_id' - 'position'
+        FROM restored.{table_name} r
+        WHERE restore_id = :id AND position > :after ORDER BY position LIMIT :limit""")  # noqa: S608
+    after = -1 if window.after is None else window.after
+    values = {"id": restore_id, "after": after, "limit": window.first + 1}
+    rows = [RestoredRow(*row) for row in await session.execute(statement, values)]
+    return Page(rows[: window.first], len(rows) > window.first, window.after is not None)
+
+
+async def create_restore(
     session: AsyncSession, *, share: ArchiveShare, user_id: UUID, days: int
 ) -> ArchiveRestore:
-    """Have a share back for so many days.
+    """Request a restore of a share.
+
+    Args:
+        days: How long the rows stay, from when they are readable.
 
     Raises:
-        BadUserInput: more days than may be, or none.
-        Conflict: it is not in the archive yet, or is back or on its way already.
+        BadUserInput: `days` is out of 1..MAX_DAYS.
+        Conflict: the share is not archived yet, or it already has a restore that is not EXPIRED.
     """
     if not 1 <= days <= MAX_DAYS:
         raise BadUserInput(f"`days` must be between 1 and {MAX_DAYS}.")
     if share.status != "ARCHIVED":
-        raise Conflict("These events have not left the ledger yet: there is nothing to restore.")
-    # The app's role may write these columns and no others: how far it is, the worker says.
+        raise Conflict("These events are still in the ledger; there is nothing to restore.")
+    # The app's role may insert these columns only: the worker writes the progress.
     statement = insert(ArchiveRestore).values(
         id=new_id(),
         share_id=share.id,
@@ -76,43 +137,12 @@ async def restore(
         days=days,
     )
     try:
-        made: ArchiveRestore | None = await session.scalar(statement.returning(ArchiveRestore))
+        restore: ArchiveRestore | None = await session.scalar(statement.returning(ArchiveRestore))
     except IntegrityError as error:
-        raise Conflict("It is restored already, or on its way: see `restores`.") from error
-    if made is None:
-        raise RuntimeError("an INSERT without a row")
-    jobs.enqueue(session, RESTORE, restore_id=str(made.id))
-    return made
-
-
-async def shares_of(
-    session: AsyncSession, site_ids: Collection[UUID], asked: paging.Window
-) -> Mapping[UUID, paging.Page[ArchiveShare]]:
-    """A page of each site's archives, in one statement."""
-    return await paging.pages_by_parent(
-        session, ArchiveShare, ArchiveShare.site_id, site_ids, asked
-    )
-
-
-async def restores_of(
-    session: AsyncSession, share_ids: Collection[UUID], asked: paging.Window
-) -> Mapping[UUID, paging.Page[ArchiveRestore]]:
-    """A page of the restores of each archive, in one statement."""
-    return await paging.pages_by_parent(
-        session, ArchiveRestore, ArchiveRestore.share_id, share_ids, asked
-    )
-
-
-async def restored_rows(
-    session: AsyncSession, restore: ArchiveRestore, *, first: int, after: int
-) -> Sequence[RestoredRow]:
-    """Rows behind a position, one more than asked for where there are more; none once expired."""
-    if restore.status != "READY":
-        return ()
-    # One of our two tables: the database checks that it is.
-    statement = text(f"""
-        SELECT position, to_jsonb(r) - 'restore_id' - 'position'
-        FROM restored.{restore.table_name} r
-        WHERE restore_id = :id AND position > :after ORDER BY position LIMIT :first""")  # noqa: S608
-    values = {"id": restore.id, "after": after, "first": first + 1}
-    return [RestoredRow(*row) for row in await session.execute(statement, values)]
+        raise Conflict(
+            "This archive already has a restore: use it, or wait until it is EXPIRED."
+        ) from error
+    if restore is None:
+        raise RuntimeError("INSERT returned no row")
+    jobs.enqueue(session, RESTORE, restore_id=str(restore.id))
+    return restore

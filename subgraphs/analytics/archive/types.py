@@ -1,4 +1,4 @@
-"""What the graph shows of the archive: each site its own share."""
+"""GraphQL types of the archive. Each site sees its own share of a file."""
 
 from __future__ import annotations
 
@@ -11,88 +11,93 @@ import strawberry
 from strawberry.scalars import JSON
 
 from subgraphs.analytics.archive import models, service
-from subgraphs.analytics.archive.loaders import RestoresOfArchive
-from subgraphs.kernel import db
-from subgraphs.kernel.errors import BadUserInput, Forbidden
-from subgraphs.kernel.graphql.connections import Connection, Edge, PageInfo, connection
+from subgraphs.analytics.archive.loaders import RestoredRowsKey, RestoresOfArchive, RowsOfRestore
+from subgraphs.analytics.permissions import CanReadBuyerData
+from subgraphs.kernel.graphql.connections import Connection, connection
 from subgraphs.kernel.graphql.context import Info
 from subgraphs.kernel.graphql.loading import ChildKey
-from subgraphs.kernel.graphql.paging import MAX_PAGE, window
+from subgraphs.kernel.graphql.paging import MAX_PAGE, Page, window
 from subgraphs.kernel.graphql.types import BigInt, to_id
 
 
-@strawberry.enum(description="Which part of the ledger it is of.")
+@strawberry.enum(description="A table of the ledger.")
 class LedgerTable(Enum):
-    EVENTS = strawberry.enum_value("events", description="Source events: orders, page views.")
+    EVENTS = strawberry.enum_value(
+        "events", description="Source events, like orders and page views."
+    )
     NOTIFICATION_EVENTS = strawberry.enum_value(
-        "notification_events", description="What happened to claims."
+        "notification_events", description="Notification events: what happened to claims."
     )
 
 
-@strawberry.enum(description="Where its events are.")
+@strawberry.enum(description="Where the archived events are.")
 class ArchiveStatus(Enum):
-    ARCHIVING = strawberry.enum_value("ARCHIVING", description="Written, still in the ledger too.")
-    ARCHIVED = strawberry.enum_value("ARCHIVED", description="In the archive alone.")
+    ARCHIVING = strawberry.enum_value(
+        "ARCHIVING", description="In the archive, and still in the ledger."
+    )
+    ARCHIVED = strawberry.enum_value(
+        "ARCHIVED", description="In the archive only; a restore makes them readable."
+    )
 
 
-@strawberry.enum(description="How far it is.")
+@strawberry.enum(description="Processing state of a restore.")
 class RestoreStatus(Enum):
-    REQUESTED = "REQUESTED"
-    WAITING = strawberry.enum_value("WAITING", description="Fetched from the cold; takes hours.")
-    LOADING = "LOADING"
-    READY = strawberry.enum_value("READY", description="Its events can be read.")
-    EXPIRED = strawberry.enum_value("EXPIRED", description="Its days are over.")
+    REQUESTED = strawberry.enum_value("REQUESTED", description="No worker has started it yet.")
+    WAITING = strawberry.enum_value(
+        "WAITING", description="Cold storage makes the archive readable, which takes hours."
+    )
+    LOADING = strawberry.enum_value("LOADING", description="A worker loads the events.")
+    READY = strawberry.enum_value("READY", description="The events can be read.")
+    EXPIRED = strawberry.enum_value(
+        "EXPIRED", description="The requested days are over; the events are no longer readable."
+    )
 
 
 @strawberry.type
 class RestoredEvent:
-    """An archived event as it was: all its columns."""
+    """An archived event."""
 
-    data: JSON
+    data: JSON = strawberry.field(description="All columns of the event, by name.")
+
+
+def _restored_event(row: service.RestoredRow) -> RestoredEvent:
+    return RestoredEvent(data=JSON(row.data))
 
 
 @strawberry.type
 class ArchiveRestore:
-    """An archive on its way back, or there for a while."""
+    """A restore of an archive, which makes its events readable for some days."""
 
     id: strawberry.ID
     status: RestoreStatus
-    days: int
-    rows: BigInt | None
+    days: int = strawberry.field(description="How long the events stay readable, in days.")
+    rows: BigInt | None = strawberry.field(
+        description="The number of restored events; null until the restore is READY."
+    )
     requested_at: datetime
-    ready_at: datetime | None
-    expires_at: datetime | None
+    ready_at: datetime | None = strawberry.field(
+        description="When the events became readable; null until then."
+    )
+    expires_at: datetime | None = strawberry.field(
+        description="When the events stop being readable; null until the restore is READY."
+    )
     row: strawberry.Private[models.ArchiveRestore]
 
     @strawberry.field(
-        description="In the archive's order; nothing unless READY. Refused to those who may only "
-        "look on: buyers' names are in it."
+        permission_classes=[CanReadBuyerData],
+        description="The restored events in the archive's order; empty unless the restore is "
+        f"READY. `first` is 1 to {MAX_PAGE}. Owners and admins of the account only, because the "
+        "events contain buyers' names.",
     )
     async def events(
         self, info: Info, first: int = 20, after: str | None = None
     ) -> Connection[RestoredEvent]:
-        if self.row.account_id in info.context.viewer.read_only_ids:
-            raise Forbidden("Only owners and administrators of the account read restored events.")
-        if not 1 <= first <= MAX_PAGE:
-            raise BadUserInput(f"`first` must be between 1 and {MAX_PAGE}.")
-        if after is not None and not (after.isascii() and after.isdigit() and len(after) < 16):
-            raise BadUserInput("`after` is not a cursor of this list.")
-        behind = -1 if after is None else int(after)
-        async with db.read_session(info.context.viewer) as session:
-            rows = await service.restored_rows(session, self.row, first=first, after=behind)
-        edges = [
-            Edge(cursor=str(row.position), node=RestoredEvent(data=JSON(row.data)))
-            for row in rows[:first]
-        ]
-        return Connection(
-            edges=edges,
-            page_info=PageInfo(
-                has_next_page=len(rows) > first,
-                has_previous_page=after is not None,
-                start_cursor=edges[0].cursor if edges else None,
-                end_cursor=edges[-1].cursor if edges else None,
-            ),
-        )
+        part = service.restored_window(first, after)
+        if self.row.status != "READY":
+            return connection(Page((), False, after is not None), _restored_event, _cursor)
+        key = RestoredRowsKey(self.row.id, self.row.table_name, part)
+        page = await info.context.loader(RowsOfRestore).load(key)
+        return connection(page, _restored_event, _cursor)
 
     @classmethod
     def of(cls, row: models.ArchiveRestore) -> Self:
@@ -110,24 +115,26 @@ class ArchiveRestore:
 
 @strawberry.type
 class Archive:
-    """A site's events of a time that have left the ledger, or are about to.
+    """A site's archived events of one partition of the ledger.
 
-    The file holds other sites' events too, so nothing of it is told but this site's share.
+    The file also holds other sites' events; all fields describe this site's share alone.
     """
 
     id: strawberry.ID
     table: LedgerTable
-    range_start: datetime
-    range_end: datetime
-    first_at: datetime = strawberry.field(description="When its first event happened.")
-    last_at: datetime
-    rows: BigInt
-    sha256: str = strawberry.field(description="Of the file, in hex.")
+    range_start: datetime = strawberry.field(description="The start of the partition, inclusive.")
+    range_end: datetime = strawberry.field(description="The end of the partition, exclusive.")
+    first_at: datetime = strawberry.field(description="When the site's first event happened.")
+    last_at: datetime = strawberry.field(description="When the site's last event happened.")
+    rows: BigInt = strawberry.field(description="The number of the site's events.")
+    sha256: str = strawberry.field(description="The SHA-256 checksum of the file, in hexadecimal.")
     status: ArchiveStatus
     created_at: datetime
     share_id: strawberry.Private[UUID]
 
-    @strawberry.field(description="Newest first; one at a time is not EXPIRED.")
+    @strawberry.field(
+        description="Restores of the archive, newest first. At most one of them is not EXPIRED."
+    )
     async def restores(
         self, info: Info, first: int = 20, after: str | None = None
     ) -> Connection[ArchiveRestore]:
@@ -154,7 +161,13 @@ class Archive:
 
 @strawberry.input
 class RestoreArchiveInput:
-    archive_id: strawberry.ID
+    archive_id: strawberry.ID = strawberry.field(description="The archive to restore.")
     days: int = strawberry.field(
-        default=7, description="How long what is restored stays, from when it is there: 1 to 30."
+        default=7,
+        description="How long the events stay readable, in days, from when the restore is READY: "
+        f"1 to {service.MAX_DAYS}.",
     )
+
+
+def _cursor(row: service.RestoredRow) -> str:
+    return str(row.position)

@@ -1,10 +1,10 @@
-"""Which hours are open, while counts are read.
+"""Reads that no rollup changes while they run.
 
-A count takes some hours from the raw events and all others from what was rolled. Whoever closes or
-opens an hour meanwhile would have it counted twice, or not at all. So we look before and after, and
-what was read in between counts only if both looks are alike within its range: versions only grow,
-so nothing has happened that was undone. The look after one query is the look before the next,
-whatever the range of that is.
+A count reads open hours from the raw events and closed hours from the rollups. If a write opens or
+closes an hour in between, that hour would be counted twice or not at all. So the state of all hours
+is read before and after the query, and the answer is used only if both states agree within its
+range. Versions only grow, so equal states mean that nothing changed. The state after one query
+serves as the state before the next one, whatever its range.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,21 +17,40 @@ from subgraphs.kernel.storage import clickhouse
 
 T = TypeVar("T")
 
-TRIES = 5
-"""Reads of one count. Shops whose late events open hour after hour must not keep it going."""
+MAX_ATTEMPTS = 5
+"""Reads of one count. Without a limit, late events that open hour after hour would go on for ever.
+"""
+
+HOURS = """
+    SELECT groupArray(toUInt32(timestamp)), groupArray(if(closed, version, 0))
+    FROM rolled_hours FINAL
+"""
+"""All hours, and the version of each; 0 while it is open. Opening an open hour again, as each batch
+of late events does, does not change this state."""
+
+HOURS_AND_DAYS = f"""
+    SELECT * FROM ({HOURS}) AS hours CROSS JOIN (
+        SELECT groupArray(toUInt32(timestamp)), groupArray(cityHash64(hours, version))
+        FROM rolled_days FINAL
+    ) AS days
+"""
+"""The same with all days, and a hash of the state of each."""
+
+STATE_OF_DAY = "if(min(closed), groupBitXor(cityHash64(timestamp, version)), 0)"
+"""A hash of the versions of a day's hours; 0 while one of them is open."""
 
 
 class _States(NamedTuple):
-    """What the hours and days were when we looked: numbers by the seconds at which they start."""
+    """The states of hours and days, by the seconds since 1970 at which they start."""
 
     hours: dict[int, int]
     days: dict[int, int]
 
-    def opened(self) -> list[datetime]:
-        return sorted(moment(hour) for hour, version in self.hours.items() if not version)
+    def open_hours(self) -> list[datetime]:
+        return sorted(from_seconds(hour) for hour, version in self.hours.items() if not version)
 
-    def alike(self, other: "_States", start: datetime, end: datetime) -> bool:
-        """Whether nothing within a range is another than it was."""
+    def agrees(self, other: "_States", start: datetime, end: datetime) -> bool:
+        """Whether both have the same states within a range."""
         if self == other:
             return True
         first, last = start.timestamp(), end.timestamp()
@@ -40,41 +59,44 @@ class _States(NamedTuple):
         return not any(first <= seconds < last for seconds, _ in hours | days)
 
 
-_seen: dict[str, _States] = {}
-"""The last look, by its statement."""
+_last_states: dict[str, _States] = {}
+"""The states that were read last, by statement."""
 
 
-async def steady(
-    look: str,
+async def read_consistently(
+    statement: str,
     start: datetime,
     end: datetime,
     read: Callable[[Sequence[datetime]], Awaitable[T]],
 ) -> T:
-    """What `read` has read of a range, given the open hours, while none of it changed.
+    """The result of `read`, called with the open hours, once no state in the range changed.
 
-    It is asked again until this is so. An hour changes when a rollup begins with it or is through,
-    and when the first event comes that is late: some times an hour, where a read takes moments.
+    An hour changes when a rollup begins and ends it, and when its first late event arrives: a few
+    times an hour, while a read takes milliseconds.
+
+    Args:
+        statement: `HOURS` or `HOURS_AND_DAYS`, the states that the read depends on.
 
     Raises:
-        Unavailable: it changed during each of some tries.
+        Unavailable: the range changed during each of `MAX_ATTEMPTS` reads.
     """
-    before = _seen.get(look) or await _look(look)
-    for _ in range(TRIES):
-        found = await read(before.opened())
-        after = _seen[look] = await _look(look)
-        if after.alike(before, start, end):
-            return found
+    before = _last_states.get(statement) or await _read_states(statement)
+    for _ in range(MAX_ATTEMPTS):
+        result = await read(before.open_hours())
+        after = _last_states[statement] = await _read_states(statement)
+        if after.agrees(before, start, end):
+            return result
         before = after
-    raise Unavailable("The numbers of this time change too fast just now: try again in a moment.")
+    raise Unavailable("The counts of this range are changing: try again in a few seconds.")
 
 
-async def _look(look: str) -> _States:
+async def _read_states(statement: str) -> _States:
     client = await clickhouse.client()
-    (hours, versions, *days), *_ = (await client.query(look)).result_rows
+    (hours, versions, *days), *_ = (await client.query(statement)).result_rows
     return _States(dict(zip(hours, versions, strict=True)), dict(zip(*days, strict=True)))
 
 
 @lru_cache(maxsize=32_768)
-def moment(seconds: int) -> datetime:
-    """A moment of UTC, made once: each metric has the same hours, and so has the next query."""
+def from_seconds(seconds: int) -> datetime:
+    """A time in UTC, cached: all metrics of a query, and the next query, have the same hours."""
     return datetime.fromtimestamp(seconds, UTC)

@@ -1,47 +1,33 @@
-"""Rollups: hours counted once they are over, and days made of them.
+"""Rollups: the counts of each hour once it is over, and of each day made from its hours.
 
-What is read is chosen by version: a rollup writes its rows under a new one and then says that it is
-this version that counts. Merging may take rows of an older version away as soon as newer ones are
-there, so the hour is open, and read raw, from before the first new row until after the last.
+Queries choose rows by version. A rollup writes its rows under a new version and then records that
+this version counts. Merges may remove rows of an older version as soon as newer rows exist, so the
+hour is open, and counted from its raw events, from before the first new row until after the last.
 """
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
-from subgraphs.analytics.clickhouse import store
-from subgraphs.analytics.clickhouse.statements import (
-    NOW,
-    STATE_OF_DAY,
-    WRITING,
-    Dimension,
-    raw_counts,
-)
+from subgraphs.analytics.clickhouse.hours import HOUR, first_countable_hour
+from subgraphs.analytics.clickhouse.metrics import Dimension
+from subgraphs.analytics.clickhouse.open_hours import STATE_OF_DAY
+from subgraphs.analytics.clickhouse.raw_counts import raw_counts
+from subgraphs.analytics.clickhouse.raw_events import INSERT_SETTINGS, NOW
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.storage import clickhouse
 
 GRACE = timedelta(seconds=60)
-"""How long after its end an hour is closed: what was under way at its end has opened it by then."""
+"""How long after its end an hour is closed. Inserts in flight at its end have opened it by then."""
 
 REPLICA_LAG = timedelta(seconds=60)
-"""In a cluster, a rollup vouches only for what was written so long ago: the replica it reads from
-may not have the rest. An hour opened since stays open, for the next rollup."""
+"""In a cluster, a rollup may read a replica that lacks the newest rows, so its version lies this
+far back. An hour opened since then stays open for the next rollup."""
 
-LAST_CALL = timedelta(days=5)
-"""How long after an hour no longer takes events it may still be rolled. Less than the migrations'
-SLACK_DAYS, so that all its raw events are there."""
+MAX_ROLLUP_DELAY = timedelta(days=5)
+"""How long an hour may still be rolled up after it stops taking events. It is less than the
+migrations' SLACK_DAYS, so all its raw events are still there."""
 
-_PARTITIONED = ("daily_counts", "hourly_counts", "hourly_totals", "raw_events")
-"""Tables with a partition a month or a year, named by its digits."""
-
-_UNSETTLED = """
-    SELECT table, partition_id FROM system.parts
-    WHERE active AND database = currentDatabase() AND table IN {tables:Array(String)}
-      AND partition_id < left(toString(toYYYYMM(now() - INTERVAL 1 DAY)), length(partition_id))
-    GROUP BY table, partition_id HAVING count() > 1
-    ORDER BY table, partition_id
-"""
-
-_TO_ROLL = """
+_HOURS_TO_ROLL = """
     SELECT timestamp FROM rolled_hours FINAL
     WHERE NOT closed AND timestamp + INTERVAL 1 HOUR + INTERVAL {grace:UInt32} SECOND <= now()
       AND timestamp >= {first:DateTime('UTC')}
@@ -51,7 +37,7 @@ _TO_ROLL = """
 _ROLL = f"""
     INSERT INTO hourly_counts SELECT *, {{version:UInt64}} FROM ({
     raw_counts(
-        list(Dimension),
+        (None, *Dimension),
         '''
         occurred_at >= {first:DateTime('UTC')}
         AND occurred_at < {last:DateTime('UTC')} + INTERVAL 1 HOUR
@@ -104,55 +90,37 @@ _MARK_DAY = """
 """
 
 
-async def settle() -> int:
-    """Merge what stands in several parts of a time that is over; how many such times there were.
-
-    A query opens every part, and ClickHouse by itself leaves a finished month in a handful.
-    """
-    client = await clickhouse.client()
-    cluster = settings().clickhouse_cluster
-    tables = [f"{table}_local" if cluster else table for table in _PARTITIONED]
-    found = (await client.query(_UNSETTLED, {"tables": tables})).result_rows
-    for table, partition in found:
-        on_cluster = " ON CLUSTER {cluster:Identifier}" if cluster else ""
-        statement = (
-            f"OPTIMIZE TABLE {{table:Identifier}}{on_cluster} PARTITION ID {{id:String}} FINAL"
-        )
-        await client.command(statement, {"table": table, "id": partition, "cluster": cluster})
-    return len(found)
-
-
 async def hours_to_roll() -> list[datetime]:
-    """The hours that are over and open, oldest first; none that has lost raw events to age."""
+    """The hours that are over and still open, oldest first, if their raw events are retained."""
     client = await clickhouse.client()
     parameters = {"grace": int(GRACE.total_seconds()), "first": _first_hour()}
-    result = await client.query(_TO_ROLL, parameters, tz_mode="aware")
+    result = await client.query(_HOURS_TO_ROLL, parameters, tz_mode="aware")
     return [hour for (hour,) in result.result_rows]
 
 
 async def roll(hours: Collection[datetime]) -> None:
-    """Count hours anew and close them; twice leaves the same numbers.
+    """Count hours again and close them. A repeated call leaves the same counts.
 
     Raises:
-        ValueError: an hour is not over, and would be closed while it is still being written to; or
-            it is so old that its raw events may be gone.
+        ValueError: an hour is not over, so events may still be written to it; or it is so old that
+            its raw events may have been deleted.
     """
     if not hours:
         return
-    if max(hours) + store.HOUR + GRACE > datetime.now(UTC):
-        raise ValueError(f"the hour of {max(hours).isoformat()} is not over")
+    if max(hours) + HOUR + GRACE > datetime.now(UTC):
+        raise ValueError(f"the hour of {max(hours).isoformat()} is not over yet")
     if min(hours) < _first_hour():
-        raise ValueError(f"the events of {min(hours).isoformat()} are no longer all there")
+        raise ValueError(f"the raw events of {min(hours).isoformat()} may have been deleted")
     version = await _version()
     await _mark(hours, closed=False, version=version - 1)
     client = await clickhouse.client()
     parameters = {"first": min(hours), "last": max(hours), "hours": sorted(hours)}
-    await client.command(_ROLL, parameters | {"version": version}, settings=WRITING)
+    await client.command(_ROLL, parameters | {"version": version}, settings=INSERT_SETTINGS)
     await _mark(hours, closed=True, version=version)
 
 
 async def days_to_roll() -> list[datetime]:
-    """The days that are over, whose hours are all closed, and that are not made of these."""
+    """The days that are over, have closed hours only, and lack a rollup of these, oldest first."""
     client = await clickhouse.client()
     parameters = {"grace": int(GRACE.total_seconds())}
     result = await client.query(_DAYS_TO_ROLL, parameters, tz_mode="aware")
@@ -160,7 +128,7 @@ async def days_to_roll() -> list[datetime]:
 
 
 async def roll_day(day: datetime) -> None:
-    """Add a day's hours up anew; nothing, while one of them is open."""
+    """Sum the hours of a day again. Does nothing while one of them is open."""
     client = await clickhouse.client()
     found = await client.query(_HOURS_OF_DAY, {"day": day}, tz_mode="aware")
     ((state, hours, versions),) = found.result_rows
@@ -169,7 +137,7 @@ async def roll_day(day: datetime) -> None:
     version = await _version()
     await _mark_day(day, 0, version - 1)
     parameters = {"day": day, "hours": hours, "versions": versions, "version": version}
-    await client.command(_ROLL_DAY, parameters, settings=WRITING)
+    await client.command(_ROLL_DAY, parameters, settings=INSERT_SETTINGS)
     await _mark_day(day, state, version)
 
 
@@ -192,4 +160,4 @@ async def _version() -> int:
 
 
 def _first_hour() -> datetime:
-    return store.first_countable_hour() - LAST_CALL
+    return first_countable_hour() - MAX_ROLLUP_DELAY

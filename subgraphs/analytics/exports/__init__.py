@@ -1,8 +1,12 @@
-"""Exports: a site's events in a file, made by a job, fetched by a link.
+"""Exports: a worker writes a site's events to a file in S3, and a link downloads it.
+
+Owns the table `exports` and the objects under `exports/` in S3. An export has a status:
 
     QUEUED -> RUNNING -> READY -> EXPIRED        or FAILED
 
-The file goes to S3 in parts. After each part the row says how far it came (which parts, which rows,
-behind which key), so that a job that is killed goes on from there: a part that was uploaded and not
-noted is made again under the same number.
+The file is uploaded in parts. After each part the row stores the progress: the parts, the number of
+events and the key of the last one. If a worker is killed, the next one continues from there. A part
+that was uploaded but not stored is written again under the same number.
+
+Workers may enter by `job`; the graph by `resolvers` and `types`.
 """

@@ -1,9 +1,10 @@
 """CSV and NDJSON: one event a line, the same fields in the same order.
 
-CSV follows RFC 4180, with every cell in quotes. A spreadsheet takes a cell that begins with = + - @
-for a formula; an apostrophe before the sign makes it text. It stands after a semicolon, a tab and a
-line's end too: in some countries a spreadsheet begins a cell there, whatever the quotes. Who reads
-the CSV with a program takes it off again, or asks for NDJSON, where values are as they are.
+CSV follows RFC 4180, with every cell in quotes. A spreadsheet runs a cell that begins with = + - @
+as a formula; an apostrophe before the sign makes it text. The apostrophe is also written after a
+semicolon, a tab and a line break, because in some locales a spreadsheet begins a cell there in
+spite of the quotes. A program that reads CSV must remove it, or read NDJSON, which changes no
+value.
 """
 
 import csv
@@ -17,8 +18,8 @@ from uuid import UUID
 import msgspec
 
 
-class Line(NamedTuple):
-    """An event as exports tell it. What does not belong to its kind is None."""
+class ExportRow(NamedTuple):
+    """One exported event; a field that its type does not have is None."""
 
     id: UUID
     type: str
@@ -46,28 +47,30 @@ _NAMES = (
     "payload",
 )
 _BEFORE_FORMULA = re.compile(r"""(?:^|[;\t\r\n])(?:[^\S\t\r\n]|")*(?=[=+\-@＝＋－＠])""")
-"""Where a cell may begin, then blanks and quotes: one in a cell is written as two, which enclose
-nothing."""
+"""Matches the start of a cell, blanks and quotes before a sign that begins a formula. A quote in a
+cell is written twice, and such an empty pair does not protect what follows."""
 
 
 def csv_header() -> bytes:
+    """The first line of a CSV file."""
     return (",".join(f'"{name}"' for name in _NAMES) + "\r\n").encode()
 
 
-def to_csv(lines: Sequence[Line]) -> bytes:
-    """Rows without the header."""
-    into = io.StringIO(newline="")
-    writer = csv.writer(into, quoting=csv.QUOTE_ALL)
-    for line in lines:
-        writer.writerow([_cell(value) for value in line])
-    return into.getvalue().encode()
+def to_csv(rows: Sequence[ExportRow]) -> bytes:
+    """CSV of the rows, without the header."""
+    output = io.StringIO(newline="")
+    writer = csv.writer(output, quoting=csv.QUOTE_ALL)
+    for row in rows:
+        writer.writerow([_cell(value) for value in row])
+    return output.getvalue().encode()
 
 
-def to_ndjson(lines: Sequence[Line]) -> bytes:
-    return b"".join(_json(line) for line in lines)
+def to_ndjson(rows: Sequence[ExportRow]) -> bytes:
+    """NDJSON of the rows."""
+    return b"".join(_json(row) for row in rows)
 
 
-Writer = Callable[[Sequence[Line]], bytes]
+Writer = Callable[[Sequence[ExportRow]], bytes]
 WRITERS: dict[str, Writer] = {"CSV": to_csv, "NDJSON": to_ndjson}
 HEADERS: dict[str, bytes] = {"CSV": csv_header(), "NDJSON": b""}
 SUFFIXES = {"CSV": "csv", "NDJSON": "ndjson"}
@@ -76,21 +79,21 @@ SUFFIXES = {"CSV": "csv", "NDJSON": "ndjson"}
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    text = _moment(value) if isinstance(value, datetime) else str(value)
+    text = _timestamp(value) if isinstance(value, datetime) else str(value)
     return _BEFORE_FORMULA.sub(r"\g<0>'", text)
 
 
-def _json(line: Line) -> bytes:
+def _json(row: ExportRow) -> bytes:
     fields: dict[str, Any] = {
-        name: _moment(value) if isinstance(value, datetime) else value
-        for name, value in zip(_NAMES, line, strict=True)
+        name: _timestamp(value) if isinstance(value, datetime) else value
+        for name, value in zip(_NAMES, row, strict=True)
     }
-    fields["payload"] = msgspec.Raw(line.payload.encode()) if line.payload is not None else None
+    fields["payload"] = msgspec.Raw(row.payload.encode()) if row.payload is not None else None
     return _encoder.encode(fields) + b"\n"
 
 
-def _moment(value: datetime) -> str:
-    """Always with milliseconds, so that a column has one shape."""
+def _timestamp(value: datetime) -> str:
+    """ISO 8601 with milliseconds, so that all values have the same length."""
     return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -1,4 +1,4 @@
-"""The making of an export, part by part."""
+"""The job that writes an export, part by part."""
 
 import logging
 import time
@@ -22,23 +22,23 @@ from subgraphs.kernel.storage.objects import Part
 
 log = logging.getLogger(__name__)
 
-KEPT = timedelta(days=7)
-"""How long the file can be fetched."""
+RETENTION = timedelta(days=7)
+"""How long the file can be downloaded."""
 
-FIRST_PAUSE = timedelta(seconds=10)
-LONGEST_PAUSE = timedelta(hours=1)
-MOST_ATTEMPTS = 12
-"""Failures in a row, each waited for twice as long as the one before up to the longest: some five
-hours in all."""
+FIRST_RETRY_DELAY = timedelta(seconds=10)
+MAX_RETRY_DELAY = timedelta(hours=1)
+MAX_ATTEMPTS = 12
+"""Failures in a row after which an export has FAILED. The delay doubles with each failure: about
+five hours in all."""
 
-_MOST_DOUBLINGS = 9
-"""Past LONGEST_PAUSE."""
+_MAX_DOUBLINGS = 9
+"""Enough to exceed MAX_RETRY_DELAY."""
 
-OPEN = ("QUEUED", "RUNNING")
+UNFINISHED = ("QUEUED", "RUNNING")
 
 
-class Piece(NamedTuple):
-    """What becomes a part of the file."""
+class PartContent(NamedTuple):
+    """The content of the next part of the file."""
 
     data: bytes
     rows: int
@@ -47,14 +47,14 @@ class Piece(NamedTuple):
 
 
 async def due(now: datetime | None = None) -> list[UUID]:
-    """Exports that have something to be done, oldest first: to go on with, or to let go of."""
-    moment = now or datetime.now(UTC)
-    is_open = Export.status.in_(OPEN)
-    is_over = (Export.status == "READY") & (Export.expires_at <= moment)
-    is_left = (Export.status == "FAILED") & Export.key.is_not(None)
+    """The exports to continue and those whose file is to be deleted, oldest first."""
+    now = now or datetime.now(UTC)
+    unfinished = Export.status.in_(UNFINISHED)
+    expired = (Export.status == "READY") & (Export.expires_at <= now)
+    abandoned = (Export.status == "FAILED") & Export.key.is_not(None)
     statement = (
         select(Export.id)
-        .where(or_(is_open, is_over, is_left), Export.next_attempt_at <= moment)
+        .where(or_(unfinished, expired, abandoned), Export.next_attempt_at <= now)
         .order_by(Export.id)
     )
     async with db.service_transaction() as session:
@@ -62,9 +62,10 @@ async def due(now: datetime | None = None) -> list[UUID]:
 
 
 async def advance(export_id: UUID, deadline: float, now: datetime | None = None) -> bool:
-    """Go on with an export until the deadline (time.monotonic); True if there is more to do.
+    """Continue an export until the deadline (`time.monotonic`); True if there is more to do.
 
-    Nothing is done where another worker is at it.
+    Does nothing while another worker holds the export's lock. A failed attempt is tried again
+    later; an error that is not a store's is raised as well.
     """
     async with advisory_lock(f"export:{export_id}") as connection:
         if connection is None:
@@ -75,21 +76,21 @@ async def advance(export_id: UUID, deadline: float, now: datetime | None = None)
         if export is None:
             return False
         try:
-            if export.status in OPEN:
-                return await _make(session, connection, export, deadline)
-            await _let_go(session, export, now or datetime.now(UTC))
+            if export.status in UNFINISHED:
+                return await _write(session, connection, export, deadline)
+            await _delete_file(session, export, now or datetime.now(UTC))
             return False
         except Exception as error:
             await session.rollback()
-            await _put_off(export_id, error)
+            await _schedule_retry(export_id, error)
             if not is_store_fault(error) and not isinstance(error, objects.NoSuchObject):
                 raise
-            log.warning("export %s: %s", export_id, error)
+            log.warning("export_attempt_failed export=%s error=%s", export_id, error)
             return False
 
 
-async def _let_go(session: AsyncSession, export: Export, now: datetime) -> None:
-    """Delete what S3 has of a file that is over, or of one that nobody will finish."""
+async def _delete_file(session: AsyncSession, export: Export, now: datetime) -> None:
+    """Delete the file of an expired export, or the unfinished upload of a failed one."""
     if export.key is None:
         return
     if export.status == "READY" and export.expires_at and export.expires_at <= now:
@@ -101,10 +102,10 @@ async def _let_go(session: AsyncSession, export: Export, now: datetime) -> None:
     await session.commit()
 
 
-async def _make(
+async def _write(
     session: AsyncSession, connection: AsyncConnection, export: Export, deadline: float
 ) -> bool:
-    while export.status in OPEN:
+    while export.status in UNFINISHED:
         if time.monotonic() > deadline:
             return True
         if export.upload_id is None:
@@ -115,7 +116,7 @@ async def _make(
 
 async def _begin(session: AsyncSession, connection: AsyncConnection, export: Export) -> None:
     key = f"exports/{export.site_id}/{export.id}.{SUFFIXES[export.format]}"
-    await to_thread.run_sync(objects.delete_all, key)  # what an attempt before may have left
+    await to_thread.run_sync(objects.delete_all, key)  # a previous attempt may have left an upload
     export.rows_expected = await rows.count(connection, export)
     export.key, export.upload_id = key, await to_thread.run_sync(objects.start_upload, key)
     export.status, export.started_at = "RUNNING", export.started_at or datetime.now(UTC)
@@ -126,38 +127,38 @@ async def _begin(session: AsyncSession, connection: AsyncConnection, export: Exp
 async def _next_part(session: AsyncSession, connection: AsyncConnection, export: Export) -> None:
     key, upload_id = str(export.key), str(export.upload_id)
     number = len(export.etags) + 1
-    piece = await _piece(connection, export)
-    if piece.data or number == 1:
-        part = await to_thread.run_sync(objects.upload_part, key, upload_id, number, piece.data)
+    content = await _next_content(connection, export)
+    if content.data or number == 1:
+        part = await to_thread.run_sync(objects.upload_part, key, upload_id, number, content.data)
         export.etags = [*export.etags, part.etag]
-        export.rows += piece.rows
-        export.bytes += len(piece.data)
-        export.last_key = piece.last_key or export.last_key
+        export.rows += content.rows
+        export.bytes += len(content.data)
+        export.last_key = content.last_key or export.last_key
         export.attempts, export.error = 0, None
         await session.commit()
-    if piece.is_last:
+    if content.is_last:
         await _finish(session, export)
 
 
-async def _piece(connection: AsyncConnection, export: Export) -> Piece:
-    """The next lines, as many as make a part."""
+async def _next_content(connection: AsyncConnection, export: Export) -> PartContent:
+    """The next rows, as many as fill a part."""
     write = WRITERS[export.format]
     data = bytearray(HEADERS[export.format] if not export.etags else b"")
     count, last_key, is_last = 0, None, True
-    async with aclosing(rows.lines(connection, export)) as lists:
-        async for some in lists:
-            data += write(some)
-            count += len(some)
-            last_key = rows.key_text(some[-1])
+    async with aclosing(rows.stream_rows(connection, export)) as batches:
+        async for batch in batches:
+            data += write(batch)
+            count += len(batch)
+            last_key = rows.key_text(batch[-1])
             if len(data) >= objects.PART_BYTES:
                 is_last = False
                 break
     await connection.rollback()
-    return Piece(bytes(data), count, last_key, is_last)
+    return PartContent(bytes(data), count, last_key, is_last)
 
 
 async def _finish(session: AsyncSession, export: Export) -> None:
-    """Make the object; one that was killed in between finds it made."""
+    """Complete the upload. A worker that was killed here before finds the object complete."""
     key, upload_id = str(export.key), str(export.upload_id)
     parts = [Part(number, etag) for number, etag in enumerate(export.etags, 1)]
     try:
@@ -165,32 +166,28 @@ async def _finish(session: AsyncSession, export: Export) -> None:
     except objects.NoSuchObject:
         found = await to_thread.run_sync(objects.head, key)
         if found is None or found.bytes != export.bytes:
-            await _begin_again(session, export)
+            export.upload_id = None  # write the file again
+            await session.commit()
             return
     now = datetime.now(UTC)
-    export.status, export.finished_at, export.expires_at = "READY", now, now + KEPT
+    export.status, export.finished_at, export.expires_at = "READY", now, now + RETENTION
     await session.commit()
 
 
-async def _begin_again(session: AsyncSession, export: Export) -> None:
-    export.upload_id = None
-    await session.commit()
-
-
-async def _put_off(export_id: UUID, error: Exception) -> None:
-    """Try later, or give up; what S3 no longer knows is begun again."""
+async def _schedule_retry(export_id: UUID, error: Exception) -> None:
+    """Retry later, or fail after `MAX_ATTEMPTS`. An upload that S3 lost is started again."""
     async with db.service_transaction() as session:
         export = await session.get_one(Export, export_id)
         export.attempts += 1
         export.error = f"{type(error).__name__}: {error}"[:500]
-        export.next_attempt_at = datetime.now(UTC) + pause(export.attempts)
+        export.next_attempt_at = datetime.now(UTC) + retry_delay(export.attempts)
         if isinstance(error, objects.NoSuchObject):
             export.upload_id = None
-        if export.attempts >= MOST_ATTEMPTS and export.status in OPEN:
+        if export.attempts >= MAX_ATTEMPTS and export.status in UNFINISHED:
             export.status, export.finished_at = "FAILED", datetime.now(UTC)
 
 
-def pause(attempts: int) -> timedelta:
-    """How long to wait after so many failures in a row."""
-    doubled: int = 2 ** min(attempts - 1, _MOST_DOUBLINGS)
-    return min(FIRST_PAUSE * doubled, LONGEST_PAUSE)
+def retry_delay(attempts: int) -> timedelta:
+    """The delay after this number of failures in a row; it doubles with each."""
+    factor: int = 2 ** min(attempts - 1, _MAX_DOUBLINGS)
+    return min(FIRST_RETRY_DELAY * factor, MAX_RETRY_DELAY)

@@ -12,7 +12,7 @@ from subgraphs.kernel.graphql.paging import Page
 
 
 class ExportsOfSite(Loader[ChildKey, Page[Export]]):
-    """Windows of sites' exports."""
+    """A page of a site's exports."""
 
     async def load_all(self, session: AsyncSession, keys: Sequence[ChildKey]) -> list[Page[Export]]:
-        return await by_window(keys, partial(service.of_sites, session))
+        return await by_window(keys, partial(service.list_for_sites, session))

@@ -10,7 +10,7 @@ from subgraphs.kernel.db import Base
 
 
 class Export(Base):
-    """A file of a site's events: what was asked for, and how far it is."""
+    """An export: its request, its progress and its file."""
 
     __tablename__ = "exports"
 
@@ -26,14 +26,14 @@ class Export(Base):
     status: Mapped[str] = mapped_column(server_default="QUEUED")
     rows: Mapped[int] = mapped_column(BigInteger, server_default="0")
     rows_expected: Mapped[int | None] = mapped_column(BigInteger)
-    """Counted when the job begins."""
+    """Counted when a worker starts the export."""
     bytes: Mapped[int] = mapped_column(BigInteger, server_default="0")
     key: Mapped[str | None]
     upload_id: Mapped[str | None]
     etags: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
-    """Of the parts S3 has, in order."""
+    """The ETags of the uploaded parts, in order."""
     last_key: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
-    """(time, id, type) of the last row in those parts."""
+    """(time, ID, type) of the last row in those parts."""
     error: Mapped[str | None]
     attempts: Mapped[int] = mapped_column(server_default="0")
     next_attempt_at: Mapped[datetime] = mapped_column(server_default=func.now())

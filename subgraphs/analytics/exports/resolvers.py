@@ -1,4 +1,4 @@
-"""Query and Mutation of exports: permission, service, type."""
+"""Queries and mutations of exports."""
 
 from uuid import UUID
 
@@ -24,7 +24,7 @@ async def export_events(info: Info, input: ExportEventsInput) -> Export:
         site_id = to_uuid(input.site_id)
         account_id = await account_of(session, site_id=site_id)
         may_change(viewer, account_id)
-        row = await service.start(
+        export = await service.create(
             session,
             account_id=account_id,
             site_id=site_id,
@@ -34,4 +34,4 @@ async def export_events(info: Info, input: ExportEventsInput) -> Export:
             format_=ExportFormat(input.format).name,
             types=input.types,
         )
-        return Export.of(row)
+        return Export.of(export)

@@ -1,4 +1,4 @@
-"""A site's events in order, behind a key: the source events and what happened to claims."""
+"""The rows of an export: source events and notification events, ordered by (time, ID, type)."""
 
 from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from subgraphs.analytics.exports.formats import Line
+from subgraphs.analytics.exports.formats import ExportRow
 from subgraphs.analytics.exports.models import Export
 
 _FETCH_ROWS = 500
@@ -30,42 +30,42 @@ _NOTIFICATION_EVENTS = """
 """
 _BOTH = f"{_EVENTS} UNION ALL {_NOTIFICATION_EVENTS}"
 
-_LINES = text(f"""
-    SELECT * FROM ({_BOTH}) AS told
+_ROWS = text(f"""
+    SELECT * FROM ({_BOTH}) AS merged
     WHERE (CAST(:after_id AS uuid) IS NULL OR
            (occurred_at, id, type) > (:after_time, :after_id, :after_type))
-    ORDER BY occurred_at, id, type""")  # noqa: S608  # all of it stands above
-_COUNT = text(f"SELECT count(*) FROM ({_BOTH}) AS told")  # noqa: S608  # as above
+    ORDER BY occurred_at, id, type""")  # noqa: S608  # constants above
+_COUNT = text(f"SELECT count(*) FROM ({_BOTH}) AS merged")  # noqa: S608  # constants above
 
 
 async def count(connection: AsyncConnection, export: Export) -> int:
-    """How many lines it will have, as of now."""
-    found = await connection.scalar(_COUNT, _asked(export, export.range_start))
+    """The number of rows that the export has now."""
+    number = await connection.scalar(_COUNT, _parameters(export, export.range_start))
     await connection.commit()
-    return int(found or 0)
+    return int(number or 0)
 
 
-async def lines(
+async def stream_rows(
     connection: AsyncConnection, export: Export
-) -> AsyncGenerator[Sequence[Line], None]:
-    """Lists of lines behind the export's last key, through a server-side cursor."""
+) -> AsyncGenerator[Sequence[ExportRow], None]:
+    """Batches of rows after the export's last key, from a server-side cursor."""
     after: tuple[datetime | None, UUID | None, str | None] = (None, None, None)
     if export.last_key:
-        moment, id_, type_ = export.last_key
-        after = (datetime.fromisoformat(moment), UUID(id_), type_)
-    asked = _asked(export, after[0] or export.range_start)
-    values = asked | {"after_time": after[0], "after_id": after[1], "after_type": after[2]}
-    async with connection.stream(_LINES, values) as result:
-        async for some in result.partitions(_FETCH_ROWS):
-            yield [Line(*row) for row in some]
+        time, id_, type_ = export.last_key
+        after = (datetime.fromisoformat(time), UUID(id_), type_)
+    values = _parameters(export, after[0] or export.range_start)
+    values |= {"after_time": after[0], "after_id": after[1], "after_type": after[2]}
+    async with connection.stream(_ROWS, values) as result:
+        async for batch in result.partitions(_FETCH_ROWS):
+            yield [ExportRow(*row) for row in batch]
 
 
-def key_text(line: Line) -> list[str]:
-    """A line's place in the order."""
-    return [line.occurred_at.isoformat(), str(line.id), line.type]
+def key_text(row: ExportRow) -> list[str]:
+    """A row's sort key, as `Export.last_key` stores it."""
+    return [row.occurred_at.isoformat(), str(row.id), row.type]
 
 
-def _asked(export: Export, start: datetime) -> dict[str, Any]:
+def _parameters(export: Export, start: datetime) -> dict[str, Any]:
     return {
         "site": export.site_id,
         "account": export.account_id,

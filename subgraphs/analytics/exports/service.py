@@ -1,4 +1,4 @@
-"""The rules of exports: what may be asked for, by whom the file is fetched, how long it stays."""
+"""The rules of exports: which events may be exported, and how long the file can be downloaded."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -8,10 +8,10 @@ from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from subgraphs.analytics import query_range, site_events
+from subgraphs.analytics import query_range
 from subgraphs.analytics.exports.formats import SUFFIXES
 from subgraphs.analytics.exports.models import Export
-from subgraphs.analytics.site_events import MAX_TYPES
+from subgraphs.analytics.site_events.query import MAX_TYPES, is_storable
 from subgraphs.kernel import jobs
 from subgraphs.kernel.errors import BadUserInput, Conflict, NotFound
 from subgraphs.kernel.graphql import paging
@@ -19,19 +19,19 @@ from subgraphs.kernel.ids import new_id
 from subgraphs.kernel.storage import objects
 
 EXPORT = "analytics.export"
-"""The task that makes the file."""
+"""The task that writes the file."""
 
 MAX_RANGE = timedelta(days=366)
 
 LINK_SECONDS = 300
-"""How long a link opens the file; a new one is made whenever `url` is asked for."""
+"""How long a link is valid. Each request for `url` makes a new one."""
 
 
 async def get(session: AsyncSession, *, export_id: UUID) -> Export:
     """An export.
 
     Raises:
-        NotFound: no such export, or not the viewer's.
+        NotFound: it does not exist, or it belongs to another tenant.
     """
     export = await session.get(Export, export_id)
     if export is None:
@@ -39,7 +39,7 @@ async def get(session: AsyncSession, *, export_id: UUID) -> Export:
     return export
 
 
-async def start(
+async def create(
     session: AsyncSession,
     *,
     account_id: UUID,
@@ -50,21 +50,27 @@ async def start(
     format_: str,
     types: Sequence[str] | None,
 ) -> Export:
-    """Have a site's events of a time written to a file.
+    """Request an export of a site's events from `start` (inclusive) to `end` (exclusive).
+
+    Args:
+        format_: The name of an `ExportFormat`.
+        types: Only events of these types; None for all.
 
     Raises:
-        BadUserInput: a time without an offset or out of bounds, an end that is not after the start,
-            too long a range, too many types or one that nothing can have.
-        Conflict: an export of this site runs.
+        BadUserInput: a time has no offset or is out of bounds, `end` is not after `start`, the
+            range is too long, there are too many types, or no event can have one of them.
+        Conflict: another export of this site is running.
     """
     query_range.check_range(start, end)
     if end - start > MAX_RANGE:
-        raise BadUserInput(f"`end` must be after `start`, by {MAX_RANGE.days} days at most.")
+        raise BadUserInput(f"`start` to `end` may span at most {MAX_RANGE.days} days.")
     if types is not None and not (
-        0 < len(types) <= MAX_TYPES and all(it and site_events.can_have(it) for it in types)
+        0 < len(types) <= MAX_TYPES and all(it and is_storable(it) for it in types)
     ):
-        raise BadUserInput(f"`types` must name 1 to {MAX_TYPES} types, or be left out for all.")
-    # The app's role may write these columns and no others: how far it is, the worker says.
+        raise BadUserInput(
+            f"`types` must name 1 to {MAX_TYPES} event types, or be omitted to export all."
+        )
+    # The app's role may insert these columns only: the worker writes the progress.
     statement = insert(Export).values(
         id=new_id(),
         account_id=account_id,
@@ -78,35 +84,37 @@ async def start(
     try:
         export: Export | None = await session.scalar(statement.returning(Export))
     except IntegrityError as error:
-        raise Conflict("An export of this site runs: wait until it is ready.") from error
+        raise Conflict(
+            "An export of this site is running: wait until it is READY or FAILED."
+        ) from error
     if export is None:
-        raise RuntimeError("an INSERT without a row")
+        raise RuntimeError("INSERT returned no row")
     jobs.enqueue(session, EXPORT, export_id=str(export.id))
     return export
 
 
-async def of_sites(
-    session: AsyncSession, site_ids: Collection[UUID], asked: paging.Window
+async def list_for_sites(
+    session: AsyncSession, site_ids: Collection[UUID], window: paging.Window
 ) -> Mapping[UUID, paging.Page[Export]]:
-    """A page of each site's exports, in one statement."""
-    return await paging.pages_by_parent(session, Export, Export.site_id, site_ids, asked)
+    """A page of each site's exports, newest first, in one statement."""
+    return await paging.pages_by_parent(session, Export, Export.site_id, site_ids, window)
 
 
-def is_over(export: Export) -> bool:
-    """Whether the file has been kept as long as was said."""
+def is_expired(export: Export) -> bool:
+    """Whether the file is past its expiry, whether or not a worker has deleted it."""
     return export.expires_at is not None and export.expires_at <= datetime.now(UTC)
 
 
 def progress(export: Export) -> float:
-    """From 0 to 1; 1 only when the file is there."""
+    """The progress from 0 to 1; 1 only once the file is complete."""
     if export.status in ("READY", "EXPIRED"):
         return 1.0
     return min(export.rows / export.rows_expected, 0.99) if export.rows_expected else 0.0
 
 
 def link(export: Export) -> str | None:
-    """An address that gives the file out for a few minutes; None where there is no file."""
-    if export.status != "READY" or export.key is None or is_over(export):
+    """A URL that downloads the file for `LINK_SECONDS`; None if there is no file."""
+    if export.status != "READY" or export.key is None or is_expired(export):
         return None
     name = f"events-{export.range_start:%Y-%m-%d}-{export.range_end:%Y-%m-%d}"
     filename = f"{name}.{SUFFIXES[export.format]}"

@@ -1,4 +1,4 @@
-"""What the graph shows of exports."""
+"""GraphQL types of exports."""
 
 from __future__ import annotations
 
@@ -7,63 +7,74 @@ from enum import Enum
 from typing import Self
 
 import strawberry
+from strawberry.permission import PermissionExtension
 
 from subgraphs.analytics.exports import models, service
-from subgraphs.kernel.graphql.context import Info
+from subgraphs.analytics.permissions import CanReadBuyerData
+from subgraphs.analytics.site_events.query import MAX_TYPES
 from subgraphs.kernel.graphql.types import BigInt, to_id
 
 
-@strawberry.enum(description="How the file is written; one event a line in both.")
+@strawberry.enum(description="The format of the file. Both formats have one event a line.")
 class ExportFormat(Enum):
     CSV = strawberry.enum_value(
         "CSV",
-        description="RFC 4180, with a header and every cell in quotes. = + - @ at the beginning "
-        "of a cell, or after a semicolon, a tab or a line's end in it, have an apostrophe before "
-        "them, so that no spreadsheet takes it for a formula.",
+        description="RFC 4180, with a header and every cell in quotes. An apostrophe precedes "
+        "= + - @ at the start of a cell, and after a semicolon, a tab or a line break in it, so "
+        "that no spreadsheet runs the text as a formula.",
     )
     NDJSON = strawberry.enum_value(
-        "NDJSON", description="A JSON object a line, values as they are."
+        "NDJSON", description="One JSON object a line; values are unchanged."
     )
 
 
-@strawberry.enum(description="How far it is.")
+@strawberry.enum(description="Processing state of the export.")
 class ExportStatus(Enum):
-    QUEUED = "QUEUED"
-    RUNNING = "RUNNING"
-    READY = strawberry.enum_value("READY", description="`url` opens the file.")
-    FAILED = strawberry.enum_value("FAILED", description="Given up after hours; ask again.")
-    EXPIRED = strawberry.enum_value("EXPIRED", description="The file is gone.")
+    QUEUED = strawberry.enum_value("QUEUED", description="No worker has started it yet.")
+    RUNNING = strawberry.enum_value("RUNNING", description="A worker writes the file.")
+    READY = strawberry.enum_value("READY", description="The file is complete; `url` downloads it.")
+    FAILED = strawberry.enum_value(
+        "FAILED", description="Every attempt failed for hours; request a new export."
+    )
+    EXPIRED = strawberry.enum_value("EXPIRED", description="The file was deleted.")
 
 
 @strawberry.type
 class Export:
-    """A file of a site's events."""
+    """An export of a site's events to a file."""
 
     id: strawberry.ID
     status: ExportStatus
     format: ExportFormat
-    start: datetime
-    end: datetime
-    types: list[str] | None
-    progress: float = strawberry.field(description="From 0 to 1.")
-    rows: BigInt
-    bytes: BigInt
+    start: datetime = strawberry.field(description="The earliest time of the events, inclusive.")
+    end: datetime = strawberry.field(description="The latest time of the events, exclusive.")
+    types: list[str] | None = strawberry.field(
+        description="The exported event types; null for all."
+    )
+    progress: float = strawberry.field(
+        description="The share of events written, from 0 to 1; 1 only once the file is complete."
+    )
+    rows: BigInt = strawberry.field(description="The number of events written so far.")
+    bytes: BigInt = strawberry.field(description="The size of the file so far, in bytes.")
     created_at: datetime
-    expires_at: datetime | None
+    expires_at: datetime | None = strawberry.field(
+        description="When the file is deleted; null until the export is READY."
+    )
     row: strawberry.Private[models.Export]
 
     @strawberry.field(
-        description="Where the file is, for five minutes from now; null until it is READY, and for "
-        "those who may only look on."
+        extensions=[
+            PermissionExtension([CanReadBuyerData()], use_directives=False, fail_silently=True)
+        ],
+        description="A link that downloads the file, valid for 5 minutes. Null unless the export "
+        "is READY, and for users who are neither owner nor admin of the account.",
     )
-    def url(self, info: Info) -> str | None:
-        if self.row.account_id in info.context.viewer.read_only_ids:
-            return None
+    def url(self) -> str | None:
         return service.link(self.row)
 
     @classmethod
     def of(cls, row: models.Export) -> Self:
-        status = "EXPIRED" if service.is_over(row) else row.status
+        status = "EXPIRED" if service.is_expired(row) else row.status
         return cls(
             id=to_id(row.id),
             status=ExportStatus(status),
@@ -82,10 +93,15 @@ class Export:
 
 @strawberry.input
 class ExportEventsInput:
-    site_id: strawberry.ID
-    start: datetime
-    end: datetime = strawberry.field(description="Not included.")
+    site_id: strawberry.ID = strawberry.field(description="The site whose events are exported.")
+    start: datetime = strawberry.field(description="The earliest time, inclusive.")
+    end: datetime = strawberry.field(
+        description="The latest time, exclusive; at most "
+        f"{service.MAX_RANGE.days} days after `start`."
+    )
     format: ExportFormat
     types: list[str] | None = strawberry.field(
-        default=None, description="Such as `order.created` or `claim.clicked`; all without it."
+        default=None,
+        description="Only events of these types, like `order.created` or `claim.clicked`: 1 to "
+        f"{MAX_TYPES}. All types if omitted.",
     )

@@ -3,7 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.analytics import ledger
-from subgraphs.analytics.clickhouse import store
+from subgraphs.analytics.clickhouse import raw_events
 from subgraphs.analytics.pipeline import countable
 from subgraphs.analytics.pipeline.batch import Batch
 from subgraphs.analytics.realtime import counters, live_visitors
@@ -23,7 +23,7 @@ async def count(session: AsyncSession, batch: Batch) -> None:
 
 async def write_raw_events(batch: Batch) -> None:
     """Insert all that counts into ClickHouse, which merges repeated rows."""
-    await store.add(countable.rows_of(batch))
+    await raw_events.insert(countable.rows_of(batch))
 
 
 async def write_counters(batch: Batch) -> None:

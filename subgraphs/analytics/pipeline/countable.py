@@ -1,6 +1,6 @@
 """What counts of a batch: orders, views, and what happened to claims; as rows for ClickHouse."""
 
-from subgraphs.analytics.clickhouse.store import RawEvent
+from subgraphs.analytics.clickhouse.raw_events import RawEvent
 from subgraphs.analytics.ledger import Countable, NotificationEvent
 from subgraphs.analytics.pipeline.batch import ORDER_CREATED, PAGE_VIEWED, Batch
 from subgraphs.kernel.streams.envelope import Event

@@ -1,28 +1,38 @@
-"""What the graph shows of A/B tests: what each variant achieved."""
+"""GraphQL types of A/B tests: what the claims of each variant achieved."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 from uuid import UUID
 
 import strawberry
+from strawberry.federation.schema_directives import Key
+from strawberry.federation.types import FieldSet
 
-from subgraphs.analytics import service
-from subgraphs.analytics.clickhouse.store import Dimension
+from subgraphs.analytics import query_range
+from subgraphs.analytics.clickhouse.metrics import Dimension
 from subgraphs.analytics.loaders import Sums, SumsKey
 from subgraphs.analytics.service import Numbers
-from subgraphs.analytics.types.metrics import ABTestVariant, Performance
-from subgraphs.analytics.types.site import Site, site_of, visible
+from subgraphs.analytics.types.performance import Performance
+from subgraphs.analytics.types.visible_site import visible_site_id
 from subgraphs.kernel.graphql.context import Info
 from subgraphs.kernel.graphql.types import to_id, to_uuid
 from subgraphs.kernel.identity.permissions import IsUser
 
+if TYPE_CHECKING:
+    from subgraphs.analytics.types.site import Site
+
+
+@strawberry.federation.type(keys=[Key(fields=FieldSet("id"), resolvable=False)])
+class ABTestVariant:
+    id: strawberry.ID
+
 
 @strawberry.type
 class VariantResult:
-    """What the claims worded by a variant achieved."""
+    """What the claims of one variant achieved."""
 
     variant: ABTestVariant
     performance: Performance
@@ -30,9 +40,11 @@ class VariantResult:
 
 @strawberry.type
 class ABTestResults:
-    """The variants in their order, from the start of the test until now."""
+    """The results of an A/B test, from its start until now."""
 
-    variants: list[VariantResult]
+    variants: list[VariantResult] = strawberry.field(
+        description="The results of each variant, in the order of the test's variants."
+    )
 
     @classmethod
     def of(cls, ids: Sequence[UUID], numbers: Sequence[Numbers]) -> Self:
@@ -46,25 +58,29 @@ class ABTestResults:
 
 @strawberry.federation.type(keys=["id"])
 class ABTest:
-    """Wordings that are compared, as far as their numbers go."""
+    """A comparison of templates. Analytics adds the results."""
 
     id: strawberry.ID
-    site: Site = strawberry.federation.field(external=True, default=None)
+    site: Annotated[Site, strawberry.lazy("subgraphs.analytics.types.site")] = (
+        strawberry.federation.field(external=True, default=None)
+    )
     variants: list[ABTestVariant] = strawberry.federation.field(external=True, default_factory=list)
     started_at: datetime | None = strawberry.federation.field(external=True, default=None)
+    site_id: strawberry.Private[strawberry.ID] = strawberry.ID("")
 
     @strawberry.federation.field(
         permission_classes=[IsUser],
         requires=["site { id } variants { id } startedAt"],
-        description="What each variant's claims achieved so far. Which is best is not said.",
+        description="What each variant's claims achieved so far; all zero before the test starts. "
+        "No winner is named.",
     )
     async def results(self, info: Info) -> ABTestResults:
-        site_id = await visible(info, self.site.id)
+        site_id = await visible_site_id(info, self.site_id)
         ids = [to_uuid(variant.id) for variant in self.variants]
         if self.started_at is None:
             return ABTestResults.of(ids, [{}] * len(ids))
-        span = service.since(self.started_at)
-        keys = [SumsKey(site_id, span, Dimension.VARIANT, str(id_)) for id_ in ids]
+        hours = query_range.hours_since(self.started_at)
+        keys = [SumsKey(site_id, hours, Dimension.VARIANT, str(id_)) for id_ in ids]
         return ABTestResults.of(ids, await info.context.loader(Sums).load_many(keys))
 
     @classmethod
@@ -77,7 +93,7 @@ class ABTest:
     ) -> Self:
         return cls(
             id=id,
-            site=site_of(site),
+            site_id=strawberry.ID(site["id"] if site else ""),
             variants=[ABTestVariant(id=variant["id"]) for variant in variants],
             started_at=datetime.fromisoformat(startedAt) if startedAt else None,
         )

@@ -1,4 +1,4 @@
-"""What the graph shows of a site as things happen."""
+"""GraphQL types of the live subscription to a site's activity."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from subgraphs.analytics.types.metrics import Counters
 
 @strawberry.type
 class ActivityEvent:
-    """Something that happened at a site."""
+    """A source event or notification event of a site."""
 
-    type: str
-    occurred_at: datetime
-    claim_id: strawberry.ID | None
-    text: str | None
+    type: str = strawberry.field(description="The event type, like `order.created`.")
+    occurred_at: datetime = strawberry.field(description="When the event happened in the shop.")
+    claim_id: strawberry.ID | None = strawberry.field(
+        description="The claim that the event is about; null for source events."
+    )
+    text: str | None = strawberry.field(
+        description="The claim's text; null if the event has no claim text."
+    )
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Self:
@@ -34,17 +38,17 @@ class ActivityEvent:
 
 @strawberry.type
 class SiteActivity:
-    """What happened since the message before; `cursor` is where to go on from."""
+    """The activity of a site since the previous message."""
 
-    cursor: str
+    cursor: str = strawberry.field(description="Pass it as `after` to resume the subscription.")
     counters: Counters = strawberry.field(
-        description="How often each thing has happened at the site so far. Absolute: who missed "
-        "messages has missed no number."
+        description="Counts since the site's first event. They are absolute: a client that missed "
+        "messages needs no correction."
     )
     events: list[ActivityEvent] = strawberry.field(
-        description="The latest ones, at most 50, newest last."
+        description="The latest events, at most 50, oldest first."
     )
-    more: int = strawberry.field(description="How many earlier ones the message leaves out.")
+    more: int = strawberry.field(description="The number of earlier events that are left out.")
 
     @classmethod
     def of(cls, activity: Activity) -> Self:

@@ -1,4 +1,4 @@
-"""What the graph shows of what happened: never more of a payload than is said here."""
+"""GraphQL types of events. A payload is personal data, so only the fields named here are shown."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import strawberry
 from strawberry.federation.schema_directives import Key
 from strawberry.federation.types import FieldSet
 
-from subgraphs.analytics import site_events
-from subgraphs.kernel.graphql.connections import Connection, Edge, PageInfo
+from subgraphs.analytics.site_events.query import CLAIM_PREFIX, MAX_TEXT, MAX_TYPES, EventFilter
+from subgraphs.analytics.site_events.service import SiteEventRow
 from subgraphs.kernel.graphql.types import BigInt, Money, to_id, to_uuid
 
 
@@ -20,31 +20,47 @@ class Claim:
     id: strawberry.ID
 
 
-@strawberry.enum(description="What the buyer had to do with the claim before.")
+@strawberry.enum(
+    description="What the visitor did with the claim before the conversion: CLICKED it, was SHOWN "
+    "it and did not click, or was HELD_OUT, as part of the control group."
+)
 class ConversionArm(Enum):
     CLICKED = "clicked"
     SHOWN = "shown"
     HELD_OUT = "held_out"
 
 
-@strawberry.input(description="Which of what happened; what is left out is left open.")
+@strawberry.input(
+    description="Conditions that events must meet, all of them. An omitted field is no condition."
+)
 class SiteEventFilter:
     types: list[str] | None = strawberry.field(
         default=None,
-        description="Like `order.created`, `page.viewed`, `claim.shown`; up to 20.",
+        description="Event types, like `order.created`, `page.viewed` or `claim.shown`: 1 to "
+        f"{MAX_TYPES}.",
     )
     since: datetime | None = strawberry.field(
         default=None,
-        description="Left out, a search by `types` or `visitorId` alone goes back 31 days, from "
-        "`until` or from now.",
+        description="The earliest time, inclusive. If omitted, a search by `types` or `visitorId` "
+        "alone covers the 31 days before `until` or before now.",
     )
-    until: datetime | None = strawberry.field(default=None, description="Not included itself.")
-    claim_id: strawberry.ID | None = None
-    notification_id: strawberry.ID | None = None
-    visitor_id: str | None = None
+    until: datetime | None = strawberry.field(
+        default=None, description="The latest time, exclusive."
+    )
+    claim_id: strawberry.ID | None = strawberry.field(
+        default=None, description="Only events about this claim."
+    )
+    notification_id: strawberry.ID | None = strawberry.field(
+        default=None, description="Only events about claims of this notification."
+    )
+    visitor_id: str | None = strawberry.field(
+        default=None,
+        description="Only events of this visitor; the snippet assigns the ID. At most "
+        f"{MAX_TEXT} characters.",
+    )
 
-    def checked(self) -> site_events.Filter:
-        return site_events.Filter(
+    def to_filter(self) -> EventFilter:
+        return EventFilter(
             types=tuple(sorted(set(self.types))) if self.types is not None else None,
             since=self.since,
             until=self.until,
@@ -56,12 +72,15 @@ class SiteEventFilter:
 
 @strawberry.type
 class OrderFacts:
-    """What was bought; who bought it stays in the ledger."""
+    """What was ordered. The buyer's personal data is not included.
 
-    order_name: str | None
-    product: str | None
-    quantity: BigInt | None
-    total: Money | None
+    A field is null if the shop did not send it.
+    """
+
+    order_name: str | None = strawberry.field(description="The shop's name of the order, `#1001`.")
+    product: str | None = strawberry.field(description="The title of the product.")
+    quantity: BigInt | None = strawberry.field(description="Units ordered.")
+    total: Money | None = strawberry.field(description="The total of the order.")
 
     @classmethod
     def of(cls, payload: dict[str, Any]) -> Self:
@@ -75,68 +94,71 @@ class OrderFacts:
 
 @strawberry.type
 class SiteEvent:
-    """A fact from outside (`order.created`) or about a claim (`claim.shown`).
+    """A source event (`order.created`) or a notification event (`claim.shown`).
 
-    Names and places of buyers are not in it, and an address is told without its query.
+    Buyers' names and locations are not included.
     """
 
     id: strawberry.ID
-    type: str
-    occurred_at: datetime
-    captured_at: datetime
-    source: str | None = strawberry.field(description="Where a fact from outside came from.")
-    visitor_id: str | None = strawberry.field(description="What the shop's pages call a visitor.")
-    page: str | None
-    order: OrderFacts | None
-    goal: str | None
-    value: Money | None = strawberry.field(
-        description="What a goal reached is worth, or what a conversion brought."
+    type: str = strawberry.field(
+        description="The event type; types of notification events begin with `claim.`."
     )
-    arm: ConversionArm | None = strawberry.field(description="Of a `claim.converted`.")
-    claim: Claim | None
+    occurred_at: datetime = strawberry.field(description="When the event happened in the shop.")
+    captured_at: datetime = strawberry.field(description="When Proofgraph received the event.")
+    source: str | None = strawberry.field(
+        description="The origin of a source event, like `shopify`; null for notification events."
+    )
+    visitor_id: str | None = strawberry.field(
+        description="The ID that the snippet assigned to the visitor; null if there was none."
+    )
+    page: str | None = strawberry.field(
+        description="The page of the event, without query and fragment; null if there was none."
+    )
+    order: OrderFacts | None = strawberry.field(
+        description="The order; null unless the type begins with `order.`."
+    )
+    goal: str | None = strawberry.field(
+        description="The name of the goal; null unless the type is `goal.reached`."
+    )
+    value: Money | None = strawberry.field(
+        description="The value of a reached goal or the revenue of a conversion; otherwise null."
+    )
+    arm: ConversionArm | None = strawberry.field(
+        description="What the visitor did with the claim; null unless the type is "
+        "`claim.converted`."
+    )
+    claim: Claim | None = strawberry.field(
+        description="The claim of a notification event; null for source events."
+    )
 
     @classmethod
-    def of(cls, entry: site_events.Entry) -> Self:
-        payload = entry.payload or {}
-        prefix = site_events.CLAIM_PREFIX if entry.about_claim else ""
-        is_order = not entry.about_claim and entry.event_type.startswith("order.")
+    def of(cls, row: SiteEventRow) -> Self:
+        payload = row.payload or {}
+        prefix = CLAIM_PREFIX if row.about_claim else ""
+        is_order = not row.about_claim and row.event_type.startswith("order.")
         return cls(
-            id=to_id(entry.id),
-            type=prefix + entry.event_type,
-            occurred_at=entry.time,
-            captured_at=entry.captured_at,
-            source=entry.source,
-            visitor_id=entry.visitor_id,
-            page=_without_query(entry.page or payload.get("page")),
+            id=to_id(row.id),
+            type=prefix + row.event_type,
+            occurred_at=row.time,
+            captured_at=row.captured_at,
+            source=row.source,
+            visitor_id=row.visitor_id,
+            page=_without_query(row.page or payload.get("page")),
             order=OrderFacts.of(payload) if is_order else None,
             goal=_text(payload.get("goal")),
-            value=_revenue(entry) or _money(payload.get("value")),
-            arm=ConversionArm(entry.arm) if entry.arm else None,
-            claim=Claim(id=to_id(entry.claim_id)) if entry.claim_id else None,
+            value=_revenue(row) or _money(payload.get("value")),
+            arm=ConversionArm(row.arm) if row.arm else None,
+            claim=Claim(id=to_id(row.claim_id)) if row.claim_id else None,
         )
 
 
-def connection(page: site_events.Page, asked: site_events.Asked) -> Connection[SiteEvent]:
-    edges = [
-        Edge(cursor=site_events.to_cursor(entry.place), node=SiteEvent.of(entry))
-        for entry in page.entries
-    ]
-    info = PageInfo(
-        has_next_page=page.has_next,
-        has_previous_page=asked.after is not None,
-        start_cursor=edges[0].cursor if edges else None,
-        end_cursor=edges[-1].cursor if edges else None,
-    )
-    return Connection(edges=edges, page_info=info)
-
-
-def _revenue(entry: site_events.Entry) -> Money | None:
-    if entry.revenue_minor is None or entry.currency is None:
+def _revenue(row: SiteEventRow) -> Money | None:
+    if row.revenue_minor is None or row.currency is None:
         return None
-    return Money(amount_minor=BigInt(entry.revenue_minor), currency=entry.currency)
+    return Money(amount_minor=BigInt(row.revenue_minor), currency=row.currency)
 
 
-# A payload is what a shop sent: each value is looked at before it is shown.
+# A shop may send any payload, so each value is checked before it is shown.
 
 
 def _text(value: object) -> str | None:
@@ -155,5 +177,5 @@ def _money(value: object) -> Money | None:
 
 
 def _without_query(page: object) -> str | None:
-    """An address as far as it tells where; a query may name who."""
+    """A page's address without query and fragment, which may contain personal data."""
     return page.partition("?")[0].partition("#")[0] if isinstance(page, str) else None

@@ -1,4 +1,4 @@
-"""Relay connections: the GraphQL types of a page (https://relay.dev/graphql/connections.htm)."""
+"""Relay connections, as GraphQL shows the pages of `paging.py`."""
 
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -6,7 +6,7 @@ from uuid import UUID
 
 import strawberry
 
-from subgraphs.kernel.graphql.paging import M, Page, cursor_of
+from subgraphs.kernel.graphql.paging import Page, R, cursor_of
 
 N = TypeVar("N")
 
@@ -31,13 +31,17 @@ class Connection(Generic[N]):
     page_info: PageInfo
 
 
-def connection(page: Page[M], to_node: Callable[[M], N]) -> Connection[N]:
-    """Convert a page of rows to a connection.
+def connection(
+    page: Page[R],
+    to_node: Callable[[R], N],
+    to_cursor: Callable[[R], str] = lambda row: cursor_of(_id(row)),
+) -> Connection[N]:
+    """The page as a Relay connection.
 
     Args:
-        to_node: converts a row to its GraphQL type.
+        to_cursor: A row's cursor. By default it is made from the row's `id`.
     """
-    edges = [Edge(cursor=cursor_of(_id(row)), node=to_node(row)) for row in page.rows]
+    edges = [Edge(cursor=to_cursor(row), node=to_node(row)) for row in page.rows]
     info = PageInfo(
         has_next_page=page.has_next,
         has_previous_page=page.has_previous,

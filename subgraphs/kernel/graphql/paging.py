@@ -22,12 +22,13 @@ MAX_PAGE = 100
 """Rows of one page at most."""
 
 M = TypeVar("M", bound=Base)
+R = TypeVar("R")
 
 
-class Page(NamedTuple, Generic[M]):
+class Page(NamedTuple, Generic[R]):
     """The rows of one page, and whether rows follow or precede it."""
 
-    rows: Sequence[M]
+    rows: Sequence[R]
     has_next: bool
     has_previous: bool
 

@@ -1,4 +1,4 @@
-"""The door, for the tests that knock at it."""
+"""Fixtures of the ingest endpoint."""
 
 from tests.fixtures.ingest import client as client
 from tests.fixtures.ingest import door as door

@@ -1,4 +1,4 @@
-"""What an event of the history tells of itself, and what it keeps."""
+"""Which fields of an event are shown, and which are withheld."""
 
 import msgspec
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from subgraphs.analytics.schema import schema
 from tests.fixtures.active_shop import ActiveShop, open_shop
 from tests.fixtures.graph import run
-from tests.subgraphs.analytics.demo_days import Morning, happen, minutes, viewed
+from tests.subgraphs.analytics.sample_events import SampleEvents, minutes, page_view, process
 
 pytestmark = pytest.mark.usefixtures("stores")
 
@@ -33,14 +33,14 @@ async def shop() -> ActiveShop:
 
 
 @pytest.fixture
-async def morning(shop: ActiveShop) -> Morning:
-    morning = Morning(shop)
-    await happen(morning.order)
-    await happen(morning.shown, morning.clicked, morning.viewed)
-    return morning
+async def sample(shop: ActiveShop) -> SampleEvents:
+    sample = SampleEvents(shop)
+    await process(sample.order)
+    await process(sample.shown, sample.clicked, sample.viewed)
+    return sample
 
 
-async def test_of_a_payload_only_what_is_nobodys_secret_is_shown(shop: ActiveShop) -> None:
+async def test_payload_shows_no_personal_data(shop: ActiveShop) -> None:
     payload = {
         "orderId": "17",
         "orderName": "#1001",
@@ -59,26 +59,26 @@ async def test_of_a_payload_only_what_is_nobodys_secret_is_shown(shop: ActiveSho
     events = [
         order,
         strange,
-        viewed(shop, 2, payload={"page": "/thanks?email=anna@example.com#top"}),
-        viewed(shop, 1, type="goal.reached", payload=goal),
+        page_view(shop, 2, payload={"page": "/thanks?email=anna@example.com#top"}),
+        page_view(shop, 1, type="goal.reached", payload=goal),
     ]
-    await happen(*events)
+    await process(*events)
 
     sites = [{"__typename": "Site", "id": str(shop.site_id)}]
-    asked = {"types": ["order.created", "page.viewed", "goal.reached"]}
-    answer = await run(schema, shop.owner, DETAILS, sites=sites, filter=asked)
+    filter_ = {"types": ["order.created", "page.viewed", "goal.reached"]}
+    answer = await run(schema, shop.owner, DETAILS, sites=sites, filter=filter_)
 
-    nothing = dict.fromkeys(("visitorId", "page", "goal", "arm", "claim", "value", "order"))
+    no_details = dict.fromkeys(("visitorId", "page", "goal", "arm", "claim", "value", "order"))
     assert [it["node"] for it in answer.data["_entities"][0]["events"]["edges"]] == [
         {
-            **nothing,
+            **no_details,
             "type": "page.viewed",
             "source": "snippet",
             "visitorId": "visitor",
             "page": "/thanks",
         },
         {
-            **nothing,
+            **no_details,
             "type": "goal.reached",
             "source": "snippet",
             "visitorId": "visitor",
@@ -86,7 +86,7 @@ async def test_of_a_payload_only_what_is_nobodys_secret_is_shown(shop: ActiveSho
             "value": {"amountMinor": 250, "currency": "EUR"},
         },
         {
-            **nothing,
+            **no_details,
             "type": "order.created",
             "source": "shopify",
             "order": {
@@ -97,7 +97,7 @@ async def test_of_a_payload_only_what_is_nobodys_secret_is_shown(shop: ActiveSho
             },
         },
         {
-            **nothing,
+            **no_details,
             "type": "order.created",
             "source": "shopify",
             "order": dict.fromkeys(("orderName", "product", "quantity", "total")),
@@ -105,18 +105,18 @@ async def test_of_a_payload_only_what_is_nobodys_secret_is_shown(shop: ActiveSho
     ]
 
 
-async def test_a_conversion_tells_what_it_brought_and_what_led_to_it(
-    shop: ActiveShop, morning: Morning
+async def test_conversion_shows_its_revenue_and_claim(
+    shop: ActiveShop, sample: SampleEvents
 ) -> None:
     payload = {"product": "Shoes", "total": {"amountMinor": 8900, "currency": "EUR"}}
     bought = msgspec.structs.replace(
         shop.order(2, placed=minutes(30)), visitor_id="visitor", payload=payload
     )
-    await happen(bought)
+    await process(bought)
 
     sites = [{"__typename": "Site", "id": str(shop.site_id)}]
-    asked = {"types": ["claim.converted"]}
-    answer = await run(schema, shop.owner, DETAILS, sites=sites, filter=asked)
+    filter_ = {"types": ["claim.converted"]}
+    answer = await run(schema, shop.owner, DETAILS, sites=sites, filter=filter_)
 
     assert [it["node"] for it in answer.data["_entities"][0]["events"]["edges"]] == [
         {
@@ -126,7 +126,7 @@ async def test_a_conversion_tells_what_it_brought_and_what_led_to_it(
             "page": "/shoes",
             "goal": None,
             "arm": "CLICKED",
-            "claim": {"id": str(morning.claim_id)},
+            "claim": {"id": str(sample.claim_id)},
             "value": {"amountMinor": 8900, "currency": "EUR"},
             "order": None,
         }

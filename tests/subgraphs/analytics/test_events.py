@@ -1,4 +1,4 @@
-"""What happened at a site, page by page through the schema, on the real stores."""
+"""Pages of a site's events through the schema, on the real stores."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
-from subgraphs.analytics import site_events
 from subgraphs.analytics.schema import schema
+from subgraphs.analytics.site_events.cursor import Position, from_cursor, to_cursor
 from subgraphs.kernel import db
 from subgraphs.kernel.errors import BadUserInput
 from subgraphs.kernel.identity.viewer import NOBODY, Viewer
@@ -17,7 +17,13 @@ from subgraphs.kernel.ids import new_id
 from tests.fixtures.active_shop import ActiveShop, open_shop
 from tests.fixtures.graph import Answer, counted_statements, run, user
 from tests.fixtures.shop import more_sites
-from tests.subgraphs.analytics.demo_days import NOON, Morning, happen, minutes, viewed
+from tests.subgraphs.analytics.sample_events import (
+    BASE_TIME,
+    SampleEvents,
+    minutes,
+    page_view,
+    process,
+)
 
 pytestmark = pytest.mark.usefixtures("stores")
 
@@ -34,20 +40,20 @@ query($sites: [_Any!]!, $first: Int!, $after: String, $filter: SiteEventFilter) 
 }"""
 
 
-async def ask(shop: ActiveShop, *site_ids: UUID, **arguments: Any) -> Answer:
+async def query_events(shop: ActiveShop, *site_ids: UUID, **arguments: Any) -> Answer:
     sites = [{"__typename": "Site", "id": str(id_)} for id_ in site_ids or (shop.site_id,)]
     return await run(schema, shop.owner, EVENTS, sites=sites, **{"first": 100, **arguments})
 
 
 async def page(shop: ActiveShop, **arguments: Any) -> Any:
-    answer = await ask(shop, **arguments)
+    answer = await query_events(shop, **arguments)
     assert answer.codes == []
     return answer.data["_entities"][0]["events"]
 
 
 async def types(shop: ActiveShop, **filter_: Any) -> list[str]:
-    found = await page(shop, filter=filter_)
-    return [edge["node"]["type"] for edge in found["edges"]]
+    events = await page(shop, filter=filter_)
+    return [edge["node"]["type"] for edge in events["edges"]]
 
 
 @pytest.fixture
@@ -56,57 +62,59 @@ async def shop() -> ActiveShop:
 
 
 @pytest.fixture
-async def morning(shop: ActiveShop) -> Morning:
-    morning = Morning(shop)
-    await happen(morning.order)
-    await happen(morning.shown, morning.clicked, morning.viewed)
-    return morning
+async def sample(shop: ActiveShop) -> SampleEvents:
+    sample = SampleEvents(shop)
+    await process(sample.order)
+    await process(sample.shown, sample.clicked, sample.viewed)
+    return sample
 
 
-async def test_facts_and_claims_come_merged_newest_first(
-    shop: ActiveShop, morning: Morning
+async def test_source_and_notification_events_are_merged_newest_first(
+    shop: ActiveShop, sample: SampleEvents
 ) -> None:
-    found = await page(shop)
+    events = await page(shop)
 
-    published, *rest = [edge["node"] for edge in found["edges"]]
+    published, *rest = [edge["node"] for edge in events["edges"]]
     assert published["type"] == "claim.published"
     assert rest == [
         {"id": str(event.id), "type": event.type, "occurredAt": event.occurred_at.isoformat()}
-        for event in (morning.clicked, morning.viewed, morning.shown, morning.order)
+        for event in (sample.clicked, sample.viewed, sample.shown, sample.order)
     ]
-    assert found["pageInfo"] == {
+    assert events["pageInfo"] == {
         "hasNextPage": False,
         "hasPreviousPage": False,
-        "startCursor": found["edges"][0]["cursor"],
-        "endCursor": found["edges"][-1]["cursor"],
+        "startCursor": events["edges"][0]["cursor"],
+        "endCursor": events["edges"][-1]["cursor"],
     }
 
 
-async def test_pages_of_any_size_tell_everything_once_and_in_order(shop: ActiveShop) -> None:
+async def test_pages_of_any_size_have_each_event_once_and_in_order(shop: ActiveShop) -> None:
     orders = [shop.order(number, placed=minutes(number // 3)) for number in range(9)]
-    await happen(*orders, *(viewed(shop, number // 2) for number in range(8)))
+    await process(*orders, *(page_view(shop, number // 2) for number in range(8)))
     everything = (await page(shop))["edges"]
 
     for first in (1, 4, 7):
         seen: list[Any] = []
         after, more = None, True
         while more:
-            found = await page(shop, first=first, after=after)
-            seen += found["edges"]
-            after, more = found["pageInfo"]["endCursor"], found["pageInfo"]["hasNextPage"]
+            events = await page(shop, first=first, after=after)
+            seen += events["edges"]
+            after, more = events["pageInfo"]["endCursor"], events["pageInfo"]["hasNextPage"]
         assert seen == everything
 
     assert len(everything) == 9 + 9 + 8  # orders, their claims published, views
 
 
-async def test_one_id_with_two_types_at_one_moment_is_two_events(shop: ActiveShop) -> None:
+async def test_events_with_equal_time_and_id_differ_by_type(shop: ActiveShop) -> None:
     (order,) = orders = [shop.order(1, placed=minutes(0))]
-    await happen(*orders)
+    await process(*orders)
     shown = shop.seen("shown", shop.claim_id(order), at=minutes(1))
     twin = msgspec.structs.replace(shown, type="page.viewed")
-    await happen(shown, twin)
+    await process(shown, twin)
 
-    first = await page(shop, first=1, filter={"since": NOON.isoformat(), "until": hour_later()})
+    first = await page(
+        shop, first=1, filter={"since": BASE_TIME.isoformat(), "until": hour_later()}
+    )
     second = await page(
         shop,
         first=1,
@@ -124,8 +132,8 @@ def hour_later() -> str:
     return minutes(60).isoformat()
 
 
-async def test_filters_narrow_and_can_be_joined(shop: ActiveShop, morning: Morning) -> None:
-    claim, notification = str(morning.claim_id), str(shop.notification_id)
+async def test_filters_can_be_combined(shop: ActiveShop, sample: SampleEvents) -> None:
+    claim, notification = str(sample.claim_id), str(shop.notification_id)
     of_claim = ["claim.published", "claim.clicked", "claim.shown"]
 
     assert await types(shop, types=["order.created", "page.viewed"]) == [
@@ -149,52 +157,52 @@ async def test_filters_narrow_and_can_be_joined(shop: ActiveShop, morning: Morni
     assert await types(shop, until=since) == ["order.created"]
 
 
-async def test_a_search_without_a_beginning_looks_back_a_month(shop: ActiveShop) -> None:
+async def test_search_without_since_covers_31_days(shop: ActiveShop) -> None:
     now = datetime.now(UTC)
     old, older = now - timedelta(days=32), now - timedelta(days=64)
     sold = [shop.order(number, placed=at) for number, at in enumerate((now, old, older))]
-    await happen(*sold)
+    await process(*sold)
     new_order, old_order, older_order = (str(event.id) for event in sold)
 
-    async def found(**filter_: Any) -> list[str]:
+    async def order_ids(**filter_: Any) -> list[str]:
         edges = (await page(shop, filter=filter_))["edges"]
         return [it["node"]["id"] for it in edges if it["node"]["type"] == "order.created"]
 
     orders = {"types": ["order.created"]}
     far = (now - timedelta(days=100)).isoformat()
-    assert await found() == [new_order, old_order, older_order]
-    assert await found(**orders) == [new_order]
-    assert await found(**orders, until=(now - timedelta(seconds=1)).isoformat()) == []
-    assert await found(**orders, until=(now - timedelta(days=2)).isoformat()) == [old_order]
-    assert await found(**orders, until="1970-01-02T00:00:00Z") == []
-    assert await found(**orders, since=far) == [new_order, old_order, older_order]
+    assert await order_ids() == [new_order, old_order, older_order]
+    assert await order_ids(**orders) == [new_order]
+    assert await order_ids(**orders, until=(now - timedelta(seconds=1)).isoformat()) == []
+    assert await order_ids(**orders, until=(now - timedelta(days=2)).isoformat()) == [old_order]
+    assert await order_ids(**orders, until="1970-01-02T00:00:00Z") == []
+    assert await order_ids(**orders, since=far) == [new_order, old_order, older_order]
     notification = str(shop.notification_id)
-    told = await types(shop, types=["claim.published"], notificationId=notification)
-    assert told == ["claim.published"] * 3
+    published = await types(shop, types=["claim.published"], notificationId=notification)
+    assert published == ["claim.published"] * 3
 
 
-async def test_fifty_sites_cost_as_many_statements_as_one(
-    shop: ActiveShop, morning: Morning
+async def test_fifty_sites_need_as_many_statements_as_one(
+    shop: ActiveShop, sample: SampleEvents
 ) -> None:
     others = await more_sites(shop.shop, 49)
 
     with counted_statements() as few:
-        await ask(shop)
+        await query_events(shop)
     with counted_statements() as many:
-        answer = await ask(shop, shop.site_id, *others)
+        answer = await query_events(shop, shop.site_id, *others)
 
     assert [len(it["events"]["edges"]) for it in answer.data["_entities"]] == [5] + [0] * 49
-    assert len(few) == len(many) == 4  # whose rows and the rows: sites, then what happened
+    assert (
+        len(few) == len(many) == 4
+    )  # the visible sites and the events, each with the viewer's accounts
 
 
-async def test_nothing_is_told_of_a_site_of_others_or_of_none(
-    shop: ActiveShop, morning: Morning
-) -> None:
+async def test_site_of_another_tenant_is_not_found(shop: ActiveShop, sample: SampleEvents) -> None:
     eve = await open_shop()
 
     for site_id in (shop.site_id, uuid4()):
-        assert (await ask(eve, eve.site_id, site_id)).codes == ["NOT_FOUND"]
-    theirs = {"claimId": str(morning.claim_id)}
+        assert (await query_events(eve, eve.site_id, site_id)).codes == ["NOT_FOUND"]
+    theirs = {"claimId": str(sample.claim_id)}
     assert (await page(eve, filter=theirs))["edges"] == []
     assert (await page(eve, filter={"notificationId": str(shop.notification_id)}))["edges"] == []
     for viewer, codes in (
@@ -203,11 +211,11 @@ async def test_nothing_is_told_of_a_site_of_others_or_of_none(
         (user(uuid4(), uuid4()), ["NOT_FOUND"]),
         (shop.shop.looker, []),
     ):
-        asked = shop._replace(shop=shop.shop._replace(owner=viewer))
-        assert (await ask(asked)).codes == codes
+        as_viewer = shop._replace(shop=shop.shop._replace(owner=viewer))
+        assert (await query_events(as_viewer)).codes == codes
 
 
-async def test_a_page_costs_what_is_on_it_however_much_there_is(shop: ActiveShop) -> None:
+async def test_page_reads_few_blocks_of_a_large_table(shop: ActiveShop) -> None:
     many = text("""
         INSERT INTO events
         SELECT now() - number * interval '1 millisecond', gen_random_uuid(), :account, :site,
@@ -223,26 +231,26 @@ async def test_a_page_costs_what_is_on_it_however_much_there_is(shop: ActiveShop
 
     async with db.read_session(shop.owner) as session:
         values = {"site": shop.site_id, "id": new_id()}
-        await session.execute(page_of_them, values)  # reads the catalogue, too
-        (told,) = (await session.execute(page_of_them, values)).scalar_one()
+        await session.execute(page_of_them, values)  # also reads the catalogue
+        (plan,) = (await session.execute(page_of_them, values)).scalar_one()
 
-    assert told["Plan"]["Actual Rows"] == 20
-    blocks = told["Plan"]["Shared Hit Blocks"] + told["Plan"]["Shared Read Blocks"]
-    assert blocks < 100  # of the 150 that the events alone fill
+    assert plan["Plan"]["Actual Rows"] == 20
+    blocks = plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
+    assert blocks < 100  # the events alone fill 150
 
 
-async def test_the_function_behind_it_knows_whose_rows_they_are(
-    shop: ActiveShop, morning: Morning
+async def test_database_function_returns_only_the_tenants_rows(
+    shop: ActiveShop, sample: SampleEvents
 ) -> None:
     eve = await open_shop()
-    asked = text(
+    statement = text(
         "SELECT count(*) FROM source_events_before("
         ":site, 20, NULL, NULL, NULL, NULL, NULL, NULL, NULL)"
     )
 
     async def seen_by(viewer: Viewer) -> Any:
         async with db.read_session(viewer) as session:
-            return (await session.execute(asked, {"site": shop.site_id})).scalar_one()
+            return (await session.execute(statement, {"site": shop.site_id})).scalar_one()
 
     assert [await seen_by(it) for it in (shop.owner, eve.owner, NOBODY)] == [2, 0, 0]
 
@@ -269,17 +277,17 @@ async def test_the_function_behind_it_knows_whose_rows_they_are(
         ({"filter": {"claimId": "x"}}, "NOT_FOUND"),
     ],
 )
-async def test_what_cannot_be_asked_is_the_callers_error(
+async def test_invalid_arguments_are_refused(
     shop: ActiveShop, arguments: dict[str, Any], code: str
 ) -> None:
-    assert (await ask(shop, **arguments)).codes == [code]
+    assert (await query_events(shop, **arguments)).codes == [code]
 
 
-def test_a_cursor_is_read_as_it_was_written_and_nothing_else_is() -> None:
-    place = site_events.Place(NOON + timedelta(microseconds=1), new_id(), "order.created")
-    cursor = site_events.to_cursor(place)
+def test_cursor_round_trips_and_other_texts_are_refused() -> None:
+    position = Position(BASE_TIME + timedelta(microseconds=1), new_id(), "order.created")
+    cursor = to_cursor(position)
 
-    assert site_events.from_cursor(cursor) == place
+    assert from_cursor(cursor) == position
     for broken in (cursor[:-20], cursor[:10], cursor + "ß", "-" * 60, "A" * 40):
         with pytest.raises(BadUserInput):
-            site_events.from_cursor(broken)
+            from_cursor(broken)

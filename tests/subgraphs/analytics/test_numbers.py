@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from subgraphs.analytics.clickhouse import store
+from subgraphs.analytics.clickhouse.counts import get_totals
 from subgraphs.analytics.rates import rate
 from subgraphs.analytics.realtime import live_visitors
 from subgraphs.analytics.realtime.live_visitors import Sighting
@@ -15,18 +15,18 @@ from subgraphs.kernel.identity.viewer import NOBODY
 from subgraphs.kernel.ids import new_id
 from tests.fixtures.graph import Answer, counted_statements
 from tests.fixtures.shop import more_sites, new_shop
-from tests.subgraphs.analytics.metrics import (
+from tests.subgraphs.analytics.site_counts import (
     END,
     EUR,
     GROUPS,
     RANGE,
     START,
-    ask,
-    counted_queries,
     first,
-    happen,
+    insert_events,
     money,
     notification,
+    recorded_queries,
+    send,
     site,
 )
 
@@ -47,7 +47,7 @@ query($sites: [_Any!]!, $start: DateTime!, $end: DateTime!) {
   }
 }"""
 TOP_PAGES = """
-query($sites: [_Any!]!, $start: DateTime!, $end: DateTime!, $first: Int = 10, 
+query($sites: [_Any!]!, $start: DateTime!, $end: DateTime!, $first: Int = 10,
       $by: Metric! = SHOWN) {
   _entities(representations: $sites) {
     ... on Site {
@@ -87,32 +87,32 @@ query($sites: [_Any!]!) {
 }"""
 
 
-async def test_the_funnel_sets_the_held_out_beside() -> None:
+async def test_funnel_compares_with_visitors_who_did_not_click() -> None:
     shop = await new_shop()
-    await happen(shop, "shown", 100)
-    await happen(shop, "clicked", 10)
-    await happen(shop, "converted", 1, amount_minor=500, **EUR)
-    await happen(shop, "converted_shown", 3, amount_minor=200, **EUR)
-    await happen(shop, "withheld", 40)
-    await happen(shop, "converted_held_out", 2, amount_minor=300, **EUR)
+    await insert_events(shop, "shown", 100)
+    await insert_events(shop, "clicked", 10)
+    await insert_events(shop, "converted", 1, amount_minor=500, **EUR)
+    await insert_events(shop, "converted_shown", 3, amount_minor=200, **EUR)
+    await insert_events(shop, "withheld", 40)
+    await insert_events(shop, "converted_held_out", 2, amount_minor=300, **EUR)
 
-    found = first(await ask(FUNNEL, shop.owner, site(shop.site_id), **RANGE), "funnel")
+    funnel = first(await send(FUNNEL, shop.owner, site(shop.site_id), **RANGE), "funnel")
 
-    assert (found["shown"], found["clicked"], found["converted"]) == (100, 10, 1)
-    assert found["clickRate"] == pytest.approx(
+    assert (funnel["shown"], funnel["clicked"], funnel["converted"]) == (100, 10, 1)
+    assert funnel["clickRate"] == pytest.approx(
         {"value": 0.1, "low": 0.0552, "high": 0.1744}, abs=1e-4
     )
-    assert found["conversionRate"] == pytest.approx(
+    assert funnel["conversionRate"] == pytest.approx(
         {"value": 0.1, "low": 0.0179, "high": 0.4042}, abs=1e-4
     )
-    assert found["revenue"] == [money(500)]
-    assert found["seenOnly"] == {
+    assert funnel["revenue"] == [money(500)]
+    assert funnel["seenOnly"] == {
         "exposed": 90,
         "converted": 3,
         "conversionRate": {"value": pytest.approx(3 / 90)},
         "revenue": [money(600)],
     }
-    assert found["heldOut"] == {
+    assert funnel["heldOut"] == {
         "exposed": 40,
         "converted": 2,
         "conversionRate": {"value": 0.05},
@@ -120,13 +120,13 @@ async def test_the_funnel_sets_the_held_out_beside() -> None:
     }
 
 
-async def test_a_funnel_of_nothing_has_no_rates() -> None:
+async def test_funnel_without_events_has_no_rates() -> None:
     shop = await new_shop()
 
-    found = first(await ask(FUNNEL, shop.owner, site(shop.site_id), **RANGE), "funnel")
+    funnel = first(await send(FUNNEL, shop.owner, site(shop.site_id), **RANGE), "funnel")
 
     nothing: dict[str, Any] = {"exposed": 0, "converted": 0, "conversionRate": None, "revenue": []}
-    assert found == {
+    assert funnel == {
         "shown": 0,
         "clicked": 0,
         "converted": 0,
@@ -138,17 +138,17 @@ async def test_a_funnel_of_nothing_has_no_rates() -> None:
     }
 
 
-async def test_top_pages_are_ranked_by_what_is_asked() -> None:
+async def test_top_pages_are_ranked_by_the_requested_metric() -> None:
     shop = await new_shop()
-    await happen(shop, "page_views", 9, page="/much-read")
-    await happen(shop, "shown", 2, page="/much-read")
-    await happen(shop, "shown", 3, page="/shown")
-    await happen(shop, "clicked", 1, page="/shown")
-    await happen(shop, "converted", 1, page="/shown", amount_minor=10_000, **EUR)
+    await insert_events(shop, "page_views", 9, page="/much-read")
+    await insert_events(shop, "shown", 2, page="/much-read")
+    await insert_events(shop, "shown", 3, page="/shown")
+    await insert_events(shop, "clicked", 1, page="/shown")
+    await insert_events(shop, "converted", 1, page="/shown", amount_minor=10_000, **EUR)
 
-    by_shown = first(await ask(TOP_PAGES, shop.owner, site(shop.site_id), **RANGE), "topPages")
-    asked = {"by": "PAGE_VIEWS", "first": 1, **RANGE}
-    by_views = first(await ask(TOP_PAGES, shop.owner, site(shop.site_id), **asked), "topPages")
+    by_shown = first(await send(TOP_PAGES, shop.owner, site(shop.site_id), **RANGE), "topPages")
+    variables = {"by": "PAGE_VIEWS", "first": 1, **RANGE}
+    by_views = first(await send(TOP_PAGES, shop.owner, site(shop.site_id), **variables), "topPages")
 
     assert [it["page"] for it in by_shown] == ["/shown", "/much-read"]
     assert by_shown[0]["performance"] == {
@@ -157,20 +157,20 @@ async def test_top_pages_are_ranked_by_what_is_asked() -> None:
     }
     assert [it["page"] for it in by_views] == ["/much-read"]
     for wrong in (0, 101):
-        refused = await ask(TOP_PAGES, shop.owner, site(shop.site_id), first=wrong, **RANGE)
+        refused = await send(TOP_PAGES, shop.owner, site(shop.site_id), first=wrong, **RANGE)
         assert refused.codes == ["BAD_USER_INPUT"]
 
 
-async def test_stats_are_of_one_notification_and_of_the_hours_asked() -> None:
+async def test_stats_count_one_notification_within_the_range() -> None:
     shop, mine, other = await new_shop(), uuid4(), uuid4()
-    await happen(shop, "published", 4, notification_id=mine)
-    await happen(shop, "shown", 8, notification_id=mine)
-    await happen(shop, "clicked", 4, notification_id=mine)
-    await happen(shop, "converted", 1, notification_id=mine, amount_minor=700, **EUR)
-    await happen(shop, "shown", 5, notification_id=other)
-    await happen(shop, "shown", 5, notification_id=mine, at=END)
+    await insert_events(shop, "published", 4, notification_id=mine)
+    await insert_events(shop, "shown", 8, notification_id=mine)
+    await insert_events(shop, "clicked", 4, notification_id=mine)
+    await insert_events(shop, "converted", 1, notification_id=mine, amount_minor=700, **EUR)
+    await insert_events(shop, "shown", 5, notification_id=other)
+    await insert_events(shop, "shown", 5, notification_id=mine, at=END)
 
-    answer = await ask(
+    answer = await send(
         STATS,
         shop.owner,
         notification(mine, shop.site_id),
@@ -195,15 +195,15 @@ async def test_stats_are_of_one_notification_and_of_the_hours_asked() -> None:
     assert [it["clickRate"] for it in stats[1:]] == [{"value": 0.0}, None]
 
 
-async def test_results_compare_the_variants_from_the_start_until_now() -> None:
+async def test_results_count_each_variant_since_the_start_of_the_test() -> None:
     shop, own, short = await new_shop(), uuid4(), uuid4()
     started = START + timedelta(hours=1, minutes=30)
-    await happen(shop, "shown", 20, variant_id=own)
-    await happen(shop, "clicked", 2, variant_id=own)
-    await happen(shop, "shown", 10, variant_id=short, at=datetime.now(UTC))
-    await happen(shop, "clicked", 4, variant_id=short, at=datetime.now(UTC))
-    await happen(shop, "converted", 1, variant_id=short, amount_minor=99, **EUR)
-    await happen(shop, "shown", 3, variant_id=own, at=START)
+    await insert_events(shop, "shown", 20, variant_id=own)
+    await insert_events(shop, "clicked", 2, variant_id=own)
+    await insert_events(shop, "shown", 10, variant_id=short, at=datetime.now(UTC))
+    await insert_events(shop, "clicked", 4, variant_id=short, at=datetime.now(UTC))
+    await insert_events(shop, "converted", 1, variant_id=short, amount_minor=99, **EUR)
+    await insert_events(shop, "shown", 3, variant_id=own, at=START)
     test = {
         "__typename": "ABTest",
         "id": str(uuid4()),
@@ -211,67 +211,67 @@ async def test_results_compare_the_variants_from_the_start_until_now() -> None:
         "variants": [{"id": str(own)}, {"id": str(short)}],
     }
 
-    running = await ask(RESULTS, shop.owner, {**test, "startedAt": started.isoformat()})
-    draft = await ask(RESULTS, shop.owner, {**test, "startedAt": None})
+    running = await send(RESULTS, shop.owner, {**test, "startedAt": started.isoformat()})
+    draft = await send(RESULTS, shop.owner, {**test, "startedAt": None})
 
     results = first(running, "results")["variants"]
     assert [it["variant"]["id"] for it in results] == [str(own), str(short)]
-    first_, second = (it["performance"] for it in results)
-    assert first_["counters"] == {"shown": 20, "clicked": 2, "converted": 0}
-    assert first_["clickRate"] == pytest.approx(
+    own_results, short_results = (it["performance"] for it in results)
+    assert own_results["counters"] == {"shown": 20, "clicked": 2, "converted": 0}
+    assert own_results["clickRate"] == pytest.approx(
         {"value": 0.1, "low": 0.0279, "high": 0.3010}, abs=1e-4
     )
-    assert second["counters"] == {"shown": 10, "clicked": 4, "converted": 1}
-    assert second["clickRate"] == pytest.approx(
+    assert short_results["counters"] == {"shown": 10, "clicked": 4, "converted": 1}
+    assert short_results["clickRate"] == pytest.approx(
         {"value": 0.4, "low": 0.1682, "high": 0.6873}, abs=1e-4
     )
-    assert (first_["revenue"], second["revenue"]) == ([], [money(99)])
+    assert (own_results["revenue"], short_results["revenue"]) == ([], [money(99)])
     assert [it["performance"]["clickRate"] for it in first(draft, "results")["variants"]] == [
         None,
         None,
     ]
 
 
-async def test_fifty_sites_cost_as_many_statements_as_one(
+async def test_fifty_sites_need_as_many_statements_as_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shop = await new_shop()
     others = await more_sites(shop, 49)
     for site_id in others[:3]:
-        await happen(site_id, "shown", page="/a")
-    await store.totals([shop.site_id], START, END)  # has looked at the states
+        await insert_events(site_id, "shown", page="/a")
+    await get_totals([shop.site_id], START, END)  # reads the states of hours and days
 
-    async def cost(document: str, *site_ids: UUID, **asked: Any) -> tuple[int, int]:
-        with counted_statements() as statements, counted_queries(monkeypatch) as queries:
-            answer = await ask(document, shop.owner, *map(site, site_ids), **asked, **RANGE)
+    async def cost(document: str, *site_ids: UUID, **variables: Any) -> tuple[int, int]:
+        with counted_statements() as statements, recorded_queries(monkeypatch) as queries:
+            answer = await send(document, shop.owner, *map(site, site_ids), **variables, **RANGE)
         assert answer.codes == []
         return len(statements), len(queries)
 
-    for document, asked, expected in (
-        # The series, the groups, the groups' series; after each a look at the states.
+    for document, variables, expected in (
+        # The series, the groups and the groups' series, and after each the states of hours.
         (GROUPS, {"by": "PAGE"}, (2, 6)),
         (FUNNEL, {}, (2, 2)),
         (TOP_PAGES, {}, (2, 2)),
     ):
-        assert await cost(document, others[0], **asked) == expected
-        assert await cost(document, shop.site_id, *others, **asked) == expected
+        assert await cost(document, others[0], **variables) == expected
+        assert await cost(document, shop.site_id, *others, **variables) == expected
 
 
-async def test_fifty_notifications_stats_cost_as_many_statements_as_one(
+async def test_stats_of_fifty_notifications_need_as_many_statements_as_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shop = await new_shop()
-    asked = [notification(uuid4(), shop.site_id) for _ in range(50)]
-    await store.totals([shop.site_id], START, END)  # has looked at the states
+    entities = [notification(uuid4(), shop.site_id) for _ in range(50)]
+    await get_totals([shop.site_id], START, END)  # reads the states of hours and days
 
-    with counted_statements() as statements, counted_queries(monkeypatch) as queries:
-        answer = await ask(STATS, shop.owner, *asked, **RANGE)
+    with counted_statements() as statements, recorded_queries(monkeypatch) as queries:
+        answer = await send(STATS, shop.owner, *entities, **RANGE)
 
     assert answer.codes == []
     assert (len(statements), len(queries)) == (2, 2)
 
 
-async def test_live_visitors_are_told_from_five_on_and_to_the_sites_own_alone() -> None:
+async def test_live_visitors_are_null_below_five_and_for_other_tenants() -> None:
     shop, eve, quiet = await new_shop(), await new_shop(), await new_shop()
     now = datetime.now(UTC)
     await live_visitors.add(
@@ -286,20 +286,20 @@ async def test_live_visitors_are_told_from_five_on_and_to_the_sites_own_alone() 
     }"""
 
     with counted_statements() as statements:
-        seen = await ask(document, shop.owner, site(shop.site_id))
+        seen = await send(document, shop.owner, site(shop.site_id))
 
     assert first(seen, "liveVisitors") == 5
     assert len(statements) == 2
-    assert first(await ask(document, quiet.owner, site(quiet.site_id)), "liveVisitors") is None
-    hidden = await ask(document, eve.owner, site(shop.site_id))
+    assert first(await send(document, quiet.owner, site(quiet.site_id)), "liveVisitors") is None
+    hidden = await send(document, eve.owner, site(shop.site_id))
     assert (hidden.data["_entities"][0], hidden.codes) == ({"liveVisitors": None}, ["NOT_FOUND"])
 
 
 @pytest.mark.parametrize("document", [GROUPS, FUNNEL, TOP_PAGES, STATS, RESULTS])
-async def test_nothing_is_told_of_what_is_anothers(document: str) -> None:
+async def test_counts_of_another_tenant_are_not_found(document: str) -> None:
     shop, eve = await new_shop(), await new_shop()
     mine = new_id()
-    await happen(shop, "shown", 5, notification_id=mine, variant_id=mine, page="/a")
+    await insert_events(shop, "shown", 5, notification_id=mine, variant_id=mine, page="/a")
     kind = {STATS: "Notification", RESULTS: "ABTest"}.get(document)
     more = {} if document is RESULTS else RANGE
 
@@ -311,32 +311,32 @@ async def test_nothing_is_told_of_what_is_anothers(document: str) -> None:
             required |= {"variants": [{"id": str(mine)}], "startedAt": START.isoformat()}
         return {"__typename": kind, "id": str(mine), **required}
 
-    def told(answer: Answer) -> str:
+    def data_of(answer: Answer) -> str:
         assert answer.codes == []
         return str(answer.data)
 
-    assert (await ask(document, eve.owner, entity(shop.site_id), **more)).codes == ["NOT_FOUND"]
-    assert (await ask(document, eve.owner, entity(uuid4()), **more)).codes == ["NOT_FOUND"]
+    assert (await send(document, eve.owner, entity(shop.site_id), **more)).codes == ["NOT_FOUND"]
+    assert (await send(document, eve.owner, entity(uuid4()), **more)).codes == ["NOT_FOUND"]
     if kind:
-        assert (await ask(document, shop.owner, entity(None), **more)).codes == ["NOT_FOUND"]
+        assert (await send(document, shop.owner, entity(None), **more)).codes == ["NOT_FOUND"]
     for viewer, code in (NOBODY, "UNAUTHENTICATED"), (shop.storefront, "FORBIDDEN"):
-        assert (await ask(document, viewer, entity(shop.site_id), **more)).codes == [code]
-    assert "'shown': 5" in told(await ask(document, shop.looker, entity(shop.site_id), **more))
-    # Eve's own site, another's notification or variant: the site decides.
-    assert "'shown': 5" not in told(await ask(document, eve.owner, entity(eve.site_id), **more))
+        assert (await send(document, viewer, entity(shop.site_id), **more)).codes == [code]
+    assert "'shown': 5" in data_of(await send(document, shop.looker, entity(shop.site_id), **more))
+    # Eve's own site with another tenant's notification or variant: only the site's events count.
+    assert "'shown': 5" not in data_of(await send(document, eve.owner, entity(eve.site_id), **more))
 
 
-def test_an_interval_is_wilsons_and_keeps_within_bounds() -> None:
+def test_rate_has_the_wilson_score_interval() -> None:
     # Newcombe, Statistics in Medicine 17 (1998), 857-872, table I, method 3.
-    for hits, trials, low, high in (
+    for successes, trials, low, high in (
         (81, 263, 0.2553, 0.3662),
         (15, 148, 0.0624, 0.1605),
         (0, 20, 0.0, 0.1611),
         (1, 29, 0.0061, 0.1718),
     ):
-        found = rate(hits, trials)
-        assert found is not None
-        assert found.value == hits / trials
-        assert (round(found.low, 4), round(found.high, 4)) == (low, high)
+        interval = rate(successes, trials)
+        assert interval is not None
+        assert interval.value == successes / trials
+        assert (round(interval.low, 4), round(interval.high, 4)) == (low, high)
     assert rate(0, 0) is None
     assert rate(7, 5) == rate(5, 5)

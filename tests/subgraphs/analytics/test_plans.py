@@ -1,4 +1,4 @@
-"""What the ledger is asked for most is found by its indexes, not by reading a month."""
+"""The most frequent queries of the ledger use its indexes instead of scanning a partition."""
 
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -10,16 +10,17 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from deploy.local.stack.stack import Stack
-from subgraphs.analytics import site_events
 from subgraphs.analytics.pipeline import attribute
-from subgraphs.analytics.site_events import Asked, Filter, Place
+from subgraphs.analytics.site_events.cursor import Position
+from subgraphs.analytics.site_events.query import EventFilter, EventsQuery
+from subgraphs.analytics.site_events.service import list_for_sites
 from subgraphs.kernel import db
 from subgraphs.kernel.ids import new_id
 from tests.fixtures.shop import Shop, new_shop
 
 SITES = 12
 ROWS = 2_000
-"""Of each site in each table, a second apart."""
+"""Of each site in each table, one a second."""
 
 CLAIMS, VISITORS = 200, 100
 """Of each site."""
@@ -52,7 +53,7 @@ _SCANS = text("""
 
 @pytest.fixture(scope="module")
 async def shop(stores: Stack) -> Shop:
-    """One of many shops in months that PostgreSQL has counted."""
+    """One of many shops in partitions that PostgreSQL has analysed."""
     shop = await new_shop()
     sites = [shop.site_id, *(uuid4() for _ in range(SITES - 1))]
     owner = await asyncpg.connect(stores.stores["postgres"])
@@ -66,17 +67,17 @@ async def shop(stores: Stack) -> Shop:
 
 
 class Scans(NamedTuple):
-    """Of the ledger's partitions."""
+    """Scans of the ledger's partitions."""
 
-    unasked: int
-    """Rows of partitions that were read from end to end."""
-    by_index: int
-    rows: int
-    """Fetched by way of an index."""
+    sequential_rows: int
+    """Rows read by sequential scans."""
+    index_scans: int
+    index_rows: int
+    """Rows fetched by index scans."""
 
 
 class Reading:
-    """What is read in a session from here on. PostgreSQL's own numbers are of its connection."""
+    """The scans of a session since a point in time. PostgreSQL counts them by connection."""
 
     def __init__(self, session: AsyncSession, before: Scans) -> None:
         self._session = session
@@ -96,58 +97,62 @@ async def _scans(session: AsyncSession) -> Scans:
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "filter_",
     [
-        Filter(),
-        Filter(types=("order.created", "claim.clicked")),
-        Filter(visitor_id="visitor 7"),
-        Filter(since=NOW - timedelta(seconds=90), until=NOW - timedelta(seconds=30)),
-        Filter(since=NOW - timedelta(seconds=90), visitor_id="visitor 50", types=("claim.shown",)),
+        EventFilter(),
+        EventFilter(types=("order.created", "claim.clicked")),
+        EventFilter(visitor_id="visitor 7"),
+        EventFilter(since=NOW - timedelta(seconds=90), until=NOW - timedelta(seconds=30)),
+        EventFilter(
+            since=NOW - timedelta(seconds=90), visitor_id="visitor 50", types=("claim.shown",)
+        ),
     ],
 )
 @pytest.mark.parametrize("is_first", [True, False])
-async def test_a_page_of_events_is_found_by_index(
-    shop: Shop, wanted: Filter, is_first: bool
+async def test_page_of_events_uses_an_index(
+    shop: Shop, filter_: EventFilter, is_first: bool
 ) -> None:
-    after = None if is_first else Place(NOW - timedelta(seconds=40), new_id(), "page.viewed")
+    after = None if is_first else Position(NOW - timedelta(seconds=40), new_id(), "page.viewed")
 
     async with db.read_session(shop.owner) as session:
         reading = await Reading.begin(session)
-        pages = await site_events.pages(session, [shop.site_id], Asked(20, after, wanted))
-        read = await reading.so_far()
+        pages = await list_for_sites(session, [shop.site_id], EventsQuery(20, after, filter_))
+        scans = await reading.so_far()
 
-    assert pages[shop.site_id].entries
-    assert read.unasked == 0
-    assert read.by_index > 0
-    assert read.rows <= 2 * ROWS  # nothing of another site's
+    assert pages[shop.site_id].rows
+    assert scans.sequential_rows == 0
+    assert scans.index_scans > 0
+    assert scans.index_rows <= 2 * ROWS  # no rows of another site
 
 
-async def test_a_page_is_read_no_further_than_it_reaches(shop: Shop) -> None:
+async def test_page_reads_no_rows_beyond_its_end(shop: Shop) -> None:
     async with db.read_session(shop.owner) as session:
         reading = await Reading.begin(session)
-        pages = await site_events.pages(session, [shop.site_id], Asked(20, None, Filter()))
-        read = await reading.so_far()
+        pages = await list_for_sites(session, [shop.site_id], EventsQuery(20, None, EventFilter()))
+        scans = await reading.so_far()
 
-    assert len(pages[shop.site_id].entries) == 20
-    assert read.unasked == 0
-    assert read.rows <= 2 * 21  # of each table, and whether there is more
+    assert len(pages[shop.site_id].rows) == 20
+    assert scans.sequential_rows == 0
+    assert (
+        scans.index_rows <= 2 * 21
+    )  # of each table a page, and one row to know whether more follow
 
 
-async def test_what_became_of_a_claim_is_found_by_index(shop: Shop) -> None:
+async def test_events_of_a_claim_use_an_index(shop: Shop) -> None:
     async with db.read_session(shop.owner) as session:
-        pages = await site_events.pages(session, [shop.site_id], Asked(2, None, Filter()))
-        (latest,) = {it.claim_id for it in pages[shop.site_id].entries if it.claim_id}
-        wanted = Filter(types=("claim.shown",), claim_id=latest)
+        pages = await list_for_sites(session, [shop.site_id], EventsQuery(2, None, EventFilter()))
+        (latest,) = {it.claim_id for it in pages[shop.site_id].rows if it.claim_id}
+        filter_ = EventFilter(types=("claim.shown",), claim_id=latest)
         reading = await Reading.begin(session)
-        pages = await site_events.pages(session, [shop.site_id], Asked(20, None, wanted))
-        read = await reading.so_far()
+        pages = await list_for_sites(session, [shop.site_id], EventsQuery(20, None, filter_))
+        scans = await reading.so_far()
 
-    assert len(pages[shop.site_id].entries) == ROWS // CLAIMS
-    assert read.unasked == 0
-    assert read.rows <= ROWS
+    assert len(pages[shop.site_id].rows) == ROWS // CLAIMS
+    assert scans.sequential_rows == 0
+    assert scans.index_rows <= ROWS
 
 
-async def test_a_visitors_touches_are_found_by_index(shop: Shop) -> None:
+async def test_touches_of_a_visitor_use_an_index(shop: Shop) -> None:
     values = {
         "sites": [shop.site_id] * 3,
         "visitors": ["visitor 1", "visitor 0", "visitor of another shop"],
@@ -159,7 +164,7 @@ async def test_a_visitors_touches_are_found_by_index(shop: Shop) -> None:
     async with db.service_transaction() as session:
         reading = await Reading.begin(session)
         touches = (await session.execute(attribute._TOUCHES, values)).all()
-        read = await reading.so_far()
+        scans = await reading.so_far()
 
     assert [(it.place, it.event_type) for it in touches] == [(1, "shown"), (2, "clicked")]
-    assert (read.unasked, read.rows) == (0, 2 * ROWS // VISITORS)
+    assert (scans.sequential_rows, scans.index_rows) == (0, 2 * ROWS // VISITORS)

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from subgraphs.analytics.archive import lifecycle, service
+from subgraphs.analytics.archive import planning, service
 from subgraphs.analytics.archive.models import Archive, ArchiveShare
 from subgraphs.analytics.archive.restores import advance
 from subgraphs.kernel import db
@@ -127,7 +127,7 @@ async def _columns(table: str) -> list[str]:
 
 async def archive_all(*, turns: int = 3) -> None:
     """A day of the archive, by hand."""
-    await lifecycle.plan()
+    await planning.plan()
     for _ in range(turns):
         await make_due()
         await advance_all()
@@ -159,7 +159,7 @@ async def archived(shop: Shop) -> Standing:
     async with db.transaction(shop.owner) as session:
         everything = await session.scalars(select(ArchiveShare).order_by(ArchiveShare.id))
         restores = [
-            await service.restore(session, share=share, user_id=new_id(), days=1)
+            await service.create_restore(session, share=share, user_id=new_id(), days=1)
             for share in everything
             if share.site_id == shop.site_id
         ]

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from subgraphs.analytics.archive import cold_storage, lifecycle, removal, staging
+from subgraphs.analytics.archive import cold_storage, lifecycle, planning, removal, staging
 from subgraphs.analytics.archive.models import Archive
 from subgraphs.kernel import db
 from subgraphs.kernel.storage import objects
@@ -200,7 +200,7 @@ async def test_killed_at_every_step_it_neither_loses_nor_doubles(
         await keep_for(other, 365)
         await add(other, month, 5, tables=("events",))
     before, others = await standing(shop), await standing(other)
-    await lifecycle.plan()
+    await planning.plan()
 
     deaths = 0
     with monkeypatch.context() as patch:
@@ -242,7 +242,7 @@ async def test_a_worker_that_is_killed_leaves_what_the_next_one_finishes() -> No
     shop = await new_shop()
     await add(shop, month_ago(12), 3_000)
     before = await standing(shop)
-    await lifecycle.plan()
+    await planning.plan()
 
     async def statuses() -> list[str]:
         return [row[0] for row in await archives_of(shop, "status")]
@@ -264,7 +264,7 @@ async def test_a_file_that_is_not_as_written_is_written_again(
     shop = await new_shop()
     await add(shop, month_ago(13), 10)
     before = await standing(shop)
-    await lifecycle.plan()
+    await planning.plan()
     copy = objects.copy
 
     def other_bytes(*arguments: Any, **named: Any) -> str:
@@ -289,7 +289,7 @@ async def test_while_s3_is_away_nothing_leaves_and_nobody_hurries(
     shop = await new_shop()
     await add(shop, month_ago(14), 10)
     before = await standing(shop)
-    await lifecycle.plan()
+    await planning.plan()
 
     def away(*_: object) -> str:
         raise ObjectStoreError("away")
@@ -323,7 +323,7 @@ async def test_a_lost_copy_is_fetched_back_from_the_archive_to_know_what_to_dele
     for shop in short, long:
         await add(shop, month_ago(15), 10)
     before = await standing(short)
-    await lifecycle.plan()
+    await planning.plan()
     store = cold_storage.store
 
     async def and_lose(session: AsyncSession, archive: Archive) -> None:
@@ -348,7 +348,7 @@ async def test_what_is_stored_and_waits_to_be_deleted_is_not_archived_again(
     for shop in short, long:
         await add(shop, month_ago(33), 10)
     before = await standing(short)
-    await lifecycle.plan()
+    await planning.plan()
 
     def away(*_: object) -> str:
         raise ObjectStoreError("away")
@@ -357,7 +357,7 @@ async def test_what_is_stored_and_waits_to_be_deleted_is_not_archived_again(
         patch.setattr(removal, "fetch", away)
         await advance_all()
         assert await archives_of(short, "part, status") == [(0, "STORED")] * 2
-        await lifecycle.plan()  # the next night
+        await planning.plan()  # the next night
     await add(short, month_ago(33), 5, first=10)
     late = await standing(short)
     await make_due()
@@ -385,7 +385,7 @@ async def test_one_at_a_time() -> None:
 
 
 def test_waiting_grows_to_six_hours() -> None:
-    assert [lifecycle.pause(attempts) for attempts in (1, 2, 9, 10, 1000)] == [
+    assert [lifecycle.retry_delay(attempts) for attempts in (1, 2, 9, 10, 1000)] == [
         timedelta(minutes=1),
         timedelta(minutes=2),
         timedelta(minutes=256),

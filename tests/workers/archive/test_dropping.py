@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from subgraphs.analytics.archive import lifecycle, removal
+from subgraphs.analytics.archive import planning, removal
 from subgraphs.kernel import db
 from tests.fixtures.shop import new_shop
 from tests.workers.archive.archiving import (
@@ -34,7 +34,7 @@ async def test_a_partition_too_large_to_be_compared_in_time_is_emptied_by_key(
 
     assert await standing(shop) == ([], [])
     assert await archives_of(shop, "status, rows, removed") == [("DROPPED", 2_000, 2_000)] * 2
-    await lifecycle.plan()
+    await planning.plan()
     assert month_ago(22) not in await partitions("events")
     assert await archived(shop) == before
 
@@ -47,7 +47,7 @@ async def test_a_long_export_holds_up_no_other_month() -> None:
 
     async with db.service_transaction() as export:
         await export.execute(text("SELECT count(*) FROM events"))
-        await lifecycle.plan()
+        await planning.plan()
     async with db.service_transaction() as session:
         found = list(await session.scalars(begun, {"start": month_ago(25)}))
 
@@ -71,7 +71,7 @@ async def test_a_month_where_something_stays_is_not_locked(monkeypatch: pytest.M
         return await drop_whole(connection, table, partition)
 
     monkeypatch.setattr(removal, "drop_whole", noting)
-    await lifecycle.plan()
+    await planning.plan()
 
     assert f"notification_events_{month_ago(34):%Y_%m}" in tried
     assert f"events_{month_ago(34):%Y_%m}" not in tried

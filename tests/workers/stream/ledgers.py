@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 import msgspec
 from sqlalchemy import text
 
-from subgraphs.analytics.clickhouse import store
+from subgraphs.analytics.clickhouse.counts import get_counts
+from subgraphs.analytics.clickhouse.metrics import Granularity
 from subgraphs.analytics.realtime import counters
 from subgraphs.kernel import db, live, redis
 from subgraphs.kernel.storage import clickhouse
@@ -69,7 +70,7 @@ async def numbers_of(shop: ActiveShop) -> dict[str, int]:
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     start, end = today - timedelta(days=3), today + timedelta(days=2)
     totals: dict[str, int] = {}
-    for counts in await store.counts([shop.site_id], start, end, step=store.Step.DAY):
+    for counts in await get_counts([shop.site_id], start, end, granularity=Granularity.DAY):
         totals[counts.metric] = sum(counts.values)
     return totals
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from subgraphs.analytics.clickhouse import store
+from subgraphs.analytics.clickhouse.counts import get_totals
+from subgraphs.analytics.clickhouse.metrics import Dimension
 from subgraphs.analytics.pipeline.batch import Batch
 from subgraphs.analytics.pipeline.drop_bots import PER_MINUTE
 from subgraphs.kernel import redis
@@ -132,5 +133,5 @@ async def test_what_was_written_down_first_counts_though_it_is_told_otherwise_la
 async def counted_by_page(shop: ActiveShop) -> dict[tuple[str, str], int]:
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     span = today - timedelta(days=1), today + timedelta(days=1)
-    found = await store.totals([shop.site_id], *span, dimension=store.Dimension.PAGE)
+    found = await get_totals([shop.site_id], *span, dimension=Dimension.PAGE)
     return {(total.metric, total.key): total.value for total in found}

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from subgraphs.analytics.clickhouse import rollups, store
-from subgraphs.analytics.clickhouse.store import Dimension, Step
+from subgraphs.analytics.clickhouse import rollups
+from subgraphs.analytics.clickhouse.counts import get_counts, get_totals
+from subgraphs.analytics.clickhouse.hours import start_of_hour
+from subgraphs.analytics.clickhouse.metrics import Dimension, Granularity
 from subgraphs.analytics.pipeline.batch import Batch
 from subgraphs.analytics.pipeline.count import write_raw_events
 from subgraphs.kernel.identity.viewer import Viewer
@@ -30,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("stores")
 HOURS = 30
 """How far back things happen: over a day's end, so that there is a whole day to roll."""
 
-START = store.start_of_hour(datetime.now(UTC)) - timedelta(hours=HOURS)
+START = start_of_hour(datetime.now(UTC)) - timedelta(hours=HOURS)
 
 
 class Fact(NamedTuple):
@@ -94,9 +96,9 @@ async def test_counts_are_the_ledger_s(owner: Viewer, steps: list[list[Fact] | R
         else:
             await take_in([event_of(shop, fact, claim_id) for fact in step])
 
-    await same_everywhere(shop, (Dimension.TOTAL, Dimension.PAGE))
+    await same_everywhere(shop, (None, Dimension.PAGE))
     await roll_up_all()
-    await same_everywhere(shop, tuple(Dimension))
+    await same_everywhere(shop, (None, *Dimension))
 
 
 def event_of(shop: ActiveShop, fact: Fact, claim_id: UUID) -> Event:
@@ -136,14 +138,18 @@ async def roll(what: Roll) -> None:
         await rollups.roll({START + timedelta(hours=hour) for hour in what.hours})
 
 
-async def same_everywhere(shop: ActiveShop, dimensions: Sequence[Dimension]) -> None:
+async def same_everywhere(shop: ActiveShop, dimensions: Sequence[Dimension | None]) -> None:
     sites, start = [shop.site_id], START.replace(hour=0)
     end = start + timedelta(days=4)
     for by in dimensions:
         told = await ledger_counts(shop, by)
-        by_hour = cells(await store.counts(sites, start, end, step=Step.HOUR, dimension=by))
-        by_day = cells(await store.counts(sites, start, end, step=Step.DAY, dimension=by))
-        sums = await store.totals(sites, START, end, dimension=by)
+        by_hour = cells(
+            await get_counts(sites, start, end, granularity=Granularity.HOUR, dimension=by)
+        )
+        by_day = cells(
+            await get_counts(sites, start, end, granularity=Granularity.DAY, dimension=by)
+        )
+        sums = await get_totals(sites, START, end, dimension=by)
         assert {(it.start, it.metric, it.key): it.value for it in by_hour} == told
         assert {(it.start, it.metric, it.key): it.value for it in by_day} == in_days(told)
         assert {(it.metric, it.key): it.value for it in sums} == in_all(told)
@@ -153,13 +159,13 @@ async def same_everywhere(shop: ActiveShop, dimensions: Sequence[Dimension]) -> 
 Counts = dict[tuple[datetime, str, str], int]
 
 
-async def ledger_counts(shop: ActiveShop, dimension: Dimension) -> Counts:
+async def ledger_counts(shop: ActiveShop, dimension: Dimension | None) -> Counts:
     """Hour, metric and key of every row in PostgreSQL, counted; revenue by its currency."""
     key = {
-        Dimension.TOTAL: "''",
+        None: "''",
         Dimension.NOTIFICATION: "notification_id::text",
         Dimension.VARIANT: "variant_id::text",
-    }.get(dimension, dimension.value)
+    }.get(dimension, str(dimension))
     notification_events = await rows(
         f"""SELECT created_at, event_type, coalesce(arm, 'clicked'), {key}, revenue_minor, currency
             FROM notification_events WHERE site_id = :site""",  # noqa: S608
@@ -174,13 +180,13 @@ async def ledger_counts(shop: ActiveShop, dimension: Dimension) -> Counts:
     found: Counter[tuple[datetime, str, str]] = Counter()
     for at, kind, value in facts:
         metric = {"order.created": "orders", "page.viewed": "page_views"}[kind]
-        found[store.start_of_hour(at), metric, value] += 1
+        found[start_of_hour(at), metric, value] += 1
     for at, kind, arm, value, revenue, currency in notification_events:
-        hour, suffix = store.start_of_hour(at), "" if arm == "clicked" else f"_{arm}"
+        hour, suffix = start_of_hour(at), "" if arm == "clicked" else f"_{arm}"
         found[hour, f"{kind}{suffix}", value] += 1
         if revenue is not None:
             found[hour, f"revenue{suffix}:{currency}", value] += revenue
-    return {key: value for key, value in found.items() if dimension is Dimension.TOTAL or key[2]}
+    return {key: value for key, value in found.items() if dimension is None or key[2]}
 
 
 def in_days(counts: Counts) -> Counts:

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 import msgspec
 import pytest
 
-from subgraphs.analytics.clickhouse import store
+from subgraphs.analytics.clickhouse.counts import get_counts
+from subgraphs.analytics.clickhouse.metrics import Granularity
 from subgraphs.analytics.realtime import counters
 from subgraphs.kernel import db, redis
 from subgraphs.kernel.streams.envelope import Event
@@ -31,7 +32,7 @@ async def in_the_ledger(shop: ActiveShop) -> int:
 async def counted(shop: ActiveShop, placed: datetime) -> tuple[int, int]:
     """Orders of that time in ClickHouse, and all of the counters."""
     start = placed.replace(hour=0, minute=0, second=0, microsecond=0)
-    found = await store.counts([shop.site_id], start, start + DAY, step=store.Step.DAY)
+    found = await get_counts([shop.site_id], start, start + DAY, granularity=Granularity.DAY)
     shown = await counters.shown(redis.client(), shop.site_id)
     return sum(sum(it.values) for it in found if it.metric == "orders"), shown.get("orders", 0)
 

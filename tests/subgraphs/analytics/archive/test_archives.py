@@ -1,13 +1,14 @@
-"""The archive in the graph: each site its own share, had back by those who may."""
+"""The archive in the graph: each site sees its share, and owners and admins restore it."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from sqlalchemy import text
 
+from deploy.local.stack.stack import Stack
 from subgraphs.analytics.archive import restores
 from subgraphs.analytics.schema import schema
 from subgraphs.kernel import db
@@ -21,6 +22,12 @@ from tests.workers.archive.archiving import add, archive_all, as_text, make_due,
 from workers.archive import advance_all_restores
 
 pytestmark = pytest.mark.usefixtures("stores")
+
+MONTH = 16
+"""Months ago of the archived events. Tests that archive a month themselves use another one."""
+
+ARCHIVED_SHOPS = 5
+"""As many as tests use the fixture `archived`."""
 
 ARCHIVES = """
 query($sites: [_Any!]!) {
@@ -56,28 +63,43 @@ async def archives_of(shop: Shop, viewer: Any = None) -> list[dict[str, Any]]:
     return [edge["node"] for edge in answer.data["_entities"][0]["archives"]["edges"]]
 
 
-async def ask(viewer: Any, archive_id: str, days: int = 3) -> Any:
+async def request_restore(viewer: Any, archive_id: str, days: int = 3) -> Any:
     return await run(schema, viewer, RESTORE, input={"archiveId": archive_id, "days": days})
 
 
-async def found(shop: Shop, restore_id: str, first: int = 100, after: str | None = None) -> Any:
+async def get_restore(
+    shop: Shop, restore_id: str, first: int = 100, after: str | None = None
+) -> Any:
     answer = await run(schema, shop.owner, EVENTS, id=restore_id, first=first, after=after)
     assert answer.codes == []
     return answer.data["archiveRestore"]
 
 
-@pytest.fixture
-async def archived(month: int) -> tuple[Shop, Shop]:
-    """Two merchants whose events of a month are in the same files."""
-    shop, other = await new_shop(), await new_shop()
-    await add(shop, month_ago(month), 12)
-    await add(other, month_ago(month), 7)
+class ArchivedShops(NamedTuple):
+    """Shops whose events of a month are in the same files."""
+
+    unused: list[Shop]
+    """A shop for each test, because restores change it."""
+    other: Shop
+
+
+@pytest.fixture(scope="module")
+async def archived_shops(stores: Stack) -> ArchivedShops:
+    shops, other = [await new_shop() for _ in range(ARCHIVED_SHOPS)], await new_shop()
+    for shop in shops:
+        await add(shop, month_ago(MONTH), 12)
+    await add(other, month_ago(MONTH), 7)
     await archive_all()
-    return shop, other
+    return ArchivedShops(shops, other)
 
 
-@pytest.mark.parametrize("month", [16])
-async def test_a_merchant_sees_the_own_share_alone(archived: tuple[Shop, Shop]) -> None:
+@pytest.fixture
+def archived(archived_shops: ArchivedShops) -> tuple[Shop, Shop]:
+    """Two shops whose events of a month are in the same files; the first one has no restores."""
+    return archived_shops.unused.pop(), archived_shops.other
+
+
+async def test_site_sees_only_its_own_share(archived: tuple[Shop, Shop]) -> None:
     shop, other = archived
     mine, theirs = await archives_of(shop), await archives_of(other)
 
@@ -89,10 +111,10 @@ async def test_a_merchant_sees_the_own_share_alone(archived: tuple[Shop, Shop]) 
         "id": "",
         "sha256": "",
         "table": "EVENTS",
-        "rangeStart": month_ago(16).isoformat(),
-        "rangeEnd": month_ago(15).isoformat(),
-        "firstAt": month_ago(16).isoformat(),
-        "lastAt": (month_ago(16) + timedelta(milliseconds=11 * 1013)).isoformat(),
+        "rangeStart": month_ago(MONTH).isoformat(),
+        "rangeEnd": month_ago(MONTH - 1).isoformat(),
+        "firstAt": month_ago(MONTH).isoformat(),
+        "lastAt": (month_ago(MONTH) + timedelta(milliseconds=11 * 1013)).isoformat(),
         "rows": 12,
         "status": "ARCHIVED",
         "restores": {"edges": []},
@@ -103,23 +125,22 @@ async def test_a_merchant_sees_the_own_share_alone(archived: tuple[Shop, Shop]) 
         assert (await run(schema, other.owner, ARCHIVE, id=id_)).codes == ["NOT_FOUND"]
 
 
-@pytest.mark.parametrize("month", [17])
-async def test_who_may_not_restores_nothing(archived: tuple[Shop, Shop]) -> None:
+async def test_only_owners_and_admins_restore(archived: tuple[Shop, Shop]) -> None:
     shop, other = archived
     archive_id = (await archives_of(shop))[0]["id"]
 
-    assert (await ask(shop.looker, archive_id)).codes == ["FORBIDDEN"]
-    assert (await ask(other.owner, archive_id)).codes == ["NOT_FOUND"]
-    assert (await ask(shop.storefront, archive_id)).codes == ["FORBIDDEN"]
-    assert (await ask(NOBODY, archive_id)).codes == ["UNAUTHENTICATED"]
+    assert (await request_restore(shop.looker, archive_id)).codes == ["FORBIDDEN"]
+    assert (await request_restore(other.owner, archive_id)).codes == ["NOT_FOUND"]
+    assert (await request_restore(shop.storefront, archive_id)).codes == ["FORBIDDEN"]
+    assert (await request_restore(NOBODY, archive_id)).codes == ["UNAUTHENTICATED"]
     for days in 0, 31:
-        assert (await ask(shop.owner, archive_id, days)).codes == ["BAD_USER_INPUT"]
+        assert (await request_restore(shop.owner, archive_id, days)).codes == ["BAD_USER_INPUT"]
     assert (await archives_of(shop))[0]["restores"] == {"edges": []}
 
 
 @pytest.fixture
-async def cold() -> Any:
-    """S3 takes its time: the second look after the request finds the object."""
+async def slow_restore() -> Any:
+    """S3 restores an object only at the second poll after the request."""
     url = f"{settings().s3_url}/moto-api/state-manager"
     model = {"model_name": "s3::keyrestore"}
     async with httpx.AsyncClient(trust_env=False) as client:
@@ -129,7 +150,7 @@ async def cold() -> Any:
         (await client.post(f"{url}/unset-transition", json=model)).raise_for_status()
 
 
-async def test_a_month_comes_back_byte_for_byte(cold: None) -> None:
+async def test_restored_month_equals_the_archived_rows(slow_restore: None) -> None:
     month, count = month_ago(18), 2_500
     shop, other = await new_shop(), await new_shop()
     await add(shop, month, count)
@@ -140,36 +161,35 @@ async def test_a_month_comes_back_byte_for_byte(cold: None) -> None:
 
     for archive in await archives_of(shop):
         table = archive["table"].lower()
-        answer = await ask(shop.owner, archive["id"])
-        made = answer.data["restoreArchive"]
-        assert made | {"id": ""} == {"id": "", "status": "REQUESTED", "days": 3}
-        assert (await ask(shop.owner, archive["id"])).codes == ["CONFLICT"]
-        assert (await found(shop, made["id"]))["events"]["edges"] == []
+        answer = await request_restore(shop.owner, archive["id"])
+        restore = answer.data["restoreArchive"]
+        assert restore | {"id": ""} == {"id": "", "status": "REQUESTED", "days": 3}
+        assert (await request_restore(shop.owner, archive["id"])).codes == ["CONFLICT"]
+        assert (await get_restore(shop, restore["id"]))["events"]["edges"] == []
 
         seen: list[str] = []
         while not seen or seen[-1] != "READY":
             await make_due()
             await advance_all_restores()
-            seen.append((await found(shop, made["id"]))["status"])
+            seen.append((await get_restore(shop, restore["id"]))["status"])
         assert seen[0] == "WAITING"
-        rows = await as_text(f"restored.{table}", "restore_id = :id", UUID(made["id"]))
+        rows = await as_text(f"restored.{table}", "restore_id = :id", UUID(restore["id"]))
         assert rows == (before.events if table == "events" else before.notification_events)
-        assert (await found(shop, made["id"]))["rows"] == count
+        assert (await get_restore(shop, restore["id"]))["rows"] == count
 
 
-@pytest.mark.parametrize("month", [19])
-async def test_what_is_restored_is_read_page_by_page_until_its_days_are_over(
+async def test_restored_events_are_paged_until_the_restore_expires(
     archived: tuple[Shop, Shop],
 ) -> None:
     shop, other = archived
     archive = next(one for one in await archives_of(shop) if one["table"] == "EVENTS")
-    made = (await ask(shop.owner, archive["id"])).data["restoreArchive"]["id"]
+    restore_id = (await request_restore(shop.owner, archive["id"])).data["restoreArchive"]["id"]
     await advance_all_restores()
 
     pages: list[Any] = []
     after = None
     while not pages or pages[-1]["pageInfo"]["hasNextPage"]:
-        page = (await found(shop, made, 5, after))["events"]
+        page = (await get_restore(shop, restore_id, 5, after))["events"]
         pages.append(page)
         after = page["pageInfo"]["endCursor"]
     data = [edge["node"]["data"] for page in pages for edge in page["edges"]]
@@ -187,76 +207,78 @@ async def test_what_is_restored_is_read_page_by_page_until_its_days_are_over(
         "visitor_id",
         "payload",
     }
-    assert (await run(schema, other.owner, EVENTS, id=made, first=5)).codes == ["NOT_FOUND"]
+    assert (await run(schema, other.owner, EVENTS, id=restore_id, first=5)).codes == ["NOT_FOUND"]
     for wrong in {"first": 0}, {"first": 101}, {"first": 5, "after": "x"}:
-        asked = {"after": None, **wrong}
-        assert (await run(schema, shop.owner, EVENTS, id=made, **asked)).codes == ["BAD_USER_INPUT"]
+        variables = {"after": None, **wrong}
+        answer = await run(schema, shop.owner, EVENTS, id=restore_id, **variables)
+        assert answer.codes == ["BAD_USER_INPUT"]
     async with db.read_session(other.owner) as session:
         assert await session.scalar(text("SELECT count(*) FROM restored.events")) == 0
     async with db.read_session(shop.owner) as session:
         assert await session.scalar(text("SELECT count(*) FROM restored.events")) == 12
 
-    await restores.advance(UUID(made), datetime.now(UTC) + timedelta(days=3, minutes=1))
+    await restores.advance(UUID(restore_id), datetime.now(UTC) + timedelta(days=3, minutes=1))
 
-    over = await found(shop, made)
-    assert (over["status"], over["events"]["edges"]) == ("EXPIRED", [])
-    assert await as_text("restored.events", "restore_id = :id", UUID(made)) == []
-    assert (await ask(shop.owner, archive["id"])).codes == []
+    expired = await get_restore(shop, restore_id)
+    assert (expired["status"], expired["events"]["edges"]) == ("EXPIRED", [])
+    assert await as_text("restored.events", "restore_id = :id", UUID(restore_id)) == []
+    assert (await request_restore(shop.owner, archive["id"])).codes == []
 
 
-@pytest.mark.parametrize("month", [23])
-async def test_who_may_only_look_on_reads_nothing_that_is_restored(
+async def test_read_only_member_reads_no_restored_events(
     archived: tuple[Shop, Shop],
 ) -> None:
     shop, _ = archived
     archive = next(one for one in await archives_of(shop) if one["table"] == "EVENTS")
-    made = (await ask(shop.owner, archive["id"])).data["restoreArchive"]["id"]
+    restore_id = (await request_restore(shop.owner, archive["id"])).data["restoreArchive"]["id"]
     await advance_all_restores()
 
-    denied = await run(schema, shop.looker, EVENTS, id=made, first=5)
+    denied = await run(schema, shop.looker, EVENTS, id=restore_id, first=5)
 
     assert (denied.data, denied.codes) == ({"archiveRestore": None}, ["FORBIDDEN"])
     assert (await archives_of(shop, shop.looker))[0]["rows"] == 12
-    assert len((await found(shop, made))["events"]["edges"]) == 12
+    assert len((await get_restore(shop, restore_id))["events"]["edges"]) == 12
 
 
-@pytest.mark.parametrize("month", [20])
-async def test_a_restore_that_is_broken_off_leaves_nothing_and_goes_on(
+async def test_interrupted_restore_leaves_no_rows_and_is_retried(
     archived: tuple[Shop, Shop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop, _ = archived
-    made = (await ask(shop.owner, (await archives_of(shop))[0]["id"])).data["restoreArchive"]["id"]
+    restore_id = (await request_restore(shop.owner, (await archives_of(shop))[0]["id"])).data[
+        "restoreArchive"
+    ]["id"]
     insert, calls = restores._insert, 0
 
     async def failing(*arguments: Any) -> None:
         nonlocal calls
-        calls += str(arguments[1].id) == made
+        calls += str(arguments[1].id) == restore_id
         await insert(*arguments)
-        raise ObjectStoreError("away")
+        raise ObjectStoreError("unavailable")
 
     with monkeypatch.context() as patch:
         patch.setattr(restores, "_insert", failing)
         await advance_all_restores()
         await advance_all_restores()  # not due yet
     assert calls == 1
-    assert (await found(shop, made))["status"] == "LOADING"
+    assert (await get_restore(shop, restore_id))["status"] == "LOADING"
 
     await make_due()
     await advance_all_restores()
-    assert ((await found(shop, made))["status"], (await found(shop, made))["rows"]) == ("READY", 12)
+    restore = await get_restore(shop, restore_id)
+    assert (restore["status"], restore["rows"]) == ("READY", 12)
 
 
-async def test_what_is_still_in_the_ledger_is_not_restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(*_: object, **__: object) -> str:
-        raise ObjectStoreError("away")
+async def test_archive_still_in_the_ledger_is_not_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unavailable(*_: object, **__: object) -> str:
+        raise ObjectStoreError("unavailable")
 
     shop = await new_shop()
     await add(shop, month_ago(21), 3)
     with monkeypatch.context() as patch:
-        patch.setattr(objects, "copy", away)
+        patch.setattr(objects, "copy", unavailable)
         await archive_all(turns=1)
 
     (first, _) = await archives_of(shop)
     assert first["status"] == "ARCHIVING"
-    assert (await ask(shop.owner, first["id"])).codes == ["CONFLICT"]
+    assert (await request_restore(shop.owner, first["id"])).codes == ["CONFLICT"]
     await archive_all()

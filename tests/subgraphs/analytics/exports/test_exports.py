@@ -1,4 +1,4 @@
-"""Exports: who may, what is in the file, and for how long it can be had."""
+"""Exports: permissions, content of the file, and expiry."""
 
 import csv
 import io
@@ -19,36 +19,36 @@ from subgraphs.kernel import db
 from subgraphs.kernel.identity.viewer import NOBODY
 from tests.fixtures.graph import run
 from tests.fixtures.shop import new_shop
-from tests.subgraphs.analytics.exports.exporting import (
+from tests.subgraphs.analytics.exports.export_requests import (
     DAY,
     FIND,
     START,
-    ask,
+    download,
     exports_of,
-    fetch,
-    find,
-    make,
-    start,
+    get_export,
+    request_export,
+    run_job,
+    start_export,
 )
 from tests.workers.archive.archiving import add, names_in_s3
 
 pytestmark = pytest.mark.usefixtures("stores")
 
 
-async def test_events_leave_as_lines_of_json_by_a_link() -> None:
+async def test_ndjson_export_has_every_event_in_order() -> None:
     shop, other = await new_shop(), await new_shop()
     await add(shop, START, 5)
     await add(other, START, 5)
 
-    export_id = await start(shop)
-    await make(export_id)
+    export_id = await start_export(shop)
+    await run_job(export_id)
 
-    found = await find(shop, export_id)
-    file = await fetch(found["url"])
+    export = await get_export(shop, export_id)
+    file = await download(export["url"])
     lines = [json.loads(line) for line in file.splitlines()]
-    assert (found["status"], found["progress"], found["rows"]) == ("READY", 1.0, 10)
-    assert found["bytes"] == len(file)
-    assert found["types"] is None
+    assert (export["status"], export["progress"], export["rows"]) == ("READY", 1.0, 10)
+    assert export["bytes"] == len(file)
+    assert export["types"] is None
     assert [line["occurredAt"] for line in lines] == sorted(line["occurredAt"] for line in lines)
     assert [line["type"] for line in lines if line["claimId"] is None] == [
         "order.created",
@@ -72,18 +72,18 @@ async def test_events_leave_as_lines_of_json_by_a_link() -> None:
     }
 
 
-async def test_types_and_times_choose() -> None:
+async def test_export_is_limited_to_the_requested_types_and_range() -> None:
     shop = await new_shop()
     await add(shop, START - timedelta(seconds=3), 9)
 
-    export_id = await start(
+    export_id = await start_export(
         shop,
         types=["order.created", "claim.shown"],
         end=(START + timedelta(seconds=3)).isoformat(),
     )
-    await make(export_id)
+    await run_job(export_id)
 
-    file = await fetch((await find(shop, export_id))["url"])
+    file = await download((await get_export(shop, export_id))["url"])
     lines = [json.loads(line) for line in file.splitlines()]
     assert [(line["type"], line["occurredAt"]) for line in lines] == [
         ("order.created", f"{DAY}T00:00:00.039Z"),
@@ -91,7 +91,7 @@ async def test_types_and_times_choose() -> None:
     ]
 
 
-async def test_a_spreadsheet_finds_no_formula_in_the_csv() -> None:
+async def test_csv_escapes_formulas() -> None:
     shop = await new_shop()
     cells = {
         "=1+1": "'=1+1",
@@ -124,10 +124,10 @@ async def test_a_spreadsheet_finds_no_formula_in_the_csv() -> None:
                 },
             )
 
-    export_id = await start(shop, format="CSV")
-    await make(export_id)
+    export_id = await start_export(shop, format="CSV")
+    await run_job(export_id)
 
-    file = (await fetch((await find(shop, export_id))["url"])).decode()
+    file = (await download((await get_export(shop, export_id))["url"])).decode()
     table = list(csv.DictReader(io.StringIO(file, newline="")))
     assert [row["visitorId"] for row in table] == list(cells.values())
     assert file.startswith('"id","type","occurredAt",')
@@ -146,56 +146,56 @@ async def test_a_spreadsheet_finds_no_formula_in_the_csv() -> None:
     ]
 
 
-async def test_an_export_of_nothing_is_an_empty_file() -> None:
+async def test_export_without_events_is_an_empty_file() -> None:
     shop = await new_shop()
 
-    export_id = await start(shop)
-    await make(export_id)
+    export_id = await start_export(shop)
+    await run_job(export_id)
 
-    found = await find(shop, export_id)
-    assert (found["status"], found["rows"], found["bytes"]) == ("READY", 0, 0)
-    assert await fetch(found["url"]) == b""
+    export = await get_export(shop, export_id)
+    assert (export["status"], export["rows"], export["bytes"]) == ("READY", 0, 0)
+    assert await download(export["url"]) == b""
 
 
-async def test_a_file_is_kept_a_week_and_its_link_opens_nothing_then() -> None:
+async def test_file_and_link_expire_after_a_week() -> None:
     shop = await new_shop()
     await add(shop, START, 1)
-    export_id = await start(shop)
-    await make(export_id)
-    url = (await find(shop, export_id))["url"]
-    later = datetime.now(UTC) + job.KEPT
+    export_id = await start_export(shop)
+    await run_job(export_id)
+    url = (await get_export(shop, export_id))["url"]
+    later = datetime.now(UTC) + job.RETENTION
 
     await job.advance(export_id, time.monotonic() + 60, later - timedelta(minutes=1))
-    assert (await find(shop, export_id))["status"] == "READY"
+    assert (await get_export(shop, export_id))["status"] == "READY"
     await job.advance(export_id, time.monotonic() + 60, later + timedelta(minutes=1))
 
-    found = await find(shop, export_id)
-    assert (found["status"], found["url"], found["rows"]) == ("EXPIRED", None, 2)
+    export = await get_export(shop, export_id)
+    assert (export["status"], export["url"], export["rows"]) == ("EXPIRED", None, 2)
     assert names_in_s3(f"exports/{shop.site_id}/") == []
     with pytest.raises(httpx.HTTPStatusError):
-        await fetch(url)
+        await download(url)
 
 
-async def test_one_runs_at_a_time() -> None:
+async def test_second_export_of_a_site_conflicts_while_one_runs() -> None:
     shop = await new_shop()
-    export_id = await start(shop)
+    export_id = await start_export(shop)
 
-    assert (await ask(shop.owner, shop)).codes == ["CONFLICT"]
-    await make(export_id)
-    second = await start(shop)
+    assert (await request_export(shop.owner, shop)).codes == ["CONFLICT"]
+    await run_job(export_id)
+    second = await start_export(shop)
 
     assert [one["id"] for one in await exports_of(shop)] == [str(second), str(export_id)]
 
 
-async def test_only_owners_and_administrators_export_and_fetch() -> None:
+async def test_only_owners_and_admins_export_and_download() -> None:
     shop, other = await new_shop(), await new_shop()
-    export_id = await start(shop)
-    await make(export_id)
+    export_id = await start_export(shop)
+    await run_job(export_id)
 
-    assert (await ask(shop.looker, shop)).codes == ["FORBIDDEN"]
-    assert (await ask(other.owner, shop)).codes == ["NOT_FOUND"]
-    assert (await ask(shop.storefront, shop)).codes == ["FORBIDDEN"]
-    assert (await ask(NOBODY, shop)).codes == ["UNAUTHENTICATED"]
+    assert (await request_export(shop.looker, shop)).codes == ["FORBIDDEN"]
+    assert (await request_export(other.owner, shop)).codes == ["NOT_FOUND"]
+    assert (await request_export(shop.storefront, shop)).codes == ["FORBIDDEN"]
+    assert (await request_export(NOBODY, shop)).codes == ["UNAUTHENTICATED"]
     assert [one["id"] for one in await exports_of(shop)] == [str(export_id)]
     assert await exports_of(other) == []
     seen = await run(schema, shop.looker, FIND, id=str(export_id))
@@ -221,27 +221,26 @@ async def test_only_owners_and_administrators_export_and_fetch() -> None:
         {"format": "XLSX"},
     ],
 )
-async def test_what_makes_no_sense_is_the_callers_error(wrong: dict[str, Any]) -> None:
+async def test_invalid_input_is_refused_and_creates_no_export(wrong: dict[str, Any]) -> None:
     shop = await new_shop()
 
-    assert (await ask(shop.owner, shop, **wrong)).codes == ["BAD_USER_INPUT"]
-    assert await exports_of(shop) == []
+    assert (await request_export(shop.owner, shop, **wrong)).codes == ["BAD_USER_INPUT"]
     assert await exports_of(shop) == []
 
 
-async def test_an_account_gets_no_others_rows_even_if_the_row_says_so() -> None:
-    """The second wall of the job, which itself may see all rows."""
+async def test_job_exports_no_rows_of_another_account() -> None:
+    """The job may read all rows, so its query checks the account as well as the site."""
     shop, other = await new_shop(), await new_shop()
     await add(other, START, 3)
-    export_id = await start(shop)
+    export_id = await start_export(shop)
     async with db.service_transaction() as session:
-        found = await session.get_one(Export, export_id)
-        found.site_id = other.site_id
+        export = await session.get_one(Export, export_id)
+        export.site_id = other.site_id
 
-    await make(export_id)
+    await run_job(export_id)
 
-    assert (await find(shop, export_id))["rows"] == 0
+    assert (await get_export(shop, export_id))["rows"] == 0
 
 
-def test_the_order_of_lines_has_no_ties() -> None:
-    assert "ORDER BY occurred_at, id, type" in str(rows._LINES)
+def test_order_of_rows_has_no_ties() -> None:
+    assert "ORDER BY occurred_at, id, type" in str(rows._ROWS)

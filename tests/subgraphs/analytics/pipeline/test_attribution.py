@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from subgraphs.analytics.clickhouse import store
-from subgraphs.analytics.clickhouse.store import Step
+from subgraphs.analytics.clickhouse.counts import get_counts
+from subgraphs.analytics.clickhouse.metrics import Granularity
 from subgraphs.analytics.pipeline.attribute import WINDOW, conversion_id, revenue_of
 from subgraphs.analytics.pipeline.check_timestamps import cut
 from subgraphs.analytics.realtime import counters
@@ -103,8 +103,11 @@ async def let_in(*events: Event, limit: int = 500) -> None:
 async def numbers_of(shop: ActiveShop) -> dict[str, int]:
     """ClickHouse's counts of conversions and what they brought."""
     day = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
-    found = await store.counts(
-        [shop.site_id], day - timedelta(days=1), day + timedelta(days=1), step=Step.DAY
+    found = await get_counts(
+        [shop.site_id],
+        day - timedelta(days=1),
+        day + timedelta(days=1),
+        granularity=Granularity.DAY,
     )
     return {
         count.metric: count.value

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from subgraphs.analytics.clickhouse.store import RawEvent
+from subgraphs.analytics.clickhouse.raw_events import RawEvent
 from subgraphs.analytics.ledger import NotificationEvent
 from subgraphs.analytics.pipeline import countable
 from subgraphs.analytics.pipeline.batch import Batch, Item

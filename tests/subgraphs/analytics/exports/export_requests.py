@@ -1,4 +1,4 @@
-"""Exports, asked for through the schema and made by hand."""
+"""Helpers of tests of exports: request an export, run its job, download its file."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -27,19 +27,20 @@ query($sites: [_Any!]!) {
 }"""
 
 
-async def ask(viewer: Viewer, shop: Shop, **others: Any) -> Answer:
-    asked = {
+async def request_export(viewer: Viewer, shop: Shop, **others: Any) -> Answer:
+    input_ = {
         "siteId": str(shop.site_id),
         "start": START.isoformat(),
         "end": (START + timedelta(days=1)).isoformat(),
         "format": "NDJSON",
         **others,
     }
-    return await run(schema, viewer, EXPORT, input=asked)
+    return await run(schema, viewer, EXPORT, input=input_)
 
 
-async def start(shop: Shop, **others: Any) -> UUID:
-    answer = await ask(shop.owner, shop, **others)
+async def start_export(shop: Shop, **others: Any) -> UUID:
+    """Request an export as the owner; its ID."""
+    answer = await request_export(shop.owner, shop, **others)
     assert answer.codes == []
     assert answer.data["exportEvents"] | {"id": ""} == {
         "id": "",
@@ -50,16 +51,17 @@ async def start(shop: Shop, **others: Any) -> UUID:
     return UUID(answer.data["exportEvents"]["id"])
 
 
-async def make(export_id: UUID) -> None:
+async def run_job(export_id: UUID) -> None:
+    """Write the file of an export."""
     await job.advance(export_id, time.monotonic() + 60)
 
 
-async def find(shop: Shop, export_id: UUID) -> dict[str, Any]:
-    found: dict[str, Any] = (await run(schema, shop.owner, FIND, id=str(export_id))).data["export"]
-    return found
+async def get_export(shop: Shop, export_id: UUID) -> dict[str, Any]:
+    export: dict[str, Any] = (await run(schema, shop.owner, FIND, id=str(export_id))).data["export"]
+    return export
 
 
-async def fetch(url: str) -> bytes:
+async def download(url: str) -> bytes:
     async with httpx.AsyncClient(trust_env=False) as client:
         return (await client.get(url)).raise_for_status().content
 

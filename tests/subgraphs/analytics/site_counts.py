@@ -1,4 +1,4 @@
-"""What tests of numbers share: having things happen in ClickHouse, and asking for them."""
+"""Helpers of tests of counts: insert raw events, and query counts as the router does."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +9,8 @@ from uuid import UUID
 import pytest
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
-from subgraphs.analytics.clickhouse import store
-from subgraphs.analytics.clickhouse.store import RawEvent
+from subgraphs.analytics.clickhouse import raw_events
+from subgraphs.analytics.clickhouse.raw_events import RawEvent
 from subgraphs.analytics.schema import schema
 from subgraphs.kernel.identity.viewer import Viewer
 from subgraphs.kernel.ids import new_id
@@ -44,8 +44,11 @@ query($sites: [_Any!]!, $start: DateTime!, $end: DateTime!, $by: GroupBy, $metri
 }"""
 
 
-async def ask(document: str, viewer: Viewer, *entities: dict[str, Any], **more: Any) -> Answer:
-    return await run(schema, viewer, document, sites=list(entities), **more)
+async def send(
+    document: str, viewer: Viewer, *entities: dict[str, Any], **variables: Any
+) -> Answer:
+    """Execute a document for entities, as the router does."""
+    return await run(schema, viewer, document, sites=list(entities), **variables)
 
 
 def site(site_id: UUID) -> dict[str, Any]:
@@ -53,11 +56,12 @@ def site(site_id: UUID) -> dict[str, Any]:
 
 
 def notification(id_: UUID, site_id: UUID) -> dict[str, Any]:
-    """As the router asks, with what `stats` requires."""
+    """The representation that the router sends: the key, and the fields that `stats` requires."""
     return {"__typename": "Notification", "id": str(id_), "site": site(site_id)}
 
 
-async def happen(shop: Shop | UUID, metric: str, times: int = 1, **fields: Any) -> None:
+async def insert_events(shop: Shop | UUID, metric: str, times: int = 1, **fields: Any) -> None:
+    """Insert raw events of one metric, by default an hour after START."""
     site_id = shop if isinstance(shop, UUID) else shop.site_id
     at = fields.pop("at", START + timedelta(hours=1))
     rows = [
@@ -72,10 +76,11 @@ async def happen(shop: Shop | UUID, metric: str, times: int = 1, **fields: Any) 
         )
         for _ in range(times)
     ]
-    await store.add(rows)
+    await raw_events.insert(rows)
 
 
 def first(answer: Answer, field: str) -> Any:
+    """A field of the first entity, after the answer was checked for errors."""
     assert answer.codes == []
     return answer.data["_entities"][0][field]
 
@@ -85,15 +90,15 @@ def money(amount: int, currency: str = "EUR") -> dict[str, Any]:
 
 
 @contextmanager
-def counted_queries(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """What ClickHouse is asked meanwhile; it answers all the same."""
-    seen: list[str] = []
-    asked = AsyncClient.query
+def recorded_queries(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The queries that ClickHouse receives in the block; it answers them."""
+    queries: list[str] = []
+    send = AsyncClient.query
 
     async def query(self: Any, statement: str, *args: Any, **kwargs: Any) -> Any:
-        seen.append(statement)
-        return await asked(self, statement, *args, **kwargs)
+        queries.append(statement)
+        return await send(self, statement, *args, **kwargs)
 
     with monkeypatch.context() as patched:
         patched.setattr(AsyncClient, "query", query)
-        yield seen
+        yield queries
