@@ -102,9 +102,7 @@ async def subscribe(channel: str, after: str | None = None) -> AsyncGenerator[En
         BadUserInput: `after` is not a cursor.
     """
     if after is not None and not _CURSOR.fullmatch(after):
-        raise BadUserInput(
-            "`after` must be a cursor of an earlier message, such as 1700000000000-0."
-        )
+        raise BadUserInput("`after` must be a cursor that an earlier message carried.")
     # The wake-ups begin before the first read, so that no entry in between is missed.
     async with wakeups.subscribed(channel) as wakeup:
         cursor = after if after is not None else await _last(channel)
