@@ -10,7 +10,13 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential_jitter
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception,
+    wait_exponential,
+    wait_random,
+)
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +27,10 @@ _LONGEST_PAUSE_SECONDS = 5.0
 """Upper limit of a pause, and so the longest delay after a store has returned."""
 
 _JITTER_SECONDS = 0.1
+
+_PAUSES = wait_exponential(
+    multiplier=_FIRST_PAUSE_SECONDS, max=_LONGEST_PAUSE_SECONDS
+) + wait_random(0, _JITTER_SECONDS)
 
 _STORES = (
     ("redis.exceptions", "RedisError"),
@@ -88,14 +98,15 @@ async def retry_while_unavailable(name: str, work: Callable[[], Awaitable[T]]) -
             _brief(error),
         )
 
+    async def attempt() -> T:  # tenacity awaits coroutine functions only; `work` may be a lambda
+        return await work()
+
     retrying = AsyncRetrying(
         retry=retry_if_exception(is_store_fault),
-        wait=wait_exponential_jitter(
-            initial=_FIRST_PAUSE_SECONDS, max=_LONGEST_PAUSE_SECONDS, jitter=_JITTER_SECONDS
-        ),
+        wait=_PAUSES,
         before_sleep=log_retry,
     )
-    return await retrying(work)
+    return await retrying(attempt)
 
 
 def _is_one_of(error: BaseException, names: tuple[tuple[str, str], ...]) -> bool:
