@@ -56,10 +56,12 @@ async def numbered(name: str, first: int, last: int) -> list[str]:
     ]
 
 
-async def take(name: str, count: int, after: str | None = "0-0") -> list[Entry]:
+async def take(
+    name: str, count: int, after: str | None = "0-0", *, seconds: float = SECONDS
+) -> list[Entry]:
     """Returns the next entries of a channel."""
     taken: list[Entry] = []
-    async with asyncio.timeout(SECONDS), aclosing(live.subscribe(name, after)) as entries:
+    async with asyncio.timeout(seconds), aclosing(live.subscribe(name, after)) as entries:
         async for entry in entries:
             taken.append(entry)
             if len(taken) == count:
@@ -341,7 +343,7 @@ async def test_a_cancellation_that_redis_py_loses_ends_the_subscription(
 async def outcome(name: str) -> list[int] | str:
     """Returns what a subscriber gets that begins while Redis is unavailable."""
     try:
-        return numbers(await take(name, 1))
+        return numbers(await take(name, 1, seconds=1))
     except Exception as error:
         return "store fault" if is_store_fault(error) else repr(error)
 
@@ -364,7 +366,7 @@ async def test_wakeups_survive_broken_connections_while_subscribers_come_and_go(
 ) -> None:
     churning = Process("tests.kernel.live.churning", env={"REDIS_URL": server.url})
     try:
-        assert await eventually(lambda: churning.said("woken"), bool, seconds=12)
-        assert await eventually(lambda: churning.said("unsubscribed"), bool, seconds=3)
+        assert await eventually(lambda: churning.said("woken"), bool, seconds=30)
+        assert await eventually(lambda: churning.said("unsubscribed"), bool, seconds=10)
     finally:
         churning.kill()
