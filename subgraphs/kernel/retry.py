@@ -1,4 +1,4 @@
-"""Tells an unavailable store from invalid data, and retries while a store is unavailable.
+"""Distinguishes unavailable stores from invalid data, and retries while a store is unavailable.
 
 A store's fault passes, so the same work is retried until it succeeds. Invalid data stays invalid,
 so the entry is dead-lettered. An unknown error counts as invalid data: it must not block the

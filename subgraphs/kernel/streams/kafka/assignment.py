@@ -28,7 +28,7 @@ class Assignment:
 
     Attributes:
         partitions: the assigned partitions.
-        generation: rises with each rebalance; tells whether a fetch outlasted one.
+        generation: rises with each rebalance, to detect one during a fetch.
         is_complete: set while the partitions are assigned.
         is_drained: set when no entry is in flight any more; its waiters clear it.
     """

@@ -87,7 +87,7 @@ if state.attempts >= SUSPECT and ARGV[5] == '0' and before(after, state.redelive
     return { 1, is_new and 1 or 0, '', 0, {} }
 end
 local upto, found
-repeat  -- redeliveries come separately; the stream may have lost all of them, so look further
+repeat  -- redeliveries come separately; the next range follows if the stream has lost them
     if before(after, state.redelivered) then
         upto = state.redelivered
     elseif before(after, state.delivered) then
