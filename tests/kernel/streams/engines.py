@@ -83,7 +83,7 @@ class Engine:
         even = PARTITIONS // len(members)
         await eventually(sizes, lambda found: found == [even] * len(members), seconds=10)
 
-    async def pass_over(self, member: Member, client: Redis) -> None:
+    async def lose_leases(self, member: Member, client: Redis) -> None:
         """Lets a member on Redis lose its leases, as if it had been delayed for too long."""
         await die(member)
         group = self._group("g")

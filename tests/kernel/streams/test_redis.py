@@ -106,7 +106,7 @@ async def test_a_previous_reader_cannot_acknowledge(engine: Engine, client: Redi
     await engine.append("a", "b", "c")
     taken = await engine.read(delayed)
     await delayed.dead_letter(taken[0], "poison", "")
-    await engine.pass_over(delayed, client)
+    await engine.lose_leases(delayed, client)
     successor = engine.member()
     assert bodies(await engine.read(successor)) == ["b", "c"]
 
@@ -123,7 +123,7 @@ async def test_a_delayed_member_continues_if_no_other_took_over(
     delayed = await engine.joined()
     await engine.append("a", "b")
     taken = await engine.read(delayed)
-    await engine.pass_over(delayed, client)
+    await engine.lose_leases(delayed, client)
 
     await delayed.ack(taken[:1])
 

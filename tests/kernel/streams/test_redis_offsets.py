@@ -131,7 +131,7 @@ class Offsets(RuleBasedStateMachine):
     @rule()
     def take_over(self) -> None:
         """The member loses its leases, and another one takes over."""
-        self.run(self.engine.pass_over(self.member, self.client))
+        self.run(self.engine.lose_leases(self.member, self.client))
         self.stale.append((self.member, self.in_flight))
         self.member, self.in_flight, self.has_read = self.engine.member(), [], False
 
