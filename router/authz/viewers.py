@@ -77,7 +77,10 @@ class Viewers:
         """Look up anew whom a change concerns."""
         self._site_keys.invalidate(change)
         self._users.invalidate(
-            lambda known: change is None or bool(known.viewer and change.is_of(known.viewer))
+            lambda known: (
+                change is None
+                or bool(known.viewer and change.id in (known.viewer.id, known.viewer.session_id))
+            )
         )
 
     async def _user(self, authorization: str, *, fresh: bool) -> Viewer:

@@ -104,7 +104,7 @@ class Authz:
         """Check those again whom a change concerns; after a gap the next turn must do."""
         if change is not None:
             for caller in self.vouched:
-                if change.is_of(caller.viewer):
+                if change.id in (caller.viewer.id, caller.viewer.session_id):
                     caller.check_again()
 
     async def caller(self, headers: Mapping[str, str], init: Mapping[str, Any]) -> Caller:

@@ -1,4 +1,4 @@
-"""What Prometheus may know of a topic and a group, at `/metrics` on loopback.
+"""Prometheus metrics of a topic and a consumer group, at `/metrics` on the loopback interface.
 
 async with metrics.exposed(EVENTS_TOPIC, group="ledger"):   # does nothing without METRICS_PORT
     ...
@@ -20,19 +20,24 @@ from subgraphs.kernel.streams.interface import Lag
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 5.0
-"""Seconds from one look at the streams to the next, however often somebody asks."""
+REFRESH_SECONDS = 5.0
+"""Time between two readings of the streams, however often Prometheus scrapes."""
 
 _GAUGES = (
-    ("waiting", "Entries not yet given to a consumer."),
-    ("pending", "Entries given to a consumer and not yet acknowledged."),
-    ("dead", "Entries among the dead letters."),
-    ("age", "Seconds since the oldest entry that is not acknowledged was appended."),
+    ("waiting", "waiting", "Entries not yet delivered to a consumer."),
+    ("pending", "pending", "Entries delivered to a consumer and not yet acknowledged."),
+    ("dead_letters", "dead_letter_count", "Entries among the dead letters."),
+    (
+        "oldest_unacknowledged_seconds",
+        "age",
+        "Seconds since the oldest unacknowledged entry was appended.",
+    ),
 )
+"""Name in Prometheus, field of `Lag`, and help text."""
 
 
 class StreamCollector(Collector):
-    """The last look at the streams, as metrics; empty until there was one."""
+    """Reports the last reading of the streams; no samples before the first."""
 
     def __init__(self, topic: str, group: str) -> None:
         self._topic = topic
@@ -40,22 +45,25 @@ class StreamCollector(Collector):
         self._lags: Sequence[Lag] = ()
         self._drops: dict[str, int] = {}
 
-    async def look(self) -> None:
+    async def refresh(self) -> None:
+        """Reads the lag and the drop counters from the streams."""
         streams = event_streams.streams()
         self._lags = await streams.lags(self._topic, self._group)
         self._drops = await streams.drops(self._topic)
 
     def collect(self) -> Iterator[Metric]:
-        names = {"age": "oldest_unacknowledged_seconds"}
-        for field, help_text in _GAUGES:
-            name = f"proofgraph_stream_{names.get(field, field)}"
-            gauge = GaugeMetricFamily(name, help_text, labels=("topic", "group", "partition"))
+        for name, field, help_text in _GAUGES:
+            gauge = GaugeMetricFamily(
+                f"proofgraph_stream_{name}", help_text, labels=("topic", "group", "partition")
+            )
             for partition, lag in enumerate(self._lags):
                 labels = (self._topic, self._group, str(partition))
                 gauge.add_metric(labels, getattr(lag, field))
             yield gauge
         drops = CounterMetricFamily(
-            "proofgraph_stream_drops", "Entries without effect.", labels=("topic", "reason")
+            "proofgraph_stream_drops",
+            "Entries that had no effect, by reason.",
+            labels=("topic", "reason"),
         )
         for reason, count in sorted(self._drops.items()):
             drops.add_metric((self._topic, reason), count)
@@ -64,7 +72,7 @@ class StreamCollector(Collector):
 
 @asynccontextmanager
 async def exposed(topic: str, group: str) -> AsyncIterator[None]:
-    """Answer `/metrics` meanwhile, if a METRICS_PORT is set."""
+    """Serves `/metrics` until the block ends, if METRICS_PORT is set."""
     port = settings().metrics_port
     if not port:
         yield
@@ -73,20 +81,20 @@ async def exposed(topic: str, group: str) -> AsyncIterator[None]:
     registry = CollectorRegistry()
     registry.register(collector)
     server, thread = start_http_server(port, addr="127.0.0.1", registry=registry)
-    looking = asyncio.create_task(_keep_looking(collector))
+    refreshing = asyncio.create_task(_keep_refreshing(collector))
     try:
         yield
     finally:
-        await cancellation.cancel_and_wait(looking)
+        await cancellation.cancel_and_wait(refreshing)
         await asyncio.to_thread(server.shutdown)
         server.server_close()
         thread.join()
 
 
-async def _keep_looking(collector: StreamCollector) -> None:
+async def _keep_refreshing(collector: StreamCollector) -> None:
     while True:
         try:
-            await collector.look()
-        except Exception as error:  # the store is away: what was seen last stays
-            log.debug("metrics are not current: %r", error)
-        await asyncio.sleep(LOOK_EVERY)
+            await collector.refresh()
+        except Exception as error:  # the store is unavailable: the last reading stays
+            log.debug("stream metrics outdated: error=%r", error)
+        await asyncio.sleep(REFRESH_SECONDS)

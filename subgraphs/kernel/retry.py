@@ -1,22 +1,36 @@
-"""Whose fault an error is: a store that is away or unwell, or the data that was given to it.
+"""Distinguishes unavailable stores from invalid data, and retries while a store is unavailable.
 
-The first passes, so the work is done again until it succeeds. The second stays, so the data is put
-aside. An error nobody foresaw counts as the data's: it must not hold up what comes behind.
+A store's fault passes, so the same work is retried until it succeeds. Invalid data stays invalid,
+so the entry is dead-lettered. An unknown error counts as invalid data: it must not block the
+entries behind it.
 """
 
-import asyncio
 import logging
 import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception,
+    wait_exponential,
+    wait_random,
+)
+
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 5.0
-"""Seconds between tries; the longest is what a store's return costs at worst."""
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 5.0
+"""Upper limit of a pause, and so the longest delay after a store has returned."""
+
+_JITTER_SECONDS = 0.1
+
+_PAUSES = wait_exponential(
+    multiplier=_FIRST_PAUSE_SECONDS, max=_LONGEST_PAUSE_SECONDS
+) + wait_random(0, _JITTER_SECONDS)
 
 _STORES = (
     ("redis.exceptions", "RedisError"),
@@ -26,8 +40,8 @@ _STORES = (
     ("asyncpg.exceptions", "InterfaceError"),
     ("clickhouse_connect.driver.exceptions", "Error"),
 )
-"""What the drivers raise, by module. A process has those it needs; to load all of them only to know
-their errors would make each of them half a second slower to start."""
+"""The drivers' base errors, by module. Importing all drivers only for their errors would make each
+process start half a second later, so the modules are looked up when an error is judged."""
 
 _DATA = (("clickhouse_connect.driver.exceptions", "DataError"),)
 
@@ -35,20 +49,21 @@ _DATA_STATES = ("21", "22", "23", "54")
 """SQLSTATE classes: cardinality violation, data exception, integrity constraint violation, limit
 exceeded (as by a value too long for its index)."""
 
-_CUT_OFF = "57014"
-"""PostgreSQL's SQLSTATE of a statement that it ended at its timeout."""
+_STATEMENT_TIMEOUT = "57014"
+"""SQLSTATE of a statement that PostgreSQL cancelled at its timeout."""
 
 _NO_PARTITION = "no partition of relation"
-"""PostgreSQL calls it a violated constraint; it has no state of its own."""
+"""PostgreSQL's message for a row without a partition. It has no SQLSTATE of its own: PostgreSQL
+reports a constraint violation."""
 
 
 def is_store_fault(error: BaseException) -> bool:
-    """Whether the same work may succeed later."""
+    """Returns whether a store is unavailable, so that the same work may succeed later."""
     if _is_one_of(error, _DATA):
         return False
     cause: BaseException | None = error
     while cause is not None:
-        if _NO_PARTITION in str(cause):  # dropped just now: the next try makes it again
+        if _NO_PARTITION in str(cause):  # deleted just now: the next attempt creates it again
             return True
         if isinstance(cause, ValueError):  # asyncpg: a value that does not fit its type
             return False
@@ -60,33 +75,45 @@ def is_store_fault(error: BaseException) -> bool:
 
 
 def took_too_long(error: BaseException) -> bool:
-    """Whether it is a statement that PostgreSQL ended at its timeout."""
-    return getattr(getattr(error, "orig", None), "sqlstate", None) == _CUT_OFF
+    """Returns whether PostgreSQL cancelled a statement at its timeout."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) == _STATEMENT_TIMEOUT
+
+
+async def retry_while_unavailable(name: str, work: Callable[[], Awaitable[T]]) -> T:
+    """Returns the work's result; repeats the work, with growing pauses, after each store fault.
+
+    Args:
+        name: names the work in the log.
+
+    Raises:
+        Exception: the first error of the work that is no store fault.
+    """
+
+    def log_retry(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        log.warning(
+            "store unavailable: work=%s retry_in_s=%.1f error=%s",
+            name,
+            state.upcoming_sleep,
+            _brief(error),
+        )
+
+    async def attempt() -> T:  # tenacity awaits coroutine functions only; `work` may be a lambda
+        return await work()
+
+    retrying = AsyncRetrying(
+        retry=retry_if_exception(is_store_fault),
+        wait=_PAUSES,
+        before_sleep=log_retry,
+    )
+    return await retrying(attempt)
 
 
 def _is_one_of(error: BaseException, names: tuple[tuple[str, str], ...]) -> bool:
-    """Whether it is an error of these; a module that is not loaded has raised none."""
+    """Returns whether the error has one of these types; a module not loaded has raised none."""
     loaded = ((sys.modules.get(module), name) for module, name in names)
     return isinstance(error, tuple(getattr(module, name) for module, name in loaded if module))
 
 
-async def retry_while_unavailable(what: str, work: Callable[[], Awaitable[T]]) -> T:
-    """Do the work, again and again while a store's fault is in the way.
-
-    Args:
-        what: names the work in the log.
-    """
-    pause = FIRST_PAUSE
-    while True:
-        try:
-            return await work()
-        except Exception as error:
-            if not is_store_fault(error):
-                raise
-            log.warning("%s: %s; again in %.1f s", what, _brief(error), pause)
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, LONGEST_PAUSE)
-
-
-def _brief(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+def _brief(error: BaseException | None) -> str:
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0] or 'no message'}"

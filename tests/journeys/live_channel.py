@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from deploy.local.demo.merchant import Shop
 from subgraphs.kernel.ids import new_id
 from subgraphs.kernel.live.channel import BUFFERED, claims_of
-from subgraphs.kernel.live.wakes import wake_channel
+from subgraphs.kernel.live.wakeups import pubsub_channel
 from tests.journeys.conftest import Running
 
 _AT_ONCE = 50
@@ -32,7 +32,7 @@ class Channel(NamedTuple):
             async with self.client.pipeline(transaction=False) as pipe:
                 for _ in range(min(_AT_ONCE, count - len(cursors))):
                     pipe.xadd(name, self._entry(text), maxlen=BUFFERED, approximate=True)
-                pipe.publish(wake_channel(name), "")
+                pipe.publish(pubsub_channel(name), "")
                 *added, _ = await pipe.execute()
             cursors += [cursor.decode() for cursor in added]
         return cursors

@@ -1,15 +1,15 @@
-"""Ending a task."""
+"""Cancelling tasks."""
 
 import asyncio
 
 from subgraphs.kernel import cancellation
 
 
-async def test_a_task_that_did_not_hear_its_first_cancellation_is_told_again() -> None:
+async def test_a_task_that_lost_its_cancellation_is_cancelled_again() -> None:
     began = asyncio.Event()
     lost = 0
 
-    async def deaf_once() -> None:
+    async def lose_one_cancellation() -> None:
         nonlocal lost
         try:
             began.set()
@@ -18,14 +18,14 @@ async def test_a_task_that_did_not_hear_its_first_cancellation_is_told_again() -
             lost += 1
         await asyncio.sleep(3600)
 
-    task = asyncio.create_task(deaf_once())
+    task = asyncio.create_task(lose_one_cancellation())
     await began.wait()
     await cancellation.cancel_and_wait(task)
 
     assert (task.cancelled(), lost) == (True, 1)
 
 
-async def test_tasks_that_have_ended_are_left_alone() -> None:
+async def test_finished_tasks_keep_their_outcomes() -> None:
     async def failing() -> None:
         raise ValueError("its own")
 
@@ -37,7 +37,7 @@ async def test_tasks_that_have_ended_are_left_alone() -> None:
     assert repr(failed.exception()) == "ValueError('its own')"
 
 
-async def test_who_is_cancelled_while_it_ends_others_waits_for_them_first() -> None:
+async def test_a_caller_that_is_cancelled_still_waits_for_the_tasks() -> None:
     ended = []
 
     async def slow_to_end() -> None:

@@ -1,4 +1,4 @@
-"""What Prometheus is told of a topic."""
+"""The Prometheus metrics of a topic."""
 
 import httpx
 import pytest
@@ -34,7 +34,7 @@ async def test_lag_age_dead_letters_and_drops_are_metrics(
                 answer = await client.get(f"http://127.0.0.1:{port}/metrics")
                 return answer.text.splitlines()
 
-            found = await eventually(lines, lambda told: any("poison" in line for line in told))
+            found = await eventually(lines, lambda lines: any("poison" in line for line in lines))
         await consumer.leave()
     finally:
         await event_streams.dispose()
@@ -44,7 +44,7 @@ async def test_lag_age_dead_letters_and_drops_are_metrics(
     for line in (
         f"proofgraph_stream_waiting{{{labels}}} 1.0",
         f"proofgraph_stream_pending{{{labels}}} 1.0",
-        f"proofgraph_stream_dead{{{labels}}} 1.0",
+        f"proofgraph_stream_dead_letters{{{labels}}} 1.0",
         'proofgraph_stream_drops_total{reason="bot",topic="t"} 1.0',
         'proofgraph_stream_drops_total{reason="poison",topic="t"} 1.0',
     ):

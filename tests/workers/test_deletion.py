@@ -12,7 +12,7 @@ from subgraphs.integrations.service import Sender, Webhook
 from subgraphs.kernel import db, live, redis
 from subgraphs.kernel.identity.tenants import set_limits
 from subgraphs.kernel.ids import new_id
-from subgraphs.kernel.streams.redis.names import dead_of
+from subgraphs.kernel.streams.redis.names import dead_letters_of
 from tests.fixtures.active_shop import ActiveShop, open_shop
 from tests.workers.stream.ledgers import channel, new_stream, rows, state_of
 from tests.workers.test_inbox import body_of, connect, receive
@@ -100,7 +100,7 @@ async def test_what_stood_in_redis_for_long_is_let_go_of_whether_or_not_more_com
         for name in (live.claims_of(shop.site_id), live.activity_of(shop.site_id)):
             await redis.client().xadd(name, {"id": str(uuid4()), "data": "{}"}, id=old)
     letter: dict[Any, Any] = {"e": "", "id": "1-0", "reason": "poison", "detail": ""}
-    await redis.client().xadd(dead_of("events", 7), letter, id=old)
+    await redis.client().xadd(dead_letters_of("events", 7), letter, id=old)
     id_ = new_id()
     cursor = await live.publish(live.claims_of(busy.site_id), id_, {})
 
@@ -111,6 +111,6 @@ async def test_what_stood_in_redis_for_long_is_let_go_of_whether_or_not_more_com
         live.activity_of(busy.site_id),
         live.claims_of(silent.site_id),
         live.activity_of(silent.site_id),
-        dead_of("events", 7),
+        dead_letters_of("events", 7),
     ):
         assert await redis.client().xlen(name) == 0

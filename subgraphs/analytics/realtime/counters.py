@@ -12,6 +12,7 @@ from uuid import UUID
 from redis.asyncio import Redis
 
 from subgraphs.analytics.ledger import Counted
+from subgraphs.kernel.redis.scripts import Call, Script, run
 
 WHOLE_FOR = timedelta(hours=1)
 """How long the copy is believed to be whole before it is made again. Redis may have come back from
@@ -20,14 +21,14 @@ an older state, marker included; an hour is what a site without new events then 
 _WHOLE = "counters:whole"
 
 # KEYS: one hash a counter. ARGV: metric and value by turns.
-_RAISE = """
+_RAISE = Script("""
 for i, key in ipairs(KEYS) do
     local metric, value = ARGV[2 * i - 1], tonumber(ARGV[2 * i])
     if value > tonumber(redis.call('HGET', key, metric) or 0) then
         redis.call('HSET', key, metric, value)
     end
 end
-"""
+""")
 
 
 async def show(client: Redis, counters: Iterable[Counted]) -> None:
@@ -37,7 +38,7 @@ async def show(client: Redis, counters: Iterable[Counted]) -> None:
         keys.append(_key(counter.site_id))
         args += [counter.metric, str(counter.value)]
     if keys:
-        await client.register_script(_RAISE)(keys=keys, args=args)
+        await run(client, _RAISE, [Call(keys, args)])
 
 
 async def shown(client: Redis, site_id: UUID) -> dict[str, int]:

@@ -1,11 +1,13 @@
-"""The live channel: what a site's visitors and its dashboards are shown, in order, with a replay.
+"""Live channels: what visitors and dashboards of a site are shown, in order, with a replay.
 
     cursor = await live.publish(live.claims_of(site_id), claim_id, {"text": "…"})
     async for entry in live.subscribe(live.claims_of(site_id), after=cursor):
         ...
 
-A channel is a Redis stream; an entry's id in it is the public cursor. A broadcast wakes those who
-follow; it carries nothing, so one that is lost costs time and no entry.
+A channel is a Redis stream; an entry's stream ID is its public cursor. A pub/sub broadcast wakes
+the subscribers. It carries no data, so a lost wake-up delays entries and loses none.
+
+Owns the channels' keys and wake-ups. What an entry's data means belongs to the domains.
 """
 
 from subgraphs.kernel.live.channel import (
@@ -19,7 +21,7 @@ from subgraphs.kernel.live.channel import (
     subscribe,
     trim,
 )
-from subgraphs.kernel.live.wakes import dispose
+from subgraphs.kernel.live.wakeups import dispose
 
 __all__ = [
     "BUFFERED",
@@ -28,8 +30,8 @@ __all__ = [
     "activity_of",
     "claims_of",
     "dispose",
-    "subscribe",
-    "trim",
     "publish",
     "publish_all",
+    "subscribe",
+    "trim",
 ]

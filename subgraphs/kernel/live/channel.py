@@ -1,4 +1,4 @@
-"""Publishing to a live channel, once for each id, and following it without a gap."""
+"""Publishes to a live channel, once per ID, and subscribes to it without a gap."""
 
 import asyncio
 import logging
@@ -13,24 +13,27 @@ from redis.exceptions import RedisError
 
 from subgraphs.kernel import cancellation, redis
 from subgraphs.kernel.errors import BadUserInput
-from subgraphs.kernel.live.wakes import wake_channel, woken
+from subgraphs.kernel.live import wakeups
 from subgraphs.kernel.redis.scripts import Call, Script, run
 
 log = logging.getLogger(__name__)
 
 BUFFERED = 10_000
-"""Entries a channel keeps, about. A cursor older than all of them goes on at the oldest."""
+"""Approximate number of entries that a channel keeps. A subscription with an older cursor begins at
+the oldest entry."""
 
-_REMEMBERED = timedelta(days=7)
-"""How long an id that is published again gets its old cursor."""
+_DEDUPE_TIME = timedelta(days=7)
+"""Time in which publishing an ID again returns its first cursor and publishes nothing."""
 
 _READ_COUNT = 200
-_LOOK_AGAIN_SECONDS = 5.0
-"""A follower looks by itself so often, should a wake be lost with the server that sent it."""
+_POLL_SECONDS = 5.0
+"""Time after which a subscriber reads without a wake-up, which a restart of Redis may have lost."""
 
 _CURSOR = re.compile(r"[0-9]{1,15}-[0-9]{1,9}")
 
-# KEYS: the channel, the id's marker. ARGV: the id, the data, the marker's seconds, the bound.
+# Publishes an entry unless its ID was published before.
+# KEYS: 1 the channel, 2 the ID's dedupe key. ARGV: 1 ID, 2 data, 3 lifetime of the dedupe key in
+# seconds, 4 number of entries to keep. Returns the cursor of the ID's entry.
 _PUBLISH = Script("""
 local known = redis.call('GET', KEYS[2])
 if known then return known end
@@ -42,7 +45,7 @@ return cursor
 
 
 class Message(NamedTuple):
-    """What is to be published; `data` is what GraphQL shows, in camelCase."""
+    """A message to publish. `data` holds GraphQL's fields, in camelCase."""
 
     channel: str
     id: UUID
@@ -50,7 +53,7 @@ class Message(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """What was published; `cursor` is its place in the channel."""
+    """A published message. `cursor` is its position in the channel."""
 
     cursor: str
     id: UUID
@@ -58,64 +61,64 @@ class Entry(NamedTuple):
 
 
 def claims_of(site_id: UUID) -> str:
-    """The channel of a site's claims. The braces keep a site's keys on one node of a cluster."""
+    """Returns a site's claims channel. The braces keep a site's keys on one node of a cluster."""
     return f"live:{{{site_id}}}"
 
 
 def activity_of(site_id: UUID) -> str:
-    """The channel of what happens at a site, for its dashboards."""
+    """Returns a site's channel of notification and visitor events, for its dashboards."""
     return f"activity:{{{site_id}}}"
 
 
 async def publish(channel: str, id_: UUID, data: dict[str, Any]) -> str:
-    """Publish one message; returns its cursor, the first one where the id was published before."""
+    """Publishes one message; returns its cursor, or the earlier one of the same ID."""
     (cursor,) = await publish_all([Message(channel, id_, data)])
     return cursor
 
 
 async def publish_all(messages: Sequence[tuple[str, UUID, dict[str, Any]]]) -> list[str]:
-    """Publish in order, then wake those who follow; returns the cursors."""
+    """Publishes messages in order, then wakes their channels' subscribers; returns the cursors."""
     if not messages:
         return []
-    bounds = int(_REMEMBERED.total_seconds()), BUFFERED
+    limits = int(_DEDUPE_TIME.total_seconds()), BUFFERED
     calls = [
-        Call([channel, f"{channel}:{id_}"], [str(id_), msgspec.json.encode(data), *bounds])
+        Call([channel, f"{channel}:{id_}"], [str(id_), msgspec.json.encode(data), *limits])
         for channel, id_, data in messages
     ]
     cursors = await run(redis.client(), _PUBLISH, calls)
     async with redis.client().pipeline(transaction=False) as pipe:
         for channel in dict.fromkeys(channel for channel, _, _ in messages):
-            pipe.publish(wake_channel(channel), "")
+            pipe.publish(wakeups.pubsub_channel(channel), "")
         await pipe.execute()
     return [cursor.decode() for cursor in cursors]
 
 
 async def subscribe(channel: str, after: str | None = None) -> AsyncGenerator[Entry, None]:
-    """The channel's entries after a cursor, or from now on; it never ends by itself.
+    """Yields the channel's entries after a cursor, or new ones only; ends when it is closed.
 
-    Outlives breaks of the connection and restarts of Redis.
+    Continues after broken connections and restarts of Redis.
 
     Raises:
-        BadUserInput: `after` is no cursor.
+        BadUserInput: `after` is not a cursor.
     """
     if after is not None and not _CURSOR.fullmatch(after):
-        raise BadUserInput("`after` must be a cursor that a message carried.")
-    # First the wake, then the look: what comes in between is seen.
-    async with woken(channel) as look:
+        raise BadUserInput("`after` must be a cursor that an earlier message carried.")
+    # The wake-ups begin before the first read, so that no entry in between is missed.
+    async with wakeups.subscribed(channel) as wakeup:
         cursor = after if after is not None else await _last(channel)
         while True:
-            look.clear()
+            wakeup.clear()
             entries = await _read(channel, cursor)
             cancellation.raise_if_cancelled()
             for entry in entries:
                 yield entry
                 cursor = entry.cursor
             if not entries:
-                await _woken_or_bored(look)
+                await _wait_for(wakeup)
 
 
 async def trim(site_ids: Collection[UUID], *, before: datetime) -> None:
-    """Let go of what was published in these sites' channels before a moment."""
+    """Deletes what was published in the channels of these sites before a time."""
     oldest = str(round(before.timestamp() * 1000))
     async with redis.client().pipeline(transaction=False) as pipe:
         for site_id in site_ids:
@@ -126,10 +129,10 @@ async def trim(site_ids: Collection[UUID], *, before: datetime) -> None:
 
 async def _read(channel: str, cursor: str) -> list[Entry]:
     try:
-        # Any: redis-py types replies as if they might be text or nothing; ours are bytes.
+        # Any: redis-py types replies as text, bytes or None; here they are bytes.
         found: Any = await redis.client().xrange(channel, min=f"({cursor}", count=_READ_COUNT)
     except (RedisError, OSError) as error:
-        log.warning("%s: %s; reading again", channel, error)
+        log.warning("live channel not read: channel=%s error=%s; retrying", channel, error)
         return []
     return [
         Entry(id_.decode(), UUID(fields[b"id"].decode()), msgspec.json.decode(fields[b"data"]))
@@ -142,9 +145,10 @@ async def _last(channel: str) -> str:
     return str(newest[0][0].decode()) if newest else "0-0"
 
 
-async def _woken_or_bored(look: asyncio.Event) -> None:
+async def _wait_for(wakeup: asyncio.Event) -> None:
+    """Returns at a wake-up or when it is time to read without one."""
     try:
-        async with asyncio.timeout(_LOOK_AGAIN_SECONDS):
-            await look.wait()
+        async with asyncio.timeout(_POLL_SECONDS):
+            await wakeup.wait()
     except TimeoutError:
         return

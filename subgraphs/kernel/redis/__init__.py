@@ -1,7 +1,7 @@
 """Redis: the process's client, Lua scripts, a multiplexed connection, a cache, invalidation.
 
-Only what any service may do with Redis lives here; event streams and live channels are packages of
-their own that build on it.
+Owns what any service may do with Redis, and knows no domain, no stream and no viewer. The event
+streams and the live channels are packages of their own that build on this one.
 """
 
 from subgraphs.kernel.redis.connection import ANSWER_SECONDS, client, connect, dispose, ping

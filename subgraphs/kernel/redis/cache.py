@@ -1,11 +1,12 @@
-"""A cache in Redis that is told of changes: what was read before one is never taken after it.
+"""Redis cache with versioned invalidation.
 
-    wordings = Cached("wordings", seconds=60)
-    found = await wordings.get(site_ids, load)
-    await wordings.outdate(site_id)             # after the commit
+    templates = VersionedCache("templates", seconds=60)
+    found = await templates.get(site_ids, load)
+    await templates.invalidate(site_id)         # after the commit
 
-An entry carries its key's version from before it was read, and a change counts the version up; so
-what a slow reader puts there is of no use to anybody.
+A value read before an invalidation is never served after it. Each entry carries its key's version
+from before the value was loaded, and an invalidation increments the version. So a slow reader that
+stores an outdated value stores it under an outdated version.
 """
 
 import logging
@@ -20,16 +21,16 @@ from subgraphs.kernel import redis
 log = logging.getLogger(__name__)
 
 _VERSION_SECONDS = 24 * 60 * 60
-"""How long a version is remembered: much longer than any entry made under it."""
+"""Lifetime of a version: much longer than that of any entry stored under it."""
 
 
 class VersionedCache:
-    """Bytes by id.
+    """Bytes by ID.
 
     Args:
-        name: tells its keys from those of other caches.
-        seconds: how long an entry stays; the most that a change can cost whose writer died between
-            its commit and its `outdate`.
+        name: prefix of this cache's keys.
+        seconds: lifetime of an entry. An outdated value is served for at most this long if a writer
+            dies between its commit and its `invalidate`.
     """
 
     def __init__(self, name: str, *, seconds: int) -> None:
@@ -41,10 +42,10 @@ class VersionedCache:
         ids: Collection[UUID],
         load: Callable[[Collection[UUID]], Awaitable[Mapping[UUID, bytes]]],
     ) -> dict[UUID, bytes]:
-        """What there is of these ids; one round trip, and one `load` for all that are missing.
+        """Returns the values by ID, with one round trip and at most one `load`.
 
         Args:
-            load: answers for each of the ids it is given.
+            load: returns the values of all IDs that the cache does not have.
         """
         wanted = list(dict.fromkeys(ids))
         if not wanted:
@@ -65,14 +66,20 @@ class VersionedCache:
         return found
 
     async def invalidate(self, id_: UUID) -> None:
-        """Let nobody take what was read before now."""
+        """Invalidates what was read before now. An unavailable Redis is logged, not raised."""
         try:
             async with redis.client().pipeline(transaction=True) as pipe:
                 pipe.incr(self._version(id_))
                 pipe.expire(self._version(id_), _VERSION_SECONDS)
                 await pipe.execute()
         except (RedisError, OSError) as error:  # the change is committed and must not seem to fail
-            log.warning("%s of %s may be old for %d s: %r", self._name, id_, self._seconds, error)
+            log.warning(
+                "cache invalidation failed: cache=%s id=%s outdated_for_s=%d error=%r",
+                self._name,
+                id_,
+                self._seconds,
+                error,
+            )
 
     async def _put(self, entries: Mapping[UUID, bytes]) -> None:
         async with redis.client().pipeline(transaction=False) as pipe:

@@ -1,4 +1,4 @@
-"""The process's client of Redis."""
+"""The process's Redis client."""
 
 from functools import lru_cache
 
@@ -9,14 +9,14 @@ from redis.backoff import NoBackoff
 from subgraphs.kernel.config import settings
 
 ANSWER_SECONDS = 5.0
-"""How long the server may take to answer before it counts as away."""
+"""Time in which the server must answer before it counts as unavailable."""
 
 
 def connect(url: str, *, seconds: float = ANSWER_SECONDS) -> Redis:
-    """A client; replies are bytes.
+    """Returns a new client; its replies are bytes.
 
-    It tries once more at once: a pooled connection may have died with the server before, and
-    `from_url` by itself would hand every such death to a caller.
+    A failed command is retried once without a pause. A pooled connection may have broken when the
+    server restarted, and without the retry each broken connection would fail one command.
     """
     return Redis.from_url(
         url,
@@ -28,17 +28,17 @@ def connect(url: str, *, seconds: float = ANSWER_SECONDS) -> Redis:
 
 @lru_cache(maxsize=1)
 def client() -> Redis:
-    """The one client of this process."""
+    """Returns the process's client and creates it at the first call."""
     return connect(settings().redis_url)
 
 
 async def ping() -> None:
-    """Answer if Redis does; raises what the driver raises otherwise."""
+    """Returns once Redis has answered; raises the driver's error if it does not."""
     await client().ping()
 
 
 async def dispose() -> None:
-    """Close the client if this process opened it."""
+    """Closes the client if this process opened it."""
     if client.cache_info().currsize:
         await client().aclose()
         client.cache_clear()

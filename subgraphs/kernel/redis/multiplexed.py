@@ -1,9 +1,9 @@
-"""One connection to Redis on which requests follow each other without waiting for the answers.
+"""A multiplexed connection to Redis: requests are sent without waiting for earlier replies.
 
 redis-py gives a connection to one caller at a time, so appends would wait for each other's fsync.
-Here they are written in the order they were asked for and answered in that order; several of them
-share what the server does in one turn. What was under way when a connection broke may or may not
-have been done; its callers hear that.
+Here requests are written in the order of their calls and share one fsync of the server. When the
+connection breaks, the requests under way may or may not have been executed; their callers get an
+error.
 """
 
 import asyncio
@@ -18,24 +18,24 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-_LOOKS = 4
-"""How often within its time limit a request under way is looked at."""
+_TIMEOUT_CHECKS = 4
+"""Checks of the oldest request within its timeout."""
 
 
-class _Asked(NamedTuple):
-    answer: asyncio.Future[list[Any]]
-    wanted: int
-    """Replies that make up the answer."""
+class _Request(NamedTuple):
+    result: asyncio.Future[list[Any]]
+    expected: int
+    """Number of replies that complete the request."""
     replies: list[Any]
-    since: float
+    sent_at: float
 
 
-class RedisPipeline:
-    """Connects when first asked, and anew after a break.
+class MultiplexedConnection:
+    """Connects at the first request, and again after the connection broke.
 
     Args:
-        client: its address, credentials and time limit are taken.
-        scripts: texts the server is told at every connecting, so that it knows them by their hash.
+        client: gives the address, the credentials and the timeout.
+        scripts: Lua texts that are loaded after each connect, so that EVALSHA finds them.
     """
 
     def __init__(self, client: Redis, scripts: Sequence[str]) -> None:
@@ -45,38 +45,39 @@ class RedisPipeline:
         self._link: _Link | None = None
         self._turn = asyncio.Lock()
 
-    async def ask(self, packed: bytes, count: int) -> list[Any]:
-        """Send requests, packed, and wait for their replies; an error reply is one of them.
+    async def request(self, packed: bytes, count: int) -> list[Any]:
+        """Sends `count` packed commands and returns their replies, error replies included.
 
         Raises:
-            redis.exceptions.ConnectionError, TimeoutError: the server is away, or does not know a
-                script any more; it may have done what it was asked.
+            redis.exceptions.ConnectionError, TimeoutError: the server is unavailable, or has lost
+                a script. It may have executed the commands.
         """
         if not count:
             return []
         link = self._link
         if link is None or not link.is_open or self._turn.locked():
             link = await self._connected()
-        replies = await link.ask(packed, count)
+        replies = await link.request(packed, count)
         if any(isinstance(reply, NoScriptError) for reply in replies):
-            link.end(RedisConnectionError("the server has forgotten our scripts"))
-            raise RedisConnectionError("the server has forgotten our scripts")
+            error = RedisConnectionError("the server has lost the scripts")
+            link.end(error)
+            raise error
         return replies
 
     async def close(self) -> None:
         if self._link is not None:
-            self._link.end(RedisConnectionError("closed by us"))
+            self._link.end(RedisConnectionError("the connection was closed by its owner"))
             self._link = None
 
     async def _connected(self) -> "_Link":
         try:
-            # Whoever waits for another's connecting has no more time than that one.
+            # A caller that waits for another caller's connect shares that one's timeout.
             async with asyncio.timeout(self._seconds), self._turn:
                 if self._link is None or not self._link.is_open:
                     self._link = await self._connect()
                 return self._link
         except TimeoutError as error:
-            raise RedisTimeoutError("the server does not let us in") from error
+            raise RedisTimeoutError(f"no connection within {self._seconds:g} s") from error
         except OSError as error:
             raise RedisConnectionError(str(error)) from error
 
@@ -91,13 +92,13 @@ class RedisPipeline:
             _, made = await loop.create_connection(
                 lambda: _Link(self._seconds), host, port, ssl=tls
             )
-        greeting: list[tuple[Any, ...]] = [("SCRIPT", "LOAD", text) for text in self._scripts]
+        handshake: list[tuple[Any, ...]] = [("SCRIPT", "LOAD", text) for text in self._scripts]
         if at.get("db"):
-            greeting.insert(0, ("SELECT", at["db"]))
+            handshake.insert(0, ("SELECT", at["db"]))
         if at.get("password"):
-            greeting.insert(0, ("AUTH", at.get("username") or "default", at["password"]))
-        packed = b"".join(map(pack, greeting))
-        for reply in await made.ask(packed, len(greeting)):
+            handshake.insert(0, ("AUTH", at.get("username") or "default", at["password"]))
+        packed = b"".join(map(pack, handshake))
+        for reply in await made.request(packed, len(handshake)):
             if isinstance(reply, Exception):
                 made.end(RedisConnectionError(str(reply)))
                 raise RedisConnectionError(str(reply))
@@ -105,41 +106,41 @@ class RedisPipeline:
 
 
 class _Link(asyncio.Protocol):
-    """One connection, until it breaks."""
+    """One TCP connection, until it breaks."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._reader = hiredis.Reader(replyError=_error_of)
-        self._asked: deque[_Asked] = deque()
-        self._watch: asyncio.TimerHandle | None = None
+        self._reader = hiredis.Reader(replyError=_reply_error)
+        self._requests: deque[_Request] = deque()
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def is_open(self) -> bool:
         return self._transport is not None
 
-    async def ask(self, packed: bytes, count: int) -> list[Any]:
+    async def request(self, packed: bytes, count: int) -> list[Any]:
         if self._transport is None:
-            raise RedisConnectionError("the connection has gone")
-        asked = _Asked(self._loop.create_future(), count, [], self._loop.time())
-        self._asked.append(asked)
+            raise RedisConnectionError("the connection is closed")
+        request = _Request(self._loop.create_future(), count, [], self._loop.time())
+        self._requests.append(request)
         self._transport.write(packed)
-        if self._watch is None:
-            self._watch = self._loop.call_later(self._seconds / _LOOKS, self._look)
-        return await asked.answer
+        if self._timer is None:
+            self._schedule_check()
+        return await request.result
 
     def end(self, reason: Exception) -> None:
-        """Give up; whoever waits hears the reason."""
+        """Closes the connection; the requests under way fail with the reason."""
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.abort()
-        while self._asked:
-            answer = self._asked.popleft().answer
-            if not answer.done():
-                answer.set_exception(reason)
+        while self._requests:
+            result = self._requests.popleft().result
+            if not result.done():
+                result.set_exception(reason)
 
-    # From the transport.
+    # Called by the transport.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -149,29 +150,32 @@ class _Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
-        while self._asked and (reply := self._reader.gets()) is not False:
-            asked = self._asked[0]
-            asked.replies.append(reply)
-            if len(asked.replies) == asked.wanted:
-                self._asked.popleft()
-                if not asked.answer.done():  # its caller may have gone away meanwhile
-                    asked.answer.set_result(asked.replies)
+        while self._requests and (reply := self._reader.gets()) is not False:
+            request = self._requests[0]
+            request.replies.append(reply)
+            if len(request.replies) == request.expected:
+                self._requests.popleft()
+                if not request.result.done():  # a cancelled caller's future is done
+                    request.result.set_result(request.replies)
 
-    def _look(self) -> None:
-        self._watch = None
-        if not self._asked:
+    def _schedule_check(self) -> None:
+        self._timer = self._loop.call_later(self._seconds / _TIMEOUT_CHECKS, self._check_timeout)
+
+    def _check_timeout(self) -> None:
+        self._timer = None
+        if not self._requests:
             return
-        if self._loop.time() - self._asked[0].since > self._seconds:
-            self.end(RedisTimeoutError(f"no answer within {self._seconds:g} s"))
+        if self._loop.time() - self._requests[0].sent_at > self._seconds:
+            self.end(RedisTimeoutError(f"no reply within {self._seconds:g} s"))
         else:
-            self._watch = self._loop.call_later(self._seconds / _LOOKS, self._look)
+            self._schedule_check()
 
 
 def pack(command: tuple[Any, ...]) -> bytes:
-    """A request as bytes; hiredis does in C what redis-py does in Python."""
+    """Returns a command as bytes; hiredis packs in C what redis-py packs in Python."""
     packed: bytes = hiredis.pack_command(command)
     return packed
 
 
-def _error_of(text: str) -> ResponseError:
+def _reply_error(text: str) -> ResponseError:
     return NoScriptError(text) if text.startswith("NOSCRIPT") else ResponseError(text)

@@ -1,1 +1,4 @@
-"""Stores beside PostgreSQL and Redis, and locks: ClickHouse, S3 objects, advisory locks."""
+"""Stores beside PostgreSQL and Redis: ClickHouse, S3 objects, and PostgreSQL's advisory locks.
+
+Owns the clients and the translation of their errors. What is stored belongs to the domains.
+"""

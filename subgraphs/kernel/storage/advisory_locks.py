@@ -1,10 +1,10 @@
-"""One at a time, over all processes: PostgreSQL's advisory locks, held by a connection.
+"""Advisory locks of PostgreSQL: one holder at a time, over all processes.
 
-    async with alone("archive") as connection:
-        if connection is None: return   # somebody else is at it
+    async with advisory_lock("archive") as connection:
+        if connection is None: return   # another process holds the lock
 
-Whoever dies or loses the connection loses the lock with it, so what is written through that very
-connection is written by the holder alone.
+The connection holds the lock. A holder that dies or loses the connection loses the lock with it, so
+only the holder can write through that connection.
 """
 
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ _UNLOCK = text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))")
 
 @asynccontextmanager
 async def advisory_lock(name: str) -> AsyncIterator[AsyncConnection | None]:
-    """A connection of the worker's role that holds this lock; None where another holds it."""
+    """Yields a connection of the worker's role that holds the lock, or None if another holds it."""
     async with db.worker_engine().connect() as connection:
         held = await connection.scalar(_LOCK, {"name": name})
         await connection.commit()
@@ -41,7 +41,7 @@ async def _release(connection: AsyncConnection, name: str) -> None:
         await connection.execute(_UNLOCK, {"name": name})
         await connection.commit()
     except DBAPIError:
-        await connection.invalidate()  # the lock goes with it
+        await connection.invalidate()  # closing the connection releases the lock
     except BaseException:
         await connection.invalidate()
         raise

@@ -1,4 +1,4 @@
-"""The process's client of ClickHouse, over HTTP."""
+"""The process's ClickHouse client, over HTTP."""
 
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,10 @@ _client: "AsyncClient | None" = None
 
 
 async def client() -> "AsyncClient":
-    """The one client of this process, in the Proofgraph database."""
+    """Returns the process's client of the Proofgraph database; connects at the first call."""
     global _client
     if _client is None:
-        # With its HTTP client some 0.2 s of a start; many who may dispose of one never have one.
+        # Importing it takes 0.2 s, and many processes only ever call `dispose`.
         from clickhouse_connect import get_async_client
 
         _client = await get_async_client(
@@ -26,11 +26,12 @@ async def client() -> "AsyncClient":
 
 
 async def ping() -> None:
-    """Answer if ClickHouse does; raises what the driver raises otherwise."""
+    """Returns once ClickHouse has answered; raises the driver's error if it does not."""
     await (await client()).query("SELECT 1")
 
 
 async def dispose() -> None:
+    """Closes the client if this process opened it."""
     global _client
     if _client is not None:
         await _client.close()

@@ -1,9 +1,10 @@
-"""Which ids were seen lately: what `append_once` decides by.
+"""Dedupe keys: `append_once` uses them to recognise IDs that were appended before.
 
-An id is kept as 14 bytes of a hash of key and id, in a set per partition and window of time. With
-Valkey's own two bytes that is exactly its smallest allocation but one; with the set's table an id
-costs some 40 bytes, whatever its length: a thousand a second for a day are 3.5 GB. That two ids
-share the 112 bits has odds of one in 10^17 with 180 million ids, two thousand a second for a day.
+A dedupe key is a 14-byte hash of a record's key and ID. Redis keeps the dedupe keys in one set per
+partition and time window. With Valkey's 2 bytes of overhead, 14 bytes fill its second smallest
+allocation exactly. Including the set's table, one ID costs some 40 bytes, whatever its length:
+1,000 IDs a second for a day take 3.5 GB. With 180 million IDs (2,000 a second for a day), the
+probability that two of them share the 112 bits is 10^-17.
 """
 
 import time
@@ -14,31 +15,32 @@ from hashlib import blake2b
 from subgraphs.kernel.streams.interface import Record
 
 REMEMBERED = timedelta(hours=25)
-"""How long an id is known at least; the doors refuse events older than a day."""
+"""Minimum time for which an ID is recognised. The ingest endpoint and the webhook receiver refuse
+events older than a day."""
 
-_WINDOW = REMEMBERED.total_seconds() / 5
-"""Seconds an id may be kept for longer. Shorter windows are more sets to look into for every id,
-longer ones keep more of what nobody needs."""
+_WINDOW_SECONDS = REMEMBERED.total_seconds() / 5
+"""Length of one window, and so the longest time an ID is kept beyond `REMEMBERED`. Shorter windows
+mean more sets to search for every ID; longer windows keep more IDs than needed."""
 
-_WINDOWS_BACK = round(REMEMBERED.total_seconds() / _WINDOW)
+_WINDOWS_BACK = round(REMEMBERED.total_seconds() / _WINDOW_SECONDS)
 
 KEPT_SECONDS = round(REMEMBERED.total_seconds())
-"""How long a set is kept after the last id came into it."""
+"""Lifetime of a set after the last dedupe key was added to it."""
 
-_ID_BYTES = 14
-
-
-def mark_of(record: Record) -> bytes:
-    """The hash that stands for a record's id under its key."""
-    return blake2b(f"{record.key}\0{record.id}".encode(), digest_size=_ID_BYTES).digest()
+_KEY_BYTES = 14
 
 
-def windows(stream: str, now: float | None = None) -> list[str]:
-    """The sets to look into, the one of now first.
+def dedupe_key(record: Record) -> bytes:
+    """Returns the hash that identifies a record's ID under its key."""
+    return blake2b(f"{record.key}\0{record.id}".encode(), digest_size=_KEY_BYTES).digest()
 
-    The next one is among them: other machines' clocks may be ahead.
+
+def key_sets(stream: str, now: float | None = None) -> list[str]:
+    """Returns the names of the sets to search, the current window's first.
+
+    The next window's set is included because the clocks of other machines may be ahead.
     """
-    return _sets(stream, int((time.time() if now is None else now) // _WINDOW))
+    return _sets(stream, int((time.time() if now is None else now) // _WINDOW_SECONDS))
 
 
 @lru_cache(maxsize=256)

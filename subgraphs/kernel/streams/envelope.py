@@ -1,4 +1,4 @@
-"""The one envelope of everything that travels on the event stream."""
+"""The event envelope: the one format of every message on the event stream."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -10,17 +10,17 @@ import msgspec
 EVENTS_TOPIC = "events"
 
 LEDGER_GROUP = "ledger"
-"""The group of consumers that writes the events down; the door looks how far behind it is."""
+"""The consumer group that writes events to the ledger. The ingest endpoint reads its lag."""
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-"""A time with an offset; one without is refused when the envelope is read."""
+"""A time with a UTC offset. Decoding refuses a time without one."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A fact: from outside (`order.created`) or about a claim (`claim.shown`).
+    """A source event (`order.created`) or a notification event (`claim.shown`).
 
-    `occurred_at` is when it happened in the world, `captured_at` when it reached us; they differ.
-    Both carry an offset. `id` decides whether an effect was already had.
+    `occurred_at` is when it happened, `captured_at` when Proofgraph received it. Both carry a UTC
+    offset. Consumers deduplicate by `id`.
     """
 
     id: UUID
@@ -37,13 +37,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 _decoder = msgspec.json.Decoder(Event)
 
 encode: Callable[[Event], bytes] = msgspec.json.Encoder().encode
-"""Write an envelope."""
+"""Encodes an event as JSON."""
 
 
 def decode(data: bytes) -> Event:
-    """Read an envelope.
+    """Returns the event that was encoded as JSON.
 
     Raises:
-        msgspec.ValidationError, msgspec.DecodeError: it is not one.
+        msgspec.ValidationError, msgspec.DecodeError: the data is not an event envelope.
     """
     return _decoder.decode(data)

@@ -1,4 +1,4 @@
-"""The process's event streams, of the engine that STREAM_URL names.
+"""The process's event streams, on the engine that STREAM_URL names.
 
 await event_streams.streams().append(EVENTS_TOPIC, records)
 """
@@ -11,45 +11,48 @@ from subgraphs.kernel.config import settings
 from subgraphs.kernel.streams.interface import Streams
 from subgraphs.kernel.streams.redis.streams import RedisStreams
 
-_MARKS_SECONDS = 1.0
-"""How long Redis may take beside Kafka, which works without it."""
+_DEDUPE_TIMEOUT_SECONDS = 1.0
+"""Timeout for Redis beside Kafka, which works without it."""
 
 
 def connect(url: str = "", *, seconds: float = redis.ANSWER_SECONDS) -> Streams:
-    """Streams of the caller's own, to be closed by it.
+    """Returns new streams; the caller closes them.
 
     Args:
-        url: where; the settings say if it is empty.
-        seconds: how long the store may take to answer before it counts as away.
+        url: address of the store; STREAM_URL or else REDIS_URL if empty.
+        seconds: time in which the store must answer before it counts as unavailable.
+
     Raises:
-        ValueError: no engine of ours goes by such an address.
+        ValueError: the scheme is neither Redis's nor Kafka's.
     """
     url = url or settings().stream_url or settings().redis_url
     scheme = urlsplit(url).scheme
     if scheme in {"redis", "rediss", "unix"}:
         return RedisStreams(redis.connect(url, seconds=seconds))
     if scheme == "kafka":
-        # Its driver is 0.1 s of a start, and most streams are Redis's.
+        # Importing aiokafka takes 0.1 s of the start, and most installations stream over Redis.
         from subgraphs.kernel.streams.kafka.streams import KafkaStreams
 
-        client = redis.connect(settings().redis_url, seconds=_MARKS_SECONDS)
+        client = redis.connect(settings().redis_url, seconds=_DEDUPE_TIMEOUT_SECONDS)
         return KafkaStreams(urlsplit(url).netloc, client, seconds=seconds)
-    raise ValueError(f"STREAM_URL must begin with redis:// or kafka://, not {scheme}://")
+    raise ValueError(
+        f"STREAM_URL has the scheme {scheme}://; use redis://, rediss://, unix:// or kafka://."
+    )
 
 
 @lru_cache(maxsize=1)
 def streams() -> Streams:
-    """The streams of this process."""
+    """Returns the streams of this process and connects them at the first call."""
     return connect()
 
 
 async def ping() -> None:
-    """Answer if the store does; raises what the driver raises otherwise."""
+    """Returns once the store has answered; raises the driver's error if it does not."""
     await streams().ping()
 
 
 async def dispose() -> None:
-    """Close them if this process opened them."""
+    """Closes the streams if this process opened them."""
     if streams.cache_info().currsize:
         await streams().close()
         streams.cache_clear()

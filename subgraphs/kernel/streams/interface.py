@@ -1,4 +1,4 @@
-"""The event stream behind a small interface: append, consume as a group, acknowledge, bury.
+"""The interface of the event streams: append, consume as a group, acknowledge, dead-letter.
 
     streams = event_streams.streams()
     await streams.append("events", [Record(key=site_id, id=event_id, body=b"…")])
@@ -7,10 +7,13 @@
     ...
     await consumer.ack(entries)
 
-What `append` has answered is on disk. A topic has `PARTITIONS` parts, and a key's records are all
-in one of them. A group gets every entry at least once, and those of a key in order, after a crash
-too: the group's living consumers share the partitions, each partition is read by one of them at a
-time, and whoever takes one over is first given what was delivered and never acknowledged.
+Guarantees:
+- A record is on disk when `append` returns.
+- A topic has `PARTITIONS` partitions. All records of one key are in one partition.
+- A group receives every entry at least once. Entries of one key arrive in order, after a crash too.
+- The live members of a group share the partitions; one member at a time reads a partition.
+- A member that takes a partition over first receives the entries that were delivered and not
+  acknowledged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,27 +25,36 @@ from zlib import crc32
 import msgspec
 
 PARTITIONS = 16
-"""Parts of a topic, and so how many consumers of a group can be at work at once. It is in the
-streams' names: another number would send a key's next record past those that still wait."""
+"""Partitions of a topic, and so the maximum number of working members of a group. The mapping of
+keys to partitions depends on it: after a change, new records of a key would overtake old ones."""
 
 MAX_DELIVERIES = 10
-"""An entry that was given out this often and never acknowledged kills whoever takes it."""
+"""Deliveries without acknowledgement after which an entry is dead-lettered: such an entry probably
+crashes its consumers."""
 
 SUSPECT_DELIVERIES = 3
-"""An entry that was given out this often may be what killed its readers: it is given out alone."""
+"""Deliveries without acknowledgement after which an entry is suspect: it may have crashed its
+consumers, so it is delivered by itself."""
+
+
+DEAD_LETTERED = "entry dead-lettered: topic=%s entry=%s reason=%s detail=%s"
+"""The log line of every engine, which alerts match."""
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """What is appended. Records of one `key` keep their order."""
+    """A record to append. Records with the same `key` keep their order."""
 
     key: str
     id: str
-    """Unique under its key; `append_once` decides by it."""
+    """Unique among the records of one key; `append_once` deduplicates by it."""
     body: bytes
 
 
 class Entry(NamedTuple):
-    """A record as a consumer gets it; `id` is its place in the topic."""
+    """A record as a consumer receives it.
+
+    `id` is the partition and the offset in it. `deliveries` counts this delivery.
+    """
 
     id: str
     body: bytes
@@ -50,21 +62,21 @@ class Entry(NamedTuple):
 
 
 class Lag(NamedTuple):
-    """How far a group is behind."""
+    """How far a group is behind the end of a topic."""
 
     waiting: int
-    """Not yet given to a consumer."""
+    """Entries not yet delivered to a consumer."""
     pending: int
-    """Given, not yet acknowledged."""
+    """Entries delivered and not yet acknowledged."""
     oldest_pending: str | None
     dead_letter_count: int
-    """Buried in the topic's dead letters."""
+    """Entries among the topic's dead letters."""
     age: float = 0.0
-    """Seconds since the oldest of those that wait or are pending was appended; 0 without any."""
+    """Seconds since the oldest unacknowledged entry was appended; 0 if there is none."""
 
 
 class DeadLetter(NamedTuple):
-    """A buried entry; `id` is its place among the dead letters."""
+    """A dead-lettered entry. `id` is its position among the dead letters."""
 
     id: str
     body: bytes
@@ -77,94 +89,100 @@ class Consumer(Protocol):
     """One member of a group."""
 
     async def read(self, *, limit: int, wait: float) -> list[Entry]:
-        """The next entries of this member's partitions, none after `wait` seconds without any.
+        """Returns the next entries of this member's partitions; [] if `wait` seconds bring none.
 
-        What another was given and did not acknowledge comes first. Who reads on gets what comes
-        after that which it has in hand. An entry past `SUSPECT_DELIVERIES` is given out when
-        nothing else is in hand, and nothing else until it is done; one past `MAX_DELIVERIES` is
-        buried instead.
+        Entries that another member left unacknowledged come first. A second `read` continues after
+        the entries in flight. An entry past `SUSPECT_DELIVERIES` is delivered only while nothing
+        else is in flight, and nothing else until it is acknowledged. An entry past
+        `MAX_DELIVERIES` is dead-lettered instead.
         """
 
     async def ack(self, entries: Sequence[Entry], dropped: Mapping[str, str] | None = None) -> None:
-        """Have these not given out again.
+        """Acknowledges entries, so that they are not delivered again.
 
         Args:
-            dropped: why an entry had no effect, by its id; counted with its acknowledgement, so
-                that an entry seen twice counts once.
+            dropped: reason for which an entry had no effect, by entry ID. The drop counter rises
+                with the acknowledgement, so an entry acknowledged twice counts once.
         """
 
     async def dead_letter(self, entry: Entry, reason: str, detail: str) -> None:
-        """Move an entry to the topic's dead letters, where it stays until somebody looks at it."""
+        """Moves an entry to the topic's dead letters, where it stays until an operator acts."""
 
     async def trim(self) -> None:
-        """Let go of the entries that every group has acknowledged."""
+        """Deletes the entries that every group has acknowledged."""
 
     async def leave(self) -> None:
-        """Let the others take over at once."""
+        """Leaves the group, so that other members take the partitions over at once."""
 
 
 class Streams(Protocol):
-    """Where topics live.
+    """A store of topics.
 
     Attributes:
-        appends_at_once: how many appends may be under way and still be written in the order in
-            which they were asked for.
+        appends_at_once: number of appends that may be under way at the same time and still be
+            written in the order of their calls.
     """
 
     appends_at_once: int
 
     async def append(self, topic: str, records: Sequence[Record]) -> None:
-        """Append; they are durable when this returns. Those of one key are taken all or none."""
+        """Appends records; they are durable when this returns.
+
+        The records of one key are appended all or none.
+        """
 
     async def append_once(self, topic: str, records: Sequence[Record]) -> list[bool]:
-        """Append those whose id was not seen lately; says which ones were new."""
+        """Appends the records whose ID is new; returns for each record whether it was new."""
 
     def consumer(self, topic: str, group: str) -> Consumer:
-        """A new member of the group."""
+        """Returns a new member of the group."""
 
     async def lags(self, topic: str, group: str) -> list[Lag]:
-        """How far the group is behind, by partition."""
+        """Returns the group's lag by partition."""
 
     async def lag(self, topic: str, group: str) -> Lag:
-        """How far the group is behind, over all partitions."""
+        """Returns the group's lag over all partitions."""
 
     async def drops(self, topic: str) -> dict[str, int]:
-        """How many entries had no effect, by reason."""
+        """Returns how many entries had no effect, by reason."""
 
     async def dead_letters(self, topic: str, limit: int) -> list[DeadLetter]:
-        """The oldest ones of each partition, as many as `limit` in all."""
+        """Returns at most `limit` dead letters, by partition, the oldest of each first."""
 
     async def replay(self, topic: str, letters: Sequence[DeadLetter]) -> int:
-        """Put dead letters back at their partitions' ends; says how many still lay there."""
+        """Appends dead letters to their partitions again; returns how many still existed."""
 
     async def delete_dead_letters(self, topic: str, *, before: datetime) -> None:
-        """Let go of the dead letters that were buried before a moment."""
+        """Deletes the entries that were dead-lettered before a time."""
 
     async def ping(self) -> None:
-        """Answer if the store does; raises what the driver raises otherwise."""
+        """Returns once the store has answered; raises the driver's error if it does not."""
 
     async def close(self) -> None:
-        """Let go of the store."""
+        """Closes the connections to the store."""
 
 
 @lru_cache(maxsize=50_000)
 def partition_of(key: str) -> int:
-    """Where a key's records are."""
+    """Returns the partition that holds a key's records."""
     return crc32(key.encode()) % PARTITIONS
 
 
 def total(lags: Sequence[Lag]) -> Lag:
-    """One figure for all partitions."""
-    # The partition of an entry stands before its place, and the place begins with its time.
+    """Returns the lag over all partitions, given each partition's."""
     oldest = [lag.oldest_pending for lag in lags if lag.oldest_pending]
     return Lag(
         waiting=sum(lag.waiting for lag in lags),
         pending=sum(lag.pending for lag in lags),
-        oldest_pending=min(oldest, key=_place, default=None),
+        oldest_pending=min(oldest, key=_offset, default=None),
         dead_letter_count=sum(lag.dead_letter_count for lag in lags),
         age=max((lag.age for lag in lags), default=0.0),
     )
 
 
-def _place(entry_id: str) -> list[int]:
+def _offset(entry_id: str) -> list[int]:
+    """Returns the sort key of an entry ID: its offset without its partition.
+
+    On Redis the offset begins with the time of the append.
+    """
     return [int(part) for part in entry_id.partition(":")[2].split("-")]

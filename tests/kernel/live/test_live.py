@@ -1,4 +1,4 @@
-"""The live channel on a real Valkey, which some of these cut off or kill."""
+"""The live channel on a real Valkey; some tests break its connections or kill it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ from redis.asyncio import Connection
 from subgraphs.kernel import live, redis
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.errors import BadUserInput
-from subgraphs.kernel.live import Entry, channel, wakes
+from subgraphs.kernel.live import Entry, channel, wakeups
 from subgraphs.kernel.retry import is_store_fault
 from tests.fixtures.deadline import eventually
 from tests.fixtures.processes import Process
@@ -23,23 +23,23 @@ SECONDS = 5
 
 @pytest.fixture(autouse=True)
 async def server(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Valkey]:
-    """The Valkey that this process's live channel is on meanwhile."""
-    await trim()
+    """The Valkey that this process's live channel uses during the test."""
+    await disconnect()
     monkeypatch.setenv("REDIS_URL", valkey.url)
     settings.cache_clear()
     yield valkey
-    await trim()
+    await disconnect()
     monkeypatch.undo()
     settings.cache_clear()
 
 
 @pytest.fixture
-def no_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Followers look only when woken: a wake that is lost is not made good by patience."""
-    monkeypatch.setattr(channel, "_LOOK_AGAIN_SECONDS", 3600)
+def no_polling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Subscribers read only after a wake-up, so a lost wake-up makes the test fail."""
+    monkeypatch.setattr(channel, "_POLL_SECONDS", 3600)
 
 
-async def trim() -> None:
+async def disconnect() -> None:
     await live.dispose()
     await redis.dispose()
 
@@ -49,17 +49,19 @@ def some_channel() -> str:
 
 
 async def numbered(name: str, first: int, last: int) -> list[str]:
-    """Publish messages that say their number, each by itself."""
+    """Publishes messages with these numbers, one by one."""
     return [
         await live.publish(name, UUID(int=number), {"n": number})
         for number in range(first, last + 1)
     ]
 
 
-async def take(name: str, count: int, after: str | None = "0-0") -> list[Entry]:
-    """The next entries of a channel."""
+async def take(
+    name: str, count: int, after: str | None = "0-0", *, seconds: float = SECONDS
+) -> list[Entry]:
+    """Returns the next entries of a channel."""
     taken: list[Entry] = []
-    async with asyncio.timeout(SECONDS), aclosing(live.subscribe(name, after)) as entries:
+    async with asyncio.timeout(seconds), aclosing(live.subscribe(name, after)) as entries:
         async for entry in entries:
             taken.append(entry)
             if len(taken) == count:
@@ -71,12 +73,12 @@ def numbers(entries: list[Entry]) -> list[int]:
     return [entry.data["n"] for entry in entries]
 
 
-async def followers_of(name: str, count: int) -> None:
-    """Return once so many subscriptions to a channel's wakes are confirmed by the server."""
+async def subscribed_to(name: str, count: int) -> None:
+    """Returns once Redis has confirmed this many subscriptions to a channel's wake-ups."""
     async with asyncio.timeout(SECONDS):
         while True:
-            (_, there), *_ = await redis.client().pubsub_numsub(f"wake:{name}")
-            if there == count:
+            (_, subscriptions), *_ = await redis.client().pubsub_numsub(f"wake:{name}")
+            if subscriptions == count:
                 return
             await asyncio.sleep(0.01)
 
@@ -86,7 +88,7 @@ def in_order(cursors: list[str]) -> bool:
     return keys == sorted(set(keys))
 
 
-async def test_publishing_an_id_again_changes_nothing_and_answers_its_cursor() -> None:
+async def test_publishing_an_id_again_returns_its_first_cursor() -> None:
     name, id_ = some_channel(), uuid4()
 
     first = await live.publish(name, id_, {"n": 1})
@@ -98,7 +100,7 @@ async def test_publishing_an_id_again_changes_nothing_and_answers_its_cursor() -
     assert await redis.client().xlen(name) == 2
 
 
-async def test_the_same_id_at_once_from_many_is_one_entry() -> None:
+async def test_concurrent_publications_of_an_id_make_one_entry() -> None:
     name, id_ = some_channel(), uuid4()
 
     cursors = await asyncio.gather(*(live.publish(name, id_, {"n": n}) for n in range(20)))
@@ -107,7 +109,7 @@ async def test_the_same_id_at_once_from_many_is_one_entry() -> None:
     assert await redis.client().xlen(name) == 1
 
 
-async def test_a_batch_is_published_in_order_and_a_second_time_to_no_effect() -> None:
+async def test_a_batch_is_published_in_order_and_only_once() -> None:
     one, other = some_channel(), some_channel()
     batch = [(one if n % 3 else other, UUID(int=n + 1), {"n": n}) for n in range(300)]
 
@@ -119,7 +121,7 @@ async def test_a_batch_is_published_in_order_and_a_second_time_to_no_effect() ->
     assert numbers(await take(other, 100)) == [n for n in range(300) if not n % 3]
 
 
-async def test_publishing_goes_on_after_the_server_forgot_its_scripts() -> None:
+async def test_publishing_works_after_a_script_flush() -> None:
     name = some_channel()
     await live.publish(name, uuid4(), {"n": 1})
 
@@ -129,7 +131,7 @@ async def test_publishing_goes_on_after_the_server_forgot_its_scripts() -> None:
     assert numbers(await take(name, 2)) == [1, 2]
 
 
-async def test_following_begins_behind_the_cursor() -> None:
+async def test_a_subscription_begins_after_its_cursor() -> None:
     name = some_channel()
     cursors = await numbered(name, 1, 5)
 
@@ -141,21 +143,21 @@ async def test_following_begins_behind_the_cursor() -> None:
     assert entries[0].id == UUID(int=3)
 
 
-async def test_without_a_cursor_following_begins_now(no_looks: None) -> None:
+async def test_a_subscription_without_a_cursor_begins_at_the_end(no_polling: None) -> None:
     name = some_channel()
     await numbered(name, 1, 3)
 
-    async def ends_read() -> int:
+    async def reads_of_the_end() -> int:
         read: Any = await redis.client().info("commandstats")
         return int(read.get("cmdstat_xrevrange", {"calls": 0})["calls"])
 
-    before = await ends_read()
-    following = asyncio.create_task(take(name, 2, after=None))
-    await eventually(ends_read, lambda count: count == before + 1)
+    before = await reads_of_the_end()
+    subscriber = asyncio.create_task(take(name, 2, after=None))
+    await eventually(reads_of_the_end, lambda count: count == before + 1)
 
     await numbered(name, 4, 5)
 
-    assert numbers(await following) == [4, 5]
+    assert numbers(await subscriber) == [4, 5]
 
 
 @pytest.mark.parametrize(
@@ -173,12 +175,12 @@ async def test_without_a_cursor_following_begins_now(no_looks: None) -> None:
         "1-\u0663",
     ],
 )
-async def test_what_is_no_cursor_is_refused(cursor: str) -> None:
+async def test_an_invalid_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(BadUserInput, match="must be a cursor"):
         await take(some_channel(), 1, after=cursor)
 
 
-async def test_a_cursor_older_than_the_buffer_goes_on_at_the_oldest(
+async def test_a_cursor_older_than_the_buffer_begins_at_the_oldest_entry(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(channel, "BUFFERED", 100)
@@ -192,18 +194,18 @@ async def test_a_cursor_older_than_the_buffer_goes_on_at_the_oldest(
     assert numbers(entries) == list(range(1000 - kept, 1000))
 
 
-async def test_a_publication_wakes_at_once(no_looks: None) -> None:
+async def test_a_publication_wakes_its_subscriber(no_polling: None) -> None:
     name = some_channel()
-    following = asyncio.create_task(take(name, 50))
-    await followers_of(name, 1)
+    subscriber = asyncio.create_task(take(name, 50))
+    await subscribed_to(name, 1)
 
     await numbered(name, 1, 50)
 
-    assert numbers(await following) == list(range(1, 51))
+    assert numbers(await subscriber) == list(range(1, 51))
 
 
-async def test_followers_that_come_and_go_while_it_is_published_miss_nothing(
-    no_looks: None,
+async def test_resuming_subscribers_miss_nothing_during_publication(
+    no_polling: None,
 ) -> None:
     name = some_channel()
     publishing = asyncio.create_task(numbered(name, 1, 500))
@@ -218,10 +220,10 @@ async def test_followers_that_come_and_go_while_it_is_published_miss_nothing(
     assert in_order([entry.cursor for entry in seen])
 
 
-async def test_a_killed_subscription_costs_no_entry_and_little_time(no_looks: None) -> None:
+async def test_broken_connections_lose_no_entry(no_polling: None) -> None:
     name = some_channel()
-    following = asyncio.create_task(take(name, 20))
-    await followers_of(name, 1)
+    subscriber = asyncio.create_task(take(name, 20))
+    await subscribed_to(name, 1)
 
     for number in range(1, 21):
         if number % 5 == 0:
@@ -229,55 +231,55 @@ async def test_a_killed_subscription_costs_no_entry_and_little_time(no_looks: No
         await numbered(name, number, number)
         await asyncio.sleep(0.05)
 
-    assert numbers(await following) == list(range(1, 21))
+    assert numbers(await subscriber) == list(range(1, 21))
 
 
-async def test_what_was_published_while_the_subscription_was_gone_is_found(
-    no_looks: None, monkeypatch: pytest.MonkeyPatch
+async def test_entries_published_during_a_reconnect_are_found(
+    no_polling: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = some_channel()
-    following = asyncio.create_task(take(name, 3))
-    await followers_of(name, 1)
-    monkeypatch.setattr(wakes, "_PAUSE_SECONDS", 0.5)
+    subscriber = asyncio.create_task(take(name, 3))
+    await subscribed_to(name, 1)
+    monkeypatch.setattr(wakeups, "_RECONNECT_SECONDS", 0.5)
 
     await redis.client().client_kill_filter(_type="pubsub")
-    await numbered(name, 1, 3)  # within the pause: their wakes reach nobody
+    await numbered(name, 1, 3)  # before the reconnect: these wake-ups are lost
 
-    assert numbers(await following) == [1, 2, 3]
+    assert numbers(await subscriber) == [1, 2, 3]
 
 
-async def test_a_restart_of_the_server_costs_no_entry(server: Valkey) -> None:
+async def test_a_restart_of_redis_loses_no_entry(server: Valkey) -> None:
     name = some_channel()
-    following = asyncio.create_task(take(name, 6))
-    await followers_of(name, 1)
+    subscriber = asyncio.create_task(take(name, 6))
+    await subscribed_to(name, 1)
     before = await numbered(name, 1, 3)
 
     server.kill()
     await asyncio.sleep(0.5)
     server.start()
 
-    # The ids from before are known still: the file is synced with every write.
+    # Redis still knows the earlier IDs: it syncs its file with every write.
     assert await numbered(name, 1, 6) == [*before, *(await numbered(name, 4, 6))]
-    assert numbers(await following) == [1, 2, 3, 4, 5, 6]
+    assert numbers(await subscriber) == [1, 2, 3, 4, 5, 6]
 
 
-async def test_all_who_begin_to_follow_at_once_are_woken(no_looks: None) -> None:
+async def test_concurrent_new_subscribers_are_all_woken(no_polling: None) -> None:
     name = some_channel()
-    following = [asyncio.create_task(take(name, 5)) for _ in range(10)]
-    await followers_of(name, 1)
-    await asyncio.sleep(0.2)  # all of them have looked, and wait
+    subscriber = [asyncio.create_task(take(name, 5)) for _ in range(10)]
+    await subscribed_to(name, 1)
+    await asyncio.sleep(0.2)  # all of them have read, and wait
 
     await numbered(name, 1, 5)
 
-    assert [numbers(entries) for entries in await asyncio.gather(*following)] == [
+    assert [numbers(entries) for entries in await asyncio.gather(*subscriber)] == [
         [1, 2, 3, 4, 5]
     ] * 10
 
 
-async def test_one_who_leaves_takes_no_wake_from_those_who_stay(no_looks: None) -> None:
+async def test_a_leaving_subscriber_takes_no_wakeup_from_the_others(no_polling: None) -> None:
     name = some_channel()
     staying = asyncio.create_task(take(name, 4))
-    await followers_of(name, 1)
+    await subscribed_to(name, 1)
     leaving = asyncio.create_task(take(name, 2))
     await asyncio.sleep(0.1)
 
@@ -288,11 +290,11 @@ async def test_one_who_leaves_takes_no_wake_from_those_who_stay(no_looks: None) 
     assert numbers(await staying) == [1, 2, 3, 4]
 
 
-async def test_one_who_comes_as_the_last_one_leaves_is_woken(no_looks: None) -> None:
+async def test_a_subscriber_that_joins_as_the_last_one_leaves_is_woken(no_polling: None) -> None:
     name = some_channel()
     for number in range(1, 40):
         leaving = asyncio.create_task(take(name, 1, after=None))
-        await followers_of(name, 1)
+        await subscribed_to(name, 1)
         leaving.cancel()
         await asyncio.sleep(0)
         coming = asyncio.create_task(take(name, number))
@@ -304,66 +306,67 @@ async def test_one_who_comes_as_the_last_one_leaves_is_woken(no_looks: None) -> 
         await asyncio.gather(leaving, return_exceptions=True)
 
 
-async def test_wakes_do_not_pile_up(no_looks: None) -> None:
+async def test_wakeups_do_not_queue_up(no_polling: None) -> None:
     name = some_channel()
-    async with wakes.woken(name) as look:
+    async with wakeups.subscribed(name) as wakeup:
         await live.publish_all([(name, uuid4(), {"n": n}) for n in range(5000)])
-        await asyncio.sleep(0.2)
-        assert look.is_set()
-        assert wakes._broadcast is not None
-        queues: Any = wakes._broadcast._subscribers[f"wake:{name}"]
+        async with asyncio.timeout(SECONDS):
+            await wakeup.wait()
+        await asyncio.sleep(0.2)  # the other wake-ups, if there were any, arrive
+        assert wakeups._broadcast is not None
+        queues: Any = wakeups._broadcast._subscribers[f"wake:{name}"]
         assert [queue.qsize() for queue in queues] == [0]
 
 
-async def test_a_cancellation_that_is_lost_on_the_way_to_redis_ends_it(
-    no_looks: None, monkeypatch: pytest.MonkeyPatch
+async def test_a_cancellation_that_redis_py_loses_ends_the_subscription(
+    no_polling: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The task is cancelled in the turn in which its command is sent, as `wait_for` forgets it."""
+    """Cancels the task in the turn in which its command is sent, where `wait_for` loses it."""
     name = some_channel()
-    following = asyncio.create_task(take(name, 3))
-    await followers_of(name, 1)
+    subscriber = asyncio.create_task(take(name, 3))
+    await subscribed_to(name, 1)
     send, lost = Connection._send_packed_command, 0
 
-    async def cancelled_meanwhile(self: Connection, command: Any) -> None:
+    async def cancel_once(self: Connection, command: Any) -> None:
         nonlocal lost
         await send(self, command)
         if b"XRANGE" in b"".join(command) and not lost:
-            lost += following.cancel()
+            lost += subscriber.cancel()
 
-    monkeypatch.setattr(Connection, "_send_packed_command", cancelled_meanwhile)
+    monkeypatch.setattr(Connection, "_send_packed_command", cancel_once)
     await numbered(name, 1, 1)
-    await asyncio.wait({following}, timeout=SECONDS - 1)
+    await asyncio.wait({subscriber}, timeout=SECONDS - 1)
 
-    assert (lost, following.cancelled()) == (1, True)
+    assert (lost, subscriber.cancelled()) == (1, True)
 
 
 async def outcome(name: str) -> list[int] | str:
-    """What a follower gets that begins while the server is away."""
+    """Returns what a subscriber gets that begins while Redis is unavailable."""
     try:
-        return numbers(await take(name, 1))
+        return numbers(await take(name, 1, seconds=1))
     except Exception as error:
-        return "told so" if is_store_fault(error) else repr(error)
+        return "store fault" if is_store_fault(error) else repr(error)
 
 
-async def test_who_begins_while_the_server_is_away_is_served_or_told_so(
+async def test_a_subscriber_that_begins_while_redis_is_unavailable_gets_entries_or_an_error(
     server: Valkey,
 ) -> None:
     name = some_channel()
     await numbered(name, 1, 1)
     await take(name, 1)
     server.kill()
-    following = asyncio.create_task(outcome(some_channel()))
+    subscriber = asyncio.create_task(outcome(some_channel()))
     await asyncio.sleep(0.5)
 
-    assert await following in ([1], "told so")
+    assert await subscriber in ([1], "store fault")
 
 
-async def test_connections_that_break_while_followers_come_leave_the_wakes_whole(
+async def test_wakeups_survive_broken_connections_while_subscribers_come_and_go(
     server: Valkey,
 ) -> None:
-    churning = Process("tests.kernel.streams.churning", env={"REDIS_URL": server.url})
+    churning = Process("tests.kernel.live.churning", env={"REDIS_URL": server.url})
     try:
-        assert await eventually(lambda: churning.said("woken"), bool, seconds=12)
-        assert await eventually(lambda: churning.said("let go"), bool, seconds=3)
+        assert await eventually(lambda: churning.said("woken"), bool, seconds=30)
+        assert await eventually(lambda: churning.said("unsubscribed"), bool, seconds=10)
     finally:
         churning.kill()

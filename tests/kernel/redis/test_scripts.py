@@ -1,4 +1,4 @@
-"""Scripts on a real server."""
+"""Lua scripts on a real Valkey."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from subgraphs.kernel.redis.scripts import Call, Script, run
 from tests.fixtures.valkey import Valkey
 
 
-async def test_a_server_that_knows_no_script_yet_does_all_calls_in_their_order(
+async def test_all_calls_run_in_order_on_a_server_without_the_script(
     valkey: Valkey,
 ) -> None:
     echo = Script("return redis.call('RPUSH', KEYS[1], ARGV[1])")
@@ -22,6 +22,6 @@ async def test_a_server_that_knows_no_script_yet_does_all_calls_in_their_order(
         assert stats == {}
 
 
-async def test_no_calls_have_no_answers(valkey: Valkey) -> None:
+async def test_no_calls_have_no_replies(valkey: Valkey) -> None:
     async with connect(valkey.url) as client:
         assert await run(client, Script("return 1"), []) == []

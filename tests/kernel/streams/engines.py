@@ -1,4 +1,4 @@
-"""The two engines of the streams, for tests that run on both."""
+"""The two engines of the event streams, for tests that run on both."""
 
 from collections.abc import Sequence
 from itertools import count
@@ -9,53 +9,56 @@ from redis.asyncio import Redis
 
 from subgraphs.kernel import cancellation
 from subgraphs.kernel.streams.interface import PARTITIONS, Entry, Lag, Record, Streams, partition_of
-from subgraphs.kernel.streams.kafka.consumer import SESSION, KafkaConsumer
-from subgraphs.kernel.streams.redis.consumer import BEAT, LEASE, RedisConsumer
+from subgraphs.kernel.streams.kafka.consumer import KafkaConsumer
+from subgraphs.kernel.streams.kafka.group import SESSION_SECONDS
+from subgraphs.kernel.streams.redis.consumer import RedisConsumer
+from subgraphs.kernel.streams.redis.membership import HEARTBEAT_SECONDS, LEASE_SECONDS
 from subgraphs.kernel.streams.redis.names import lease_of, members_of
 from tests.fixtures.deadline import eventually
 
 KEYS = [next(f"{n}" for n in count() if partition_of(f"{n}") == p) for p in range(PARTITIONS)]
-"""A key of each partition."""
+"""One key for each partition."""
 
 Member = RedisConsumer | KafkaConsumer
 
 
 class Server(Protocol):
-    """Where the streams are; its data outlive a kill."""
+    """The store of the streams; its data survive a kill."""
 
     def start(self) -> None: ...
     def kill(self) -> None: ...
 
 
 class Engine:
-    """Streams with a topic of a test's own.
+    """Streams with a topic of the test's own.
 
     Attributes:
-        patience: seconds a read takes at most to see what is there.
-        takeover: seconds after which a dead member's partitions are another's.
-        exact: every entry's deliveries are counted, and every acknowledgement is kept by itself.
+        read_seconds: time in which a read finds the entries that exist.
+        takeover_seconds: time after which others hold a dead member's partitions.
+        is_exact: the engine counts each entry's deliveries and keeps each acknowledgement.
     """
 
     def __init__(self, streams: Streams, server: Server, *, is_kafka: bool) -> None:
         self.streams = streams
         self.server = server
         self.topic = f"t-{uuid4().hex[:12]}"
-        self.patience = 2.0 if is_kafka else 0.0
-        self.takeover = SESSION + 6.0 if is_kafka else LEASE + 3 * BEAT
-        self.exact = not is_kafka
+        self.read_seconds = 2.0 if is_kafka else 0.0
+        redis_takeover = LEASE_SECONDS + 3 * HEARTBEAT_SECONDS
+        self.takeover_seconds = SESSION_SECONDS + 6.0 if is_kafka else redis_takeover
+        self.is_exact = not is_kafka
         self._members: list[Member] = []
 
     def member(self, group: str = "g") -> Member:
-        made = self.streams.consumer(self.topic, self._group(group))
-        assert isinstance(made, Member)
-        self._members.append(made)
-        return made
+        consumer = self.streams.consumer(self.topic, self._group(group))
+        assert isinstance(consumer, Member)
+        self._members.append(consumer)
+        return consumer
 
     async def joined(self, group: str = "g") -> Member:
-        """A member that holds all there is to hold."""
-        made = self.member(group)
-        await self.read(made)
-        return made
+        """Returns a member that holds all partitions."""
+        member = self.member(group)
+        await self.read(member)
+        return member
 
     async def append(self, *names: str, key: str = "site") -> None:
         await self.streams.append(self.topic, records(*names, key=key))
@@ -64,13 +67,13 @@ class Engine:
         return await self.streams.append_once(self.topic, records(*names, key=key))
 
     async def read(self, member: Member, limit: int = 100) -> list[Entry]:
-        return await member.read(limit=limit, wait=self.patience)
+        return await member.read(limit=limit, wait=self.read_seconds)
 
     async def lag(self) -> Lag:
         return await self.streams.lag(self.topic, self._group("g"))
 
     async def shared(self, *members: Member) -> None:
-        """Wait until each holds as much as any other, and together they hold all."""
+        """Returns once the members share all partitions equally."""
 
         async def sizes() -> list[int]:
             for member in members:
@@ -80,15 +83,15 @@ class Engine:
         even = PARTITIONS // len(members)
         await eventually(sizes, lambda found: found == [even] * len(members), seconds=10)
 
-    async def pass_over(self, member: Member, client: Redis) -> None:
-        """As if a member on Redis had been held up for longer than its leases last."""
+    async def lose_leases(self, member: Member, client: Redis) -> None:
+        """Lets a member on Redis lose its leases, as if it had been delayed for too long."""
         await die(member)
         group = self._group("g")
         leases = [lease_of(self.topic, part, group) for part in range(PARTITIONS)]
         await client.delete(members_of(self.topic, group), *leases)
 
     def _group(self, name: str) -> str:
-        """Kafka's groups are the whole cluster's."""
+        """Returns a unique name: on Kafka, groups belong to the whole cluster."""
         return f"{name}-{self.topic}"
 
     async def close(self) -> None:
@@ -112,9 +115,9 @@ async def read_and_ack(member: Member, wait: float = 0.1) -> list[Entry]:
 
 
 async def die(member: Member) -> None:
-    """As a killed process: no sign of life, nothing given up."""
+    """Stops a member like a kill: no heartbeat, nothing released."""
     if isinstance(member, RedisConsumer):
-        await member.fall_silent()
+        await member.stop_heartbeats()
     else:
         coordinator = member._consumer._coordinator
         await cancellation.cancel_and_wait(

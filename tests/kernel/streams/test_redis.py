@@ -1,4 +1,4 @@
-"""What the streams on Redis do beyond what both engines do."""
+"""Behaviour of the event streams on Redis only."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -21,8 +21,8 @@ from subgraphs.kernel.streams.interface import (
     Record,
     partition_of,
 )
-from subgraphs.kernel.streams.redis import consumer, offsets
-from subgraphs.kernel.streams.redis.names import members_of, places_of, stream_of
+from subgraphs.kernel.streams.redis import consumer, membership, offsets
+from subgraphs.kernel.streams.redis.names import members_of, offsets_of, stream_of
 from subgraphs.kernel.streams.redis.streams import RedisStreams
 from tests.fixtures.deadline import eventually
 from tests.fixtures.topics import bodies_on
@@ -38,12 +38,12 @@ async def client(valkey: Valkey) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 async def engine(valkey: Valkey) -> AsyncIterator[Engine]:
-    made = Engine(RedisStreams(connect(valkey.url)), valkey, is_kafka=False)
-    yield made
-    await made.close()
+    engine = Engine(RedisStreams(connect(valkey.url)), valkey, is_kafka=False)
+    yield engine
+    await engine.close()
 
 
-async def test_a_read_takes_from_all_partitions_alike(engine: Engine) -> None:
+async def test_a_read_takes_equal_shares_of_all_partitions(engine: Engine) -> None:
     member = await engine.joined()
     many = [str(n) for n in range(100)]
     for key in KEYS:
@@ -57,7 +57,7 @@ async def test_a_read_takes_from_all_partitions_alike(engine: Engine) -> None:
     assert rest == [96, 96]  # six of each
 
 
-async def test_a_read_is_filled_from_the_partition_that_has_much(engine: Engine) -> None:
+async def test_a_read_is_filled_from_the_longest_partition(engine: Engine) -> None:
     member = await engine.joined()
     many = [f"{n:03}" for n in range(300)]
     await engine.append(*many, key=KEYS[3])
@@ -71,7 +71,7 @@ async def test_a_read_is_filled_from_the_partition_that_has_much(engine: Engine)
     assert len(entries) == len(mine) + 1
 
 
-async def test_what_a_read_has_in_hand_is_given_out_though_the_server_goes(
+async def test_a_read_returns_what_it_has_when_redis_fails(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     member = await engine.joined()
@@ -90,50 +90,50 @@ async def test_what_a_read_has_in_hand_is_given_out_though_the_server_goes(
 
 
 def failing(*, after: int) -> Any:
-    """Read so often, and no more."""
-    turns = count()
+    """Returns a `run` whose reads fail after this many."""
+    reads = count()
 
-    async def first_few(client: Redis, script: Script, calls: Sequence[Call]) -> list[Any]:
-        if script is offsets.READ and next(turns) >= after:
+    async def run_or_fail(client: Redis, script: Script, calls: Sequence[Call]) -> list[Any]:
+        if script is offsets.READ and next(reads) >= after:
             raise RedisError("away")
         return await run(client, script, calls)
 
-    return first_few
+    return run_or_fail
 
 
-async def test_what_another_was_given_cannot_be_acknowledged_any_more(
-    engine: Engine, client: Redis
-) -> None:
-    paused = await engine.joined()
+async def test_a_previous_reader_cannot_acknowledge(engine: Engine, client: Redis) -> None:
+    delayed = await engine.joined()
     await engine.append("a", "b", "c")
-    taken = await engine.read(paused)
-    await paused.dead_letter(taken[0], "poison", "")
-    await engine.pass_over(paused, client)
-    follower = engine.member()
-    assert bodies(await engine.read(follower)) == ["b", "c"]
+    taken = await engine.read(delayed)
+    await delayed.dead_letter(taken[0], "poison", "")
+    await engine.lose_leases(delayed, client)
+    successor = engine.member()
+    assert bodies(await engine.read(successor)) == ["b", "c"]
 
-    await paused.ack(taken, {entry.id: "unknown_claim" for entry in taken})
-    await paused.dead_letter(taken[1], "poison", "")
+    await delayed.ack(taken, {entry.id: "unknown_claim" for entry in taken})
+    await delayed.dead_letter(taken[1], "poison", "")
 
     assert (await engine.lag())[:4] == (0, 2, taken[1].id, 1)
     assert await engine.streams.drops(engine.topic) == {"poison": 1}
 
 
-async def test_who_was_only_held_up_goes_on(engine: Engine, client: Redis) -> None:
-    paused = await engine.joined()
+async def test_a_delayed_member_continues_if_no_other_took_over(
+    engine: Engine, client: Redis
+) -> None:
+    delayed = await engine.joined()
     await engine.append("a", "b")
-    taken = await engine.read(paused)
-    await engine.pass_over(paused, client)
+    taken = await engine.read(delayed)
+    await engine.lose_leases(delayed, client)
 
-    await paused.ack(taken[:1])
+    await delayed.ack(taken[:1])
 
     assert (await engine.lag())[:3] == (0, 1, taken[1].id)
-    assert await engine.read(paused) == []
-    await paused.ack(taken[1:])
+    assert await engine.read(delayed) == []
+    await delayed.ack(taken[1:])
     assert await engine.lag() == Lag(0, 0, None, 0)
 
 
-async def test_the_tries_of_one_are_not_those_of_the_next(engine: Engine) -> None:
+async def test_delivery_attempts_count_for_one_entry_only(engine: Engine) -> None:
     await engine.append("slow", "b")
     for _ in range(MAX_DELIVERIES - 1):
         member = engine.member()
@@ -148,11 +148,11 @@ async def test_the_tries_of_one_are_not_those_of_the_next(engine: Engine) -> Non
     await engine.append("c")
     (c,) = await last.read(limit=9, wait=3)
 
-    given = [(entry.body, entry.deliveries) for entry in (slow, b, c)]
-    assert given == [(b"slow", MAX_DELIVERIES), (b"b", SUSPECT_DELIVERIES + 1), (b"c", 1)]
+    deliveries = [(entry.body, entry.deliveries) for entry in (slow, b, c)]
+    assert deliveries == [(b"slow", MAX_DELIVERIES), (b"b", SUSPECT_DELIVERIES + 1), (b"c", 1)]
 
 
-async def test_what_is_said_of_an_entry_waits_for_those_before_it(engine: Engine) -> None:
+async def test_drops_and_dead_letters_wait_for_the_entries_before_them(engine: Engine) -> None:
     member = await engine.joined()
     await engine.append("a", "b", "c")
     a, b, c = await engine.read(member)
@@ -168,13 +168,13 @@ async def test_what_is_said_of_an_entry_waits_for_those_before_it(engine: Engine
     assert await engine.lag() == Lag(0, 0, None, 1)
 
 
-async def test_an_acknowledgement_whose_answer_was_lost_counts_once(
+async def test_an_acknowledgement_whose_reply_was_lost_counts_once(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     member = await engine.joined()
     await engine.append("a", "b", "c")
     a, b, c = await engine.read(member)
-    monkeypatch.setattr("subgraphs.kernel.streams.redis.consumer.run", without_an_answer)
+    monkeypatch.setattr("subgraphs.kernel.streams.redis.consumer.run", run_and_lose_the_reply)
     with pytest.raises(RedisError, match="lost"):
         await member.ack([a], {a.id: "unknown_claim"})
     monkeypatch.undo()
@@ -185,21 +185,21 @@ async def test_an_acknowledgement_whose_answer_was_lost_counts_once(
     assert (await engine.lag())[:3] == (0, 1, c.id)
 
 
-async def without_an_answer(client: Redis, script: Script, calls: Sequence[Call]) -> None:
+async def run_and_lose_the_reply(client: Redis, script: Script, calls: Sequence[Call]) -> None:
     await run(client, script, calls)
     raise RedisError("lost")
 
 
-async def test_who_kills_its_readers_is_read_alone_and_then_buried(engine: Engine) -> None:
+async def test_an_entry_that_crashes_its_consumers_is_dead_lettered(engine: Engine) -> None:
     await engine.append("poison", "b", "c")
     await engine.append("elsewhere", key=KEYS[0])
     seen: list[list[str]] = []
     for _ in range(MAX_DELIVERIES):
         member = engine.member()
         seen.append(sorted(bodies(await engine.read(member))))
-        if seen[-1] == ["poison"]:  # and nothing is read along with it
+        if seen[-1] == ["poison"]:  # and nothing is read beside it
             assert await engine.read(member) == []
-        await member.leave()  # stands for a death: nothing was acknowledged
+        await member.leave()  # like a crash: nothing was acknowledged
 
     last = engine.member()
     together = ["b", "c", "elsewhere", "poison"]
@@ -212,7 +212,7 @@ async def test_who_kills_its_readers_is_read_alone_and_then_buried(engine: Engin
     assert await engine.lag() == Lag(0, 0, None, 1)
 
 
-async def test_a_burial_that_could_not_be_said_is_said_by_the_next_read(
+async def test_a_failed_dead_letter_is_repeated_by_the_next_read(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await engine.append("poison", "b")
@@ -222,7 +222,7 @@ async def test_a_burial_that_could_not_be_said_is_said_by_the_next_read(
         await member.leave()
     last = engine.member()
     await last.read(limit=0, wait=0)
-    monkeypatch.setattr(last, "_commit", gone)
+    monkeypatch.setattr(last, "_commit", away)
     with pytest.raises(RedisError, match="away"):
         await engine.read(last)
     monkeypatch.undo()
@@ -232,11 +232,11 @@ async def test_a_burial_that_could_not_be_said_is_said_by_the_next_read(
     assert await engine.streams.drops(engine.topic) == {"undeliverable": 1}
 
 
-async def gone() -> None:
+async def away() -> None:
     raise RedisError("away")
 
 
-async def test_trimming_leaves_what_is_not_acknowledged(engine: Engine, client: Redis) -> None:
+async def test_trim_keeps_unacknowledged_entries(engine: Engine, client: Redis) -> None:
     member = await engine.joined()
     await engine.append("a", "b", "c", "d")
     taken = await engine.read(member)
@@ -254,13 +254,13 @@ async def test_trimming_leaves_what_is_not_acknowledged(engine: Engine, client: 
     assert bodies(await engine.read(member)) == ["e"]
 
 
-async def test_many_are_let_go_in_steps(engine: Engine, client: Redis) -> None:
+async def test_trim_deletes_many_entries_in_steps(engine: Engine, client: Redis) -> None:
     member = await engine.joined()
-    await member.trim()  # now the server knows how
+    await member.trim()  # loads the script
     await engine.append(*map(str, range(25_000)))
     await member.ack(await engine.read(member, 24_999 + 16))
     await engine.append("last")
-    await die(member)  # its beats would count
+    await die(member)  # its heartbeats would count
     await client.config_resetstat()
 
     await member.trim()
@@ -271,7 +271,7 @@ async def test_many_are_let_go_in_steps(engine: Engine, client: Redis) -> None:
     assert calls == [4, PARTITIONS - 1]
 
 
-async def test_a_new_group_on_a_trimmed_stream_knows_how_far_behind_it_is(engine: Engine) -> None:
+async def test_a_new_group_on_a_trimmed_stream_has_the_right_lag(engine: Engine) -> None:
     quick = await engine.joined("quick")
     await engine.append("a", "b", "c")
     await quick.ack((await engine.read(quick))[:2])
@@ -284,7 +284,7 @@ async def test_a_new_group_on_a_trimmed_stream_knows_how_far_behind_it_is(engine
     assert (await engine.lag())[:2] == (0, 1)
 
 
-async def test_a_stream_that_was_lost_while_the_places_stayed(
+async def test_a_lost_stream_with_kept_offsets_is_read_from_its_start(
     engine: Engine, client: Redis
 ) -> None:
     member = await engine.joined()
@@ -304,11 +304,13 @@ async def test_a_stream_that_was_lost_while_the_places_stayed(
     assert (await engine.lag()).waiting == 1
 
 
-async def test_places_that_were_lost_while_the_stream_stayed(engine: Engine, client: Redis) -> None:
+async def test_lost_offsets_with_a_kept_stream_are_read_again(
+    engine: Engine, client: Redis
+) -> None:
     member = await engine.joined()
     await engine.append("a", "b")
     taken = await engine.read(member)
-    await client.delete(places_of(engine.topic, partition_of("site")))
+    await client.delete(offsets_of(engine.topic, partition_of("site")))
 
     await member.ack(taken)
 
@@ -316,7 +318,7 @@ async def test_places_that_were_lost_while_the_stream_stayed(engine: Engine, cli
     assert bodies(await engine.read(member)) == ["a", "b"]
 
 
-async def test_what_is_pending_and_was_trimmed_by_others_is_passed(
+async def test_pending_entries_that_another_client_trimmed_are_passed(
     engine: Engine, client: Redis
 ) -> None:
     member = await engine.joined()
@@ -326,13 +328,15 @@ async def test_what_is_pending_and_was_trimmed_by_others_is_passed(
     await engine.append("c")
     await client.xtrim(stream_of(engine.topic, partition_of("site")), maxlen=1, approximate=False)
 
-    follower = engine.member()
+    successor = engine.member()
 
-    assert [(it.body, it.deliveries) for it in await engine.read(follower)] == [(b"c", 1)]
+    assert [(it.body, it.deliveries) for it in await engine.read(successor)] == [(b"c", 1)]
     assert (await engine.lag())[:2] == (0, 1)
 
 
-async def test_what_others_trimmed_does_not_wait(engine: Engine, client: Redis) -> None:
+async def test_entries_that_another_client_trimmed_do_not_wait(
+    engine: Engine, client: Redis
+) -> None:
     member = await engine.joined()
     await engine.append("a")
     await member.ack(await engine.read(member))
@@ -343,7 +347,7 @@ async def test_what_others_trimmed_does_not_wait(engine: Engine, client: Redis) 
     assert (await engine.lag())[:2] == (1, 0)
 
 
-async def test_a_group_that_was_lost_is_made_again(engine: Engine, client: Redis) -> None:
+async def test_a_lost_group_is_created_again(engine: Engine, client: Redis) -> None:
     member = await engine.joined()
     await client.flushall()
     await engine.append("a")
@@ -353,7 +357,7 @@ async def test_a_group_that_was_lost_is_made_again(engine: Engine, client: Redis
     assert bodies(entries) == ["a"]
 
 
-async def test_an_id_is_known_for_25_hours_and_takes_few_bytes(
+async def test_a_dedupe_key_is_known_for_25_hours_and_takes_few_bytes(
     engine: Engine, client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream, now = stream_of(engine.topic, partition_of("site")), 1_000_000.0
@@ -363,23 +367,23 @@ async def test_an_id_is_known_for_25_hours_and_takes_few_bytes(
     await engine.append_once("a")
     for hours in 1, 24.9, 25.1, 31:
         now = 1_000_000.0 + hours * 3600
-        names = dedupe.windows(stream)
-        mark = dedupe.mark_of(Record("site", "a", b""))
-        answers = [await client.smismember(name, [mark]) for name in names]
-        known.append([1] in answers)
+        names = dedupe.key_sets(stream)
+        key = dedupe.dedupe_key(Record("site", "a", b""))
+        replies = [await client.smismember(name, [key]) for name in names]
+        known.append([1] in replies)
 
     assert known == [True, True, True, False]
-    first = dedupe.windows(stream, 1_000_000.0)[0]
+    first = dedupe.key_sets(stream, 1_000_000.0)[0]
     assert 24 * 3600 < await client.ttl(first) <= 25 * 3600
     await engine.append_once(*map(str, range(5_000)))
-    used: Any = await client.memory_usage(dedupe.windows(stream)[0], samples=0)
+    used: Any = await client.memory_usage(dedupe.key_sets(stream)[0], samples=0)
     assert used / 5_000 < 40
 
 
-async def test_who_leaves_in_the_middle_of_a_beat_is_gone(
+async def test_a_member_that_leaves_during_a_heartbeat_stays_away(
     engine: Engine, client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumer, "BEAT", 0)
+    monkeypatch.setattr(membership, "HEARTBEAT_SECONDS", 0)
 
     async with asyncio.timeout(30):
         for turn in range(20):

@@ -1,4 +1,4 @@
-"""The event streams on both engines: a real Valkey and a real Kafka, which one of these kills."""
+"""The event streams on both engines: a real Valkey and a real Kafka, which one test kills."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,13 +22,13 @@ async def engine(
     settings.cache_clear()
     is_kafka = request.param == "kafka"
     server = request.getfixturevalue("kafka") if is_kafka else valkey
-    made = Engine(connect(server.url), server, is_kafka=is_kafka)
-    yield made
-    await made.close()
+    engine = Engine(connect(server.url), server, is_kafka=is_kafka)
+    yield engine
+    await engine.close()
     settings.cache_clear()
 
 
-async def test_what_was_appended_is_read_in_order(engine: Engine) -> None:
+async def test_records_are_read_in_order(engine: Engine) -> None:
     member = await engine.joined()
 
     await engine.append("a", "b")
@@ -36,20 +36,20 @@ async def test_what_was_appended_is_read_in_order(engine: Engine) -> None:
 
     entries = await engine.read(member)
     await member.ack(entries)
-    if len(entries) < 3:  # a member may be woken by the first ones
+    if len(entries) < 3:  # the first records may have ended the wait
         entries += await engine.read(member)
     assert bodies(entries) == ["a", "b", "c"]
     assert [entry.deliveries for entry in entries] == [1, 1, 1]
     assert [entry.id for entry in entries] == sorted(entry.id for entry in entries)
 
 
-async def test_a_group_begins_with_what_was_there_before_it(engine: Engine) -> None:
+async def test_a_new_group_begins_at_the_start(engine: Engine) -> None:
     await engine.append("a")
 
     assert bodies(await engine.member().read(limit=9, wait=3)) == ["a"]
 
 
-async def test_a_read_has_no_more_than_its_limit(engine: Engine) -> None:
+async def test_a_read_returns_at_most_its_limit(engine: Engine) -> None:
     await engine.append("a", "b", "c")
     for key in KEYS:
         await engine.append("d", key=key)
@@ -66,7 +66,7 @@ async def test_an_id_is_appended_once_under_its_key(engine: Engine) -> None:
 
 
 async def all_of(member: Member, count: int) -> list[str]:
-    """Read and acknowledge so many, and see that there are no more."""
+    """Reads and acknowledges this many entries and checks that there are no more."""
     found: list[str] = []
 
     async def more() -> int:
@@ -78,7 +78,7 @@ async def all_of(member: Member, count: int) -> list[str]:
     return found
 
 
-async def test_many_are_appended_once_in_their_order(engine: Engine) -> None:
+async def test_many_records_are_appended_once_in_order(engine: Engine) -> None:
     names = [f"{number:05}" for number in range(10_000)]
 
     assert await engine.append_once(*names) == [True] * 10_000
@@ -86,7 +86,7 @@ async def test_many_are_appended_once_in_their_order(engine: Engine) -> None:
     assert await all_of(engine.member(), 10_000) == names
 
 
-async def test_what_is_not_acknowledged_comes_again_before_all_else(engine: Engine) -> None:
+async def test_unacknowledged_entries_are_delivered_again_first(engine: Engine) -> None:
     first = await engine.joined()
     await engine.append("a", "b", "c", "d")
     taken = await engine.read(first, 3)
@@ -101,7 +101,7 @@ async def test_what_is_not_acknowledged_comes_again_before_all_else(engine: Engi
     assert await all_of(second, 1) == ["d"]
 
 
-async def test_one_who_reads_on_gets_what_comes_after_that_which_is_in_hand(
+async def test_a_second_read_continues_after_the_entries_in_flight(
     engine: Engine,
 ) -> None:
     member = await engine.joined()
@@ -129,28 +129,30 @@ async def test_members_share_the_partitions(engine: Engine) -> None:
     assert sorted(of_one + of_two) == sorted(KEYS)
 
 
-async def test_a_partition_is_given_up_once_nothing_of_it_is_in_hand(engine: Engine) -> None:
+async def test_a_partition_is_released_once_nothing_of_it_is_in_flight(engine: Engine) -> None:
     old = await engine.joined()
     for key in KEYS:
         await engine.append("1", key=key)
-    in_hand = await engine.read(old)
+    in_flight = await engine.read(old)
     new = engine.member()
     joining = asyncio.create_task(new.read(limit=100, wait=1.0))
     await asyncio.sleep(1.0)
     assert not joining.done() or joining.result() == []
 
-    await old.ack(in_hand)
+    await old.ack(in_flight)
     seen = await joining
     await new.ack(seen)
-    seen += [entry async for entry in worked(engine, [old, new], 16 - len(in_hand) - len(seen))]
+    seen += [
+        entry async for entry in read_by_all(engine, [old, new], 16 - len(in_flight) - len(seen))
+    ]
 
     assert len(old.partitions) == len(new.partitions) == 8
-    assert {entry.id for entry in seen}.isdisjoint({entry.id for entry in in_hand})
+    assert {entry.id for entry in seen}.isdisjoint({entry.id for entry in in_flight})
     assert (await engine.lag())[:2] == (0, 0)
 
 
-async def worked(engine: Engine, members: list[Member], count: int) -> AsyncIterator[Entry]:
-    """Read and acknowledge with all members until there were so many."""
+async def read_by_all(engine: Engine, members: list[Member], count: int) -> AsyncIterator[Entry]:
+    """Reads and acknowledges with all members until this many entries came."""
     found = 0
     while found < count:
         for member in members:
@@ -160,31 +162,31 @@ async def worked(engine: Engine, members: list[Member], count: int) -> AsyncIter
     await engine.shared(*members)
 
 
-async def test_one_that_died_is_followed(engine: Engine) -> None:
-    dead_letter_count, other = await engine.joined(), engine.member()
-    await engine.shared(dead_letter_count, other)
+async def test_others_take_over_from_a_dead_member(engine: Engine) -> None:
+    dead, other = await engine.joined(), engine.member()
+    await engine.shared(dead, other)
     for key in KEYS:
         await engine.append("a", "b", key=key)
-    taken = await engine.read(dead_letter_count, 8)
+    taken = await engine.read(dead, 8)
     assert taken
-    await die(dead_letter_count)
+    await die(dead)
     seen: list[Entry] = []
 
     async def drain() -> int:
         seen.extend(await read_and_ack(other))
         return len(seen)
 
-    await eventually(drain, lambda n: n == 32, seconds=engine.takeover)
+    await eventually(drain, lambda n: n == 32, seconds=engine.takeover_seconds)
 
     again = {entry.id for entry in seen if entry.deliveries == 2}
     assert again >= {entry.id for entry in taken}
     assert sorted(bodies(seen)) == ["a"] * 16 + ["b"] * 16
-    if engine.exact:
+    if engine.is_exact:
         assert again == {entry.id for entry in taken}
-        assert await engine.read(dead_letter_count) == []
+        assert await engine.read(dead) == []
 
 
-async def test_members_come_and_go_and_the_order_of_a_key_stays(engine: Engine) -> None:
+async def test_a_key_keeps_its_order_while_members_come_and_go(engine: Engine) -> None:
     seen: dict[str, list[int]] = {key: [] for key in KEYS}
 
     async def work(stopping: asyncio.Event) -> None:
@@ -219,13 +221,13 @@ async def test_members_come_and_go_and_the_order_of_a_key_stays(engine: Engine) 
     assert seen == {key: [*range(120)] for key in KEYS}
 
 
-async def test_the_buried_keep_body_place_and_reason(engine: Engine) -> None:
+async def test_a_dead_letter_keeps_body_entry_id_and_reason(engine: Engine) -> None:
     member = await engine.joined()
     await engine.append("a", "b")
     entries = await engine.read(member)
 
     await member.dead_letter(entries[0], "poison", "ValueError('no')")
-    await member.dead_letter(entries[0], "poison", "seen twice, buried once")
+    await member.dead_letter(entries[0], "poison", "a second time")
 
     (letter,) = await engine.streams.dead_letters(engine.topic, 10)
     assert letter == DeadLetter(letter.id, b"a", entries[0].id, "poison", "ValueError('no')")
@@ -237,7 +239,7 @@ async def test_the_buried_keep_body_place_and_reason(engine: Engine) -> None:
     assert await engine.lag() == Lag(0, 0, None, 1)
 
 
-async def test_dead_letters_are_put_back_once(engine: Engine) -> None:
+async def test_dead_letters_are_replayed_once(engine: Engine) -> None:
     member = await engine.joined()
     await engine.append("a", "b")
     for entry in await engine.read(member):
@@ -252,11 +254,11 @@ async def test_dead_letters_are_put_back_once(engine: Engine) -> None:
     assert [letter.body for letter in left] == [b"b"]
 
 
-async def test_dead_letters_are_forgotten_by_their_age(engine: Engine) -> None:
+async def test_dead_letters_are_deleted_by_age(engine: Engine) -> None:
     member = await engine.joined()
     await engine.append("a", "b", key=KEYS[0])
     await engine.append("c", key=KEYS[1])
-    for entry in await all_in_hand(member, 3):
+    for entry in await read_until(member, 3):
         await member.dead_letter(entry, "poison", "")
 
     await engine.streams.delete_dead_letters(
@@ -273,7 +275,7 @@ async def test_dead_letters_are_forgotten_by_their_age(engine: Engine) -> None:
     assert await engine.lag() == Lag(0, 0, None, 0)
 
 
-async def all_in_hand(member: Member, count: int) -> list[Entry]:
+async def read_until(member: Member, count: int) -> list[Entry]:
     entries: list[Entry] = []
 
     async def more() -> int:
@@ -296,7 +298,7 @@ async def test_a_drop_counts_once_however_often_it_is_acknowledged(engine: Engin
     assert await engine.streams.drops(engine.topic) == {"unknown_claim": 2}
 
 
-async def test_trimming_keeps_what_any_group_still_needs(engine: Engine) -> None:
+async def test_trim_keeps_what_any_group_has_not_acknowledged(engine: Engine) -> None:
     quick, slow = await engine.joined("quick"), await engine.joined("slow")
     await engine.append("a", "b", "c", "d")
     await quick.ack(await engine.read(quick))
@@ -310,7 +312,7 @@ async def test_trimming_keeps_what_any_group_still_needs(engine: Engine) -> None
     assert found == ["b", "c", "d"]
 
 
-async def test_a_waiting_reader_is_woken(engine: Engine) -> None:
+async def test_an_append_ends_a_waiting_read(engine: Engine) -> None:
     member = await engine.joined()
     reading = asyncio.create_task(member.read(limit=1, wait=5))
     await asyncio.sleep(0.1)
@@ -333,11 +335,11 @@ async def test_nothing_acknowledged_is_lost_when_the_server_is_killed(engine: En
 
     assert await eventually(lambda: engine.append_once("c", "d"), bool) == [False, True]
     await eventually(member.leave, lambda _: True)
-    follower = engine.member()
+    successor = engine.member()
     found: list[str] = []
 
     async def rest() -> list[str]:
-        found.extend(bodies(await read_and_ack(follower, 1.0)))
+        found.extend(bodies(await read_and_ack(successor, 1.0)))
         return found
 
     await eventually(rest, lambda names: len(names) == 3, seconds=30)

@@ -14,7 +14,7 @@ from subgraphs.analytics.archive.restores import advance
 from subgraphs.kernel import db
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.ids import new_id
-from subgraphs.kernel.storage import objects
+from subgraphs.kernel.storage.objects import client as s3
 from tests.fixtures.shop import Shop
 from workers.archive import advance_all
 
@@ -173,7 +173,7 @@ async def archived(shop: Shop) -> Standing:
 
 def names_in_s3(prefix: str) -> list[str]:
     """Objects and uploads that nobody completed."""
-    client, bucket = objects._client(), settings().s3_bucket
+    client, bucket = s3.client(), settings().s3_bucket
     found = client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
     uploads = client.list_multipart_uploads(Bucket=bucket, Prefix=prefix).get("Uploads", [])
     return [*(one["Key"] for one in found), *(one["Key"] for one in uploads)]

@@ -13,7 +13,7 @@ from subgraphs.analytics.archive.models import Archive
 from subgraphs.kernel import db
 from subgraphs.kernel.storage import objects
 from subgraphs.kernel.storage.advisory_locks import advisory_lock
-from subgraphs.kernel.storage.objects import ObjectStoreError
+from subgraphs.kernel.storage.objects import ObjectStoreError, uploads
 from tests.fixtures.deadline import eventually
 from tests.fixtures.processes import Process
 from tests.fixtures.shop import Shop, new_shop
@@ -148,9 +148,10 @@ class Killer:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.met: list[str] = []
         self._step = ""
-        for name in ("start_upload", "upload_part", "complete_upload", "copy", "download"):
+        for name in ("start_upload", "upload_part", "complete_upload"):
+            patch.setattr(uploads, name, self._deadly(name, getattr(uploads, name)))
+        for name in ("copy", "download", "delete_all"):
             patch.setattr(objects, name, self._deadly(name, getattr(objects, name)))
-        patch.setattr(objects, "delete_all", self._deadly("delete_all", objects.delete_all))
         abort, commit, step = objects.abort_upload, AsyncSession.commit, lifecycle._step
 
         def aborting(key: str, upload_id: str) -> None:
@@ -168,7 +169,7 @@ class Killer:
             self._step = ""
             return done
 
-        patch.setattr(objects, "abort_upload", aborting)
+        patch.setattr(uploads, "abort_upload", aborting)
         patch.setattr(AsyncSession, "commit", committing)
         patch.setattr(lifecycle, "_step", stepping)
 
@@ -295,7 +296,7 @@ async def test_while_s3_is_away_nothing_leaves_and_nobody_hurries(
         raise ObjectStoreError("away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(objects, "start_upload", away)
+        patch.setattr(uploads, "start_upload", away)
         await advance_all()
         await advance_all()
 

@@ -1,6 +1,6 @@
-"""A Kafka cluster as the streams use it: its topics, one producer, and questions about offsets.
+"""The clients of a Kafka cluster: a producer, an admin client, and a reader of its records.
 
-Nothing connects before it is needed, and what failed is thrown away: the next call begins anew.
+A client connects at its first use. A producer that failed is replaced at the next call.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 from subgraphs.kernel.streams.interface import PARTITIONS
 
 MAX_BATCH = 1024 * 1024 - 64 * 1024
-"""Bytes of one batch, which is stored whole or not at all; brokers take a mebibyte by default."""
+"""Bytes of one batch, which a broker stores all or none. Brokers accept 1 MiB by default."""
 
 _FETCH_SECONDS = 2.0
-"""How long a record is waited for that is there."""
+"""Timeout of a fetch for records that exist."""
 
 Record = Any
 """aiokafka's ConsumerRecord."""
@@ -28,12 +28,13 @@ def partitions_of(topic: str) -> list[TopicPartition]:
     return [TopicPartition(topic, part) for part in range(PARTITIONS)]
 
 
-def dead_letter_topic(topic: str) -> str:
-    return f"{topic}.dead"
-
-
 class Cluster:
-    """The brokers at some addresses."""
+    """A cluster of brokers.
+
+    Args:
+        servers: host:port[,host:port].
+        seconds: timeout of a request.
+    """
 
     def __init__(self, servers: str, *, seconds: float) -> None:
         self.servers = servers
@@ -48,9 +49,9 @@ class Cluster:
     async def produce(
         self, topic: str, batches: Mapping[int, Collection[Mapping[str, Any]]]
     ) -> None:
-        """Append messages (key, value, headers) to partitions; durable when this returns.
+        """Appends messages (key, value, headers) by partition; they are durable when this returns.
 
-        Those of one partition are stored all or none while they fit into one batch.
+        A partition's messages are stored all or none if they fit into one batch.
         """
         producer = await self._started_producer(topic)
         try:
@@ -60,21 +61,21 @@ class Cluster:
                     sent.append(await producer.send_batch(builder, topic, partition=part))
             await asyncio.gather(*sent)
         except Exception:
-            # An idempotent producer whose batch was given up has a gap in its numbers for good.
+            # An idempotent producer that gave a batch up keeps a gap in its sequence numbers.
             if self._producer is producer:
                 self._producer = None
                 await producer.stop()
             raise
 
     async def committed(self, topic: str, group: str) -> dict[int, Any]:
-        """(offset, metadata) by partition, of those that have any."""
-        await self.provide(topic)
+        """Returns the group's (offset, metadata) of the partitions that have a commit."""
+        await self.create_topic(topic)
         admin = await self._started_admin()
         found = await admin.list_consumer_group_offsets(group, partitions=partitions_of(topic))
         return {tp.partition: it for tp, it in found.items() if it.offset >= 0}
 
     async def ends(self, topic: str) -> tuple[dict[int, int], dict[int, int]]:
-        """Each partition's first offset, and the one after its last."""
+        """Returns by partition the first offset, and the offset after the last record."""
         reader = await self._started_reader(topic)
         parts = partitions_of(topic)
         first, after = await asyncio.gather(
@@ -83,14 +84,14 @@ class Cluster:
         return _by_partition(first), _by_partition(after)
 
     async def records_at(self, topic: str, offsets: Mapping[int, int]) -> dict[int, Record]:
-        """The first record at or after an offset of each partition."""
+        """Returns by partition the first record at or after an offset."""
         found = await self.records_from(topic, offsets, limit=1)
         return {part: records[0] for part, records in found.items() if records}
 
     async def records_from(
         self, topic: str, offsets: Mapping[int, int], limit: int | None = None
     ) -> dict[int, list[Record]]:
-        """The records from an offset on of each partition, up to its present end."""
+        """Returns by partition the records from an offset up to the present end."""
         _, ends = await self.ends(topic)
         reader = self._reader
         async with self._reading:
@@ -102,19 +103,24 @@ class Cluster:
                     )
             return found
 
-    async def offsets_at(self, topic: str, moment: datetime) -> dict[int, int]:
-        """The offset of each partition's first record since then, or the one after its last."""
+    async def offsets_at(self, topic: str, when: datetime) -> dict[int, int]:
+        """Returns by partition the offset of the first record at or after a time.
+
+        If there is none, returns the offset after the last record.
+        """
         _, after = await self.ends(topic)
-        at = dict.fromkeys(partitions_of(topic), round(moment.timestamp() * 1000))
+        at = dict.fromkeys(partitions_of(topic), round(when.timestamp() * 1000))
         found = await self._reader.offsets_for_times(at)
         since = {tp.partition: it.offset for tp, it in found.items() if it is not None}
         return after | since
 
     async def groups(self) -> list[str]:
+        """Returns the names of the cluster's consumer groups."""
         admin = await self._started_admin()
         return [name for name, *_ in await admin.list_consumer_groups()]
 
     async def delete_before(self, topic: str, offsets: Mapping[int, int]) -> None:
+        """Deletes the records before an offset of each partition."""
         admin = await self._started_admin()
         await admin.delete_records(
             {
@@ -123,27 +129,28 @@ class Cluster:
             }
         )
 
-    async def provide(self, topic: str) -> None:
-        """Make the topic if it is not there; its copies are as many as the brokers make of any."""
+    async def create_topic(self, topic: str) -> None:
+        """Creates the topic if it does not exist, with the brokers' default replication factor."""
         if topic in self._topics:
             return
         admin = await self._started_admin()
-        # What every group has acknowledged is let go of by `trim`, and nothing else is.
+        # Only `trim` deletes records: those that every group has acknowledged.
         configs = {"retention.ms": "-1"}
         wanted = [NewTopic(topic, PARTITIONS, -1, {}, configs)]
-        answer = await admin.create_topics(wanted)
-        for _, code, *_ in answer.topic_errors:
+        reply = await admin.create_topics(wanted)
+        for _, code, *_ in reply.topic_errors:
             error = for_code(code)
             if code and error is not TopicAlreadyExistsError:
                 raise error(topic)
         self._topics.add(topic)
 
     async def ping(self) -> None:
-        """Answer if a broker does."""
+        """Returns once a broker has answered."""
         admin = await self._started_admin()
         await admin.describe_cluster()
 
     async def close(self) -> None:
+        """Closes the clients."""
         for opened in (self._producer, self._reader):
             if opened is not None:
                 await opened.stop()
@@ -152,7 +159,7 @@ class Cluster:
         self._producer = self._reader = self._admin = None
 
     async def _started_producer(self, topic: str) -> Any:
-        await self.provide(topic)
+        await self.create_topic(topic)
         if self._producer is not None:
             return self._producer
         async with self._lock:
@@ -179,7 +186,7 @@ class Cluster:
             return self._admin
 
     async def _started_reader(self, topic: str) -> Any:
-        await self.provide(topic)
+        await self.create_topic(topic)
         async with self._lock:
             if self._reader is None:
                 reader = AIOKafkaConsumer(
@@ -203,13 +210,13 @@ async def _read(
             part, timeout_ms=round(_FETCH_SECONDS * 1000), max_records=limit
         )
         if not found:
-            break  # deleted meanwhile
+            break  # the records were deleted meanwhile
         records += found[part]
     return records
 
 
 def _batches(producer: Any, messages: Collection[Mapping[str, Any]]) -> list[Any]:
-    """As few as hold them."""
+    """Returns the messages in as few batches as hold them."""
     builders = [producer.create_batch()]
     for message in messages:
         if builders[-1].append(timestamp=None, **message) is None:

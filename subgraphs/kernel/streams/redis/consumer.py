@@ -1,309 +1,245 @@
-"""One member of a group on Redis: which partitions are its own, and what is read off them.
+"""One member of a group on Redis: reads its partitions and moves the group's offsets.
 
-Members tell the server twice a second that they live, and deal the partitions out among those that
-do, by their names' order. A partition is read under a lease that the same beat renews. Who is dealt
-one that another holds waits for it: a living holder gives it up once what it read is acknowledged,
-a dead one's lease ends by itself. What it had in hand comes again to who follows it, since the
-group's place (`redis_places`) has not passed it; what it still acknowledges then changes nothing.
+The member reads a partition under a lease (`membership`). When it dies, the next member receives
+what it left unacknowledged, because the group's offset (`offsets`) has not passed those entries.
+A late acknowledgement by the previous member then changes nothing.
 """
 
 import asyncio
 import logging
-import secrets
-import socket
 import time
-import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
 
-from subgraphs.kernel import cancellation
-from subgraphs.kernel.redis import scripts
-from subgraphs.kernel.redis.scripts import Arguments, Call, Script, run
-from subgraphs.kernel.streams.interface import MAX_DELIVERIES, PARTITIONS, Entry
+from subgraphs.kernel.redis.scripts import Call, run
+from subgraphs.kernel.streams.interface import DEAD_LETTERED, MAX_DELIVERIES, Entry
 from subgraphs.kernel.streams.redis import offsets
-from subgraphs.kernel.streams.redis.in_flight import Commit, Hand, Letter
+from subgraphs.kernel.streams.redis.in_flight import InFlight, Letter
+from subgraphs.kernel.streams.redis.membership import HEARTBEAT_SECONDS, LEASE_MS, Membership
 from subgraphs.kernel.streams.redis.names import (
-    dead_of,
+    dead_letters_of,
     drops_of,
     entry_id,
     lease_of,
-    members_of,
+    offsets_of,
     partition_in,
-    places_of,
     stream_of,
 )
 
 log = logging.getLogger(__name__)
 
-LEASE = 2.5
-"""Seconds after which a consumer that is not heard of counts as dead."""
+_BLOCKED_POLL_SECONDS = 0.02
+"""Time between two checks whether the entries in flight are acknowledged."""
 
-BEAT = 0.5
-"""Seconds between two signs of life: some may come late before the lease ends."""
+_STANDBY_POLL_SECONDS = 0.25
+"""Time between two attempts to read a partition that another member holds."""
 
-_GLANCE = 0.02
-"""Seconds between looks whether what is in hand is done."""
+_TRIM_LIMIT = 10_000
+"""Entries deleted by one call. It blocks the server for 1 to 2 ms."""
 
-STAND_BY = 0.25
-"""Seconds between looks whether a partition is free that this member was dealt."""
-
-_LEASE_MS = round(LEASE * 1000)
-
-_TRIMMED_AT_ONCE = 10_000
-"""Entries; the server does nothing else for the millisecond or two that this takes."""
-
-_GOOD_ENOUGH = 8
-"""A read goes on until no more than one part in so many of its limit is free: a round trip for the
-last few would cost more than they are worth."""
+_FREE_PARTS = 8
+"""`read` stops when at most one part in this many of its limit is free: another round trip for the
+last few entries costs more than they are worth."""
 
 
 class RedisConsumer:
-    """A member under a name nobody else has."""
+    """A member of a group; implements `interface.Consumer`."""
 
     def __init__(self, client: Redis, topic: str, group: str) -> None:
         self._client = client
         self._topic = topic
         self._group = group
-        self._name = f"{socket.gethostname()}-{secrets.token_hex(4)}"
-        self._dealt: set[int] = set()
-        self._held: set[int] = set()
-        self._hands: dict[int, Hand] = {}
+        self._membership = Membership(client, topic, group)
         self._committing = asyncio.Lock()
-        self._last_seen: dict[int, str] = {}
+        self._last_ids: dict[int, str] = {}
+        """By partition: the stream's last ID when a read found nothing."""
         self._suspects: list[int] = []
-        self._is_alone = False
+        """Partitions whose next entry is suspect."""
+        self._reads_suspect = False
+        """Whether the entry in flight was delivered by itself."""
         self._turn = 0
-        self._beating: asyncio.Task[None] | None = None
 
     @property
     def partitions(self) -> set[int]:
-        """Those that it holds."""
-        return set(self._held)
+        """The partitions whose lease this member holds."""
+        return set(self._membership.held)
 
     async def read(self, *, limit: int, wait: float) -> list[Entry]:
-        if self._beating is None or self._beating.done():
-            await self._beat()
-            self._beating = asyncio.create_task(_keep_beating(weakref.ref(self)))
+        await self._membership.start()
         deadline = time.monotonic() + wait
         while True:
-            await self._give_up_surplus()
-            is_held_up = self._is_held_up()
-            if is_held_up:  # by what we buried, and could not say so
+            # Not with the heartbeat: no read of the same partition is under way here.
+            await self._membership.release_surplus()
+            is_blocked = self._is_blocked()
+            if is_blocked:  # perhaps by a dead letter whose commit failed
                 await self._commit()
-            entries = [] if is_held_up else await self._take(limit)
+            entries = [] if is_blocked else await self._read_available(limit)
             left = deadline - time.monotonic()
             if entries or left <= 0:
                 return entries
-            await (asyncio.sleep(min(left, _GLANCE)) if is_held_up else self._wait(left))
+            if is_blocked:
+                await asyncio.sleep(min(left, _BLOCKED_POLL_SECONDS))
+            else:
+                await self._wait(left)
 
     async def ack(self, entries: Sequence[Entry], dropped: Mapping[str, str] | None = None) -> None:
-        done: dict[int, list[str]] = {}
+        acked: dict[int, list[str]] = {}
         for entry in entries:
-            done.setdefault(partition_in(entry.id), []).append(entry.id)
-        for part, ids in done.items():
-            if hand := self._hands.get(part):
-                hand.done(ids, dropped or {})
+            acked.setdefault(partition_in(entry.id), []).append(entry.id)
+        for part, ids in acked.items():
+            if in_flight := self._membership.held.get(part):
+                in_flight.acknowledge(ids, dropped or {})
         await self._commit()
 
     async def dead_letter(self, entry: Entry, reason: str, detail: str) -> None:
-        hand = self._hands.get(partition_in(entry.id))
-        if hand and hand.dead_letter(Letter(entry.body, entry.id, reason, detail)):
-            log.error("buried %s of %s, %s: %s", entry.id, self._topic, reason, detail)
+        in_flight = self._membership.held.get(partition_in(entry.id))
+        if in_flight and in_flight.dead_letter(Letter(entry.body, entry.id, reason, detail)):
+            log.error(DEAD_LETTERED, self._topic, entry.id, reason, detail)
         await self._commit()
 
     async def trim(self) -> None:
-        parts = sorted(self._held)
+        parts = sorted(self._membership.held)
         while parts:
             calls = [
-                Call(
-                    [stream_of(self._topic, part), places_of(self._topic, part)], [_TRIMMED_AT_ONCE]
-                )
+                Call([stream_of(self._topic, part), offsets_of(self._topic, part)], [_TRIM_LIMIT])
                 for part in parts
             ]
-            answers = await run(self._client, offsets.TRIM, calls)
-            parts = [part for part, more in zip(parts, answers, strict=True) if more]
+            replies = await run(self._client, offsets.TRIM, calls)
+            parts = [part for part, has_more in zip(parts, replies, strict=True) if has_more]
 
     async def leave(self) -> None:
-        await self.fall_silent()
-        await self._release(self._held)
-        await self._tell(stays=False)
-        self._dealt = set()
+        await self._membership.leave()
 
-    async def fall_silent(self) -> None:
-        """Give no more signs of life; it is not said that we leave."""
-        if self._beating is not None:
-            await cancellation.cancel_and_wait(self._beating)
-            self._beating = None
+    async def stop_heartbeats(self) -> None:
+        """Stops the heartbeats without leaving the group, for a client that is being closed."""
+        await self._membership.stop()
 
-    # Who is at work
-
-    async def _beat(self) -> None:
-        """Say that we live, hear who else does, and keep our leases."""
-        names = sorted(await self._tell(stays=True))
-        mine = names.index(self._name.encode())
-        self._dealt = {part for part in range(PARTITIONS) if part % len(names) == mine}
-        held = sorted(self._held)
-        renewed = await self._on_leases(scripts.RENEW, held, [self._name, _LEASE_MS])
-        self._forget(part for part, still in zip(held, renewed, strict=True) if not still)
-
-    async def _tell(self, *, stays: bool) -> list[bytes]:
-        told = (self._name, _LEASE_MS, int(stays))
-        call = Call([members_of(self._topic, self._group)], told)
-        (names,) = await run(self._client, scripts.BEAT, [call])
-        return list(names)
-
-    async def _give_up_surplus(self) -> None:
-        # Here and not with the beat: no read of the same partition is under way now.
-        await self._release({part for part in self._held - self._dealt if not self._hands[part]})
-
-    async def _release(self, partitions: Iterable[int]) -> None:
-        chosen = sorted(partitions)
-        await self._on_leases(scripts.RELEASE, chosen, [self._name])
-        self._forget(chosen)
-
-    async def _on_leases(self, script: Script, parts: Sequence[int], args: Arguments) -> list[Any]:
-        calls = [Call([lease_of(self._topic, part, self._group)], args) for part in parts]
-        return await run(self._client, script, calls)
-
-    def _forget(self, partitions: Iterable[int]) -> None:
-        for part in partitions:
-            self._held.discard(part)
-            self._hands.pop(part, None)
-
-    # Progress
+    # Committing
 
     async def _commit(self) -> None:
-        """Move the group's places past what is done."""
-        async with self._committing:  # one that overtook another would be taken for done
-            while True:
-                asked = [
-                    (part, hand, commit)
-                    for part, hand in self._hands.items()
-                    if (commit := hand.commit())
-                ]
-                if not asked:
-                    return
-                calls = [Call(self._told(part), self._says(commit)) for part, _, commit in asked]
-                answers = await run(self._client, offsets.COMMIT, calls)
-                for (part, hand, _), is_ours in zip(asked, answers, strict=True):
-                    hand.settled()
-                    if not is_ours and self._hands.get(part) is hand:
-                        log.warning(
-                            "%s of %s went to another before it was done", part, self._topic
-                        )
-                        self._forget([part])
+        """Moves the group's offsets past the acknowledged entries."""
+        async with self._committing:  # a later commit that arrived first would skip this one
+            while await self._commit_each():
+                pass
 
-    def _told(self, part: int) -> list[str]:
-        return [name(self._topic, part) for name in (places_of, drops_of, dead_of)]
-
-    def _says(self, commit: Commit) -> Arguments:
-        return [self._group, self._name, *commit.arguments()]
+    async def _commit_each(self) -> bool:
+        """Commits each partition once; returns whether there was anything to commit."""
+        held = self._membership.held
+        commits = [
+            (part, in_flight, commit)
+            for part, in_flight in held.items()
+            if (commit := in_flight.next_commit())
+        ]
+        if not commits:
+            return False
+        calls = []
+        for part, _, commit in commits:
+            keys = [name(self._topic, part) for name in (offsets_of, drops_of, dead_letters_of)]
+            args = [self._group, self._membership.name, *commit.arguments()]
+            calls.append(Call(keys, args))
+        replies = await run(self._client, offsets.COMMIT, calls)
+        for (part, in_flight, _), is_reader in zip(commits, replies, strict=True):
+            in_flight.commit_done()
+            if not is_reader and held.get(part) is in_flight:
+                log.warning("partition lost before commit: %s:%02d", self._topic, part)
+                self._membership.drop([part])
+        return True
 
     # Reading
 
-    async def _take(self, limit: int) -> list[Entry]:
-        """What there is, from all partitions alike; another round for those that have more."""
+    async def _read_available(self, limit: int) -> list[Entry]:
+        """Returns an equal share of each partition; further rounds fill up to the limit."""
         entries: list[Entry] = []
-        self._is_alone = False
-        waiting = self._in_turn() if not self._suspects else []
-        while waiting and limit - len(entries) > (limit // _GOOD_ENOUGH if entries else 0):
+        self._reads_suspect = False
+        waiting = self._partitions_in_turn() if not self._suspects else []
+        while waiting and limit - len(entries) > (limit // _FREE_PARTS if entries else 0):
             left = limit - len(entries)
-            asked, waiting = waiting[:left], waiting[left:]
-            share = left // len(asked)
+            chosen, waiting = waiting[:left], waiting[left:]
+            share = left // len(chosen)
             try:
-                answers = await self._ask(asked, share)
-            except Exception:  # whatever it is: nobody would be given again what is in hand
+                replies = await self._request(chosen, share)
+            except Exception:  # any: nobody would deliver again what is in `entries`
                 if not entries:
                     raise
                 break
-            for part, answer in zip(asked, answers, strict=True):
-                found = self._received(part, answer)
+            for part, reply in zip(chosen, replies, strict=True):
+                found = self._received(part, reply)
                 entries += found
                 if len(found) == share:
                     waiting.append(part)
         if not entries and self._suspects:
-            return await self._take_suspect(self._suspects.pop(0))
+            return await self._read_suspect(self._suspects.pop(0))
         return entries
 
-    def _is_held_up(self) -> bool:
-        """Whether what is in hand must be done first, for it or what comes next may kill us."""
-        return (self._is_alone or bool(self._suspects)) and any(self._hands.values())
+    def _is_blocked(self) -> bool:
+        """Whether a suspect entry requires that the entries in flight are acknowledged first."""
+        return (self._reads_suspect or bool(self._suspects)) and any(self._membership.held.values())
 
-    async def _take_suspect(self, part: int) -> list[Entry]:
-        """The next entry of a partition, by itself: should it kill us, it takes no other along."""
-        (answer,) = await self._ask([part], 1, is_alone=True)
-        entries = self._received(part, answer)
-        self._is_alone = bool(entries)
+    async def _read_suspect(self, part: int) -> list[Entry]:
+        """Returns a partition's next entry by itself, so that a crash counts for it alone."""
+        (reply,) = await self._request([part], 1, takes_suspect=True)
+        entries = self._received(part, reply)
+        self._reads_suspect = bool(entries)
         if entries and entries[0].deliveries > MAX_DELIVERIES:
-            detail = f"given out {MAX_DELIVERIES} times, never done"
+            detail = f"delivered {MAX_DELIVERIES} times, never acknowledged"
             await self.dead_letter(entries[0], "undeliverable", detail)
             return []
         return entries
 
-    def _in_turn(self) -> list[int]:
-        """The partitions to read, another one first every time."""
-        parts = sorted(self._dealt)
+    def _partitions_in_turn(self) -> list[int]:
+        """Returns the partitions to read, beginning with another one each time."""
+        parts = sorted(self._membership.assigned)
         self._turn += 1
         first = self._turn % len(parts) if parts else 0
         return parts[first:] + parts[:first]
 
-    async def _ask(self, parts: Sequence[int], limit: int, *, is_alone: bool = False) -> list[Any]:
-        """What comes after that which was given out before, though it may not be acknowledged."""
+    async def _request(
+        self, parts: Sequence[int], limit: int, *, takes_suspect: bool = False
+    ) -> list[Any]:
+        """Returns the replies of `offsets.READ`: what follows the entries received before."""
+        me = (self._group, self._membership.name)
         calls = []
         for part in parts:
-            names = [
+            keys = [
                 stream_of(self._topic, part),
                 lease_of(self._topic, part, self._group),
-                places_of(self._topic, part),
+                offsets_of(self._topic, part),
             ]
-            hand = self._hands.get(part)
-            after = hand.after if hand is not None else ""
-            args = (self._group, self._name, _LEASE_MS, limit, int(is_alone), after)
-            calls.append(Call(names, args))
+            in_flight = self._membership.held.get(part)
+            after = in_flight.after if in_flight is not None else ""
+            calls.append(Call(keys, [*me, LEASE_MS, limit, int(takes_suspect), after]))
         return await run(self._client, offsets.READ, calls)
 
-    def _received(self, part: int, answer: Any) -> list[Entry]:
-        if answer is None:
-            self._forget([part])
+    def _received(self, part: int, reply: Any) -> list[Entry]:
+        held = self._membership.held
+        if reply is None:
+            self._membership.drop([part])
             return []
-        self._held.add(part)
-        is_suspect, begins_anew, last, deliveries, found = answer
-        if begins_anew or part not in self._hands:
-            self._hands[part] = Hand()
+        is_suspect, starts_anew, last_id, deliveries, found = reply
+        if starts_anew or part not in held:
+            held[part] = InFlight()
         if is_suspect:
             self._suspects.append(part)
-        if last:
-            self._last_seen[part] = last.decode()
+        if last_id:
+            self._last_ids[part] = last_id.decode()
         if not found:
             return []
-        ids = [entry_id(part, place) for place in found[::2]]
-        self._hands[part].give(ids)
+        ids = [entry_id(part, stream_id) for stream_id in found[::2]]
+        held[part].add(ids)
         return [Entry(id_, body, deliveries) for id_, body in zip(ids, found[1::2], strict=True)]
 
     async def _wait(self, seconds: float) -> None:
-        """Until something is appended to what we hold, or there may be more to hold."""
-        if not self._held:
-            await asyncio.sleep(min(seconds, STAND_BY))
+        """Returns when a held stream grows, or when it is time to try for further partitions."""
+        held = self._membership.held
+        if not held:
+            await asyncio.sleep(min(seconds, _STANDBY_POLL_SECONDS))
             return
-        longest = BEAT if self._held == self._dealt else STAND_BY
+        has_all = held.keys() == self._membership.assigned
+        longest = HEARTBEAT_SECONDS if has_all else _STANDBY_POLL_SECONDS
         streams: dict[Any, Any] = {
-            stream_of(self._topic, part): self._last_seen.get(part, "0-0") for part in self._held
+            stream_of(self._topic, part): self._last_ids.get(part, "0-0") for part in held
         }
         block = max(1, round(min(seconds, longest) * 1000))
         await self._client.xread(streams, count=1, block=block)
-
-
-async def _keep_beating(reference: "weakref.ref[RedisConsumer]") -> None:
-    """Beat for a consumer as long as somebody has it."""
-    while True:
-        await asyncio.sleep(BEAT)
-        consumer = reference()
-        if consumer is None:
-            return
-        try:
-            await consumer._beat()
-        except Exception as error:  # the store is away: the reader will say so, and we go on
-            log.debug("no sign of life: %r", error)
-        del consumer

@@ -1,7 +1,7 @@
-"""What one member has in hand of one partition.
+"""The entries of one partition that a member received and the group has not passed yet.
 
-A group's place moves past an entry when that one and all before it are acknowledged. What was
-acknowledged beyond one that is not, and what is to be said of it, waits here until then.
+The group's offset passes an entry when that entry and all before it are acknowledged. Until then,
+acknowledgements beyond an unacknowledged entry wait here, with their drop reasons and dead letters.
 """
 
 from collections import Counter, deque
@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from subgraphs.kernel.redis.scripts import Arguments
-from subgraphs.kernel.streams.redis.names import place_in
+from subgraphs.kernel.streams.redis.names import stream_id_in
 
 
 class Letter(NamedTuple):
-    """An entry that is to be buried, as the dead letters have it."""
+    """An entry to dead-letter, with the fields of a dead letter."""
 
     body: bytes
     id: str
@@ -22,75 +22,86 @@ class Letter(NamedTuple):
 
 
 class Commit(NamedTuple):
-    """A move of the group's place, and what is said of the entries it passes."""
+    """A move of the group's offset, with the drops and dead letters of the entries it passes."""
 
-    place: str
+    offset: str
     passed: int
     drops: Mapping[str, int]
     letters: tuple[Letter, ...]
 
     def arguments(self) -> Arguments:
+        """Returns the arguments that the script `offsets.COMMIT` expects after the member."""
         drops = [part for drop in self.drops.items() for part in drop]
         letters = [part for letter in self.letters for part in letter]
-        return [self.place, self.passed, len(self.drops), *drops, *letters]
+        return [self.offset, self.passed, len(self.drops), *drops, *letters]
 
 
-class Hand:
-    """Entries, by their ids in the order of the stream.
+class InFlight:
+    """Entry IDs in stream order.
 
     Attributes:
-        after: the place of the last one that was given out; empty before the first.
+        after: stream ID of the last entry received; empty before the first.
     """
 
     def __init__(self) -> None:
         self.after = ""
         self._order: deque[str] = deque()
         self._open: set[str] = set()
-        self._said: dict[str, str | Letter] = {}
-        self._asked: Commit | None = None
+        """The unacknowledged entries of `_order`."""
+        self._outcomes: dict[str, str | Letter] = {}
+        """Drop reason or dead letter of an acknowledged entry that the offset has not passed."""
+        self._commit: Commit | None = None
 
     def __bool__(self) -> bool:
-        """Whether there is anything that the group's place has not passed."""
-        return bool(self._order) or self._asked is not None
+        """Whether the group's offset has entries left to pass."""
+        return bool(self._order) or self._commit is not None
 
-    def give(self, ids: Sequence[str]) -> None:
+    def add(self, ids: Sequence[str]) -> None:
+        """Adds entries that were received."""
         self._order.extend(ids)
         self._open.update(ids)
-        self.after = place_in(ids[-1])
+        self.after = stream_id_in(ids[-1])
 
-    def done(self, ids: Iterable[str], dropped: Mapping[str, str]) -> None:
+    def acknowledge(self, ids: Iterable[str], dropped: Mapping[str, str]) -> None:
+        """Marks entries as acknowledged; `dropped` holds drop reasons by entry ID."""
         if dropped:
             for id_ in self._open.intersection(ids).intersection(dropped):
-                self._said[id_] = dropped[id_]
+                self._outcomes[id_] = dropped[id_]
         self._open.difference_update(ids)
 
     def dead_letter(self, letter: Letter) -> bool:
-        """Whether it was in hand."""
+        """Marks an entry as dead-lettered; returns whether it was unacknowledged."""
         if letter.id not in self._open:
             return False
-        self._said[letter.id] = letter
+        self._outcomes[letter.id] = letter
         self._open.discard(letter.id)
         return True
 
-    def commit(self) -> Commit | None:
-        """Where the place may move to, if anywhere. The same until it is settled: whether one that
-        was not answered has been done is not known, and what it says must not count twice."""
-        if self._asked is None:
+    def next_commit(self) -> Commit | None:
+        """Returns the next move of the offset, or None if the first entry is unacknowledged.
+
+        Returns the same commit until `commit_done`: the server may have executed a commit whose
+        reply was lost, and the drops of its entries must not count twice.
+        """
+        if self._commit is None:
             passed = []
             while self._order and self._order[0] not in self._open:
                 passed.append(self._order.popleft())
             if passed:
-                self._asked = self._commit_of(passed)
-        return self._asked
+                self._commit = self._commit_of(passed)
+        return self._commit
 
-    def settled(self) -> None:
-        self._asked = None
+    def commit_done(self) -> None:
+        """Records that the server has answered the commit."""
+        self._commit = None
 
     def _commit_of(self, passed: list[str]) -> Commit:
-        said = [self._said.pop(id_) for id_ in passed if id_ in self._said] if self._said else []
+        outcomes = []
+        if self._outcomes:  # rare: most batches neither drop nor dead-letter
+            outcomes = [self._outcomes.pop(id_) for id_ in passed if id_ in self._outcomes]
         return Commit(
-            place=place_in(passed[-1]),
+            offset=stream_id_in(passed[-1]),
             passed=len(passed),
-            drops=Counter(one for one in said if isinstance(one, str)),
-            letters=tuple(one for one in said if isinstance(one, Letter)),
+            drops=Counter(one for one in outcomes if isinstance(one, str)),
+            letters=tuple(one for one in outcomes if isinstance(one, Letter)),
         )

@@ -1,25 +1,25 @@
-"""How far each group is in a partition: Lua that reads and moves its place.
+"""A group's offsets in a partition: Lua scripts that read, commit, trim and measure the lag.
 
-A partition is read by one member at a time, so what is acknowledged is told by one place, and there
-is no list of what is pending. A hash beside the stream has a line for each group:
+One member at a time reads a partition, so one offset per group records what is acknowledged, and
+no list of pending entries is needed. The hash `names.offsets_of` has a line for each group:
 
-    at       all up to here is acknowledged
-    given    all up to here was given out
-    again    up to here it was given out by a reader before this one
-    count    entries of the stream up to `given`, of those that were ever appended
-    pending  entries between `at` and `given`
-    tries    how often those between `at` and `again` were given out
-    reader   who was given the last ones; nobody else may move `at`
+    acked        all entries up to this stream ID are acknowledged
+    delivered    all entries up to this stream ID were delivered
+    redelivered  entries up to this stream ID were delivered to an earlier reader
+    count        number of entries ever added to the stream up to `delivered`
+    pending      number of entries between `acked` and `delivered`
+    attempts     deliveries of the entries between `acked` and `redelivered`
+    reader       member that received the last entries; no other member may move `acked`
 
-What a reader leaves behind is given out again to the next one, with as many tries and one more. Who
-is past `SUSPECT_DELIVERIES` tries is given out alone, so further ones are its own: once it is done,
-those behind it are back at that number.
+The next reader receives what the previous one left unacknowledged, with one attempt more. Entries
+past `SUSPECT_DELIVERIES` attempts are delivered one by one, so a further attempt counts for the
+first of them only. Once that is acknowledged, `attempts` is `SUSPECT_DELIVERIES` for the rest.
 """
 
 from subgraphs.kernel.redis.scripts import Script
 from subgraphs.kernel.streams.interface import SUSPECT_DELIVERIES
 
-_PLACES = (
+_OFFSETS = (
     f"local SUSPECT = {SUSPECT_DELIVERIES}\n"
     + """
 local function before(one, other)
@@ -29,124 +29,129 @@ local function before(one, other)
     return tonumber(sequence) < tonumber(other_sequence)
 end
 local function parsed(line)
-    local at, given, again, count, pending, tries, reader =
+    local acked, delivered, redelivered, count, pending, attempts, reader =
         string.match(line, '(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S*)')
-    return { at = at, given = given, again = again, count = tonumber(count),
-             pending = tonumber(pending), tries = tonumber(tries), reader = reader }
+    return { acked = acked, delivered = delivered, redelivered = redelivered,
+             count = tonumber(count), pending = tonumber(pending),
+             attempts = tonumber(attempts), reader = reader }
 end
-local function keep(places, group, it)
-    redis.call('HSET', places, group, string.format('%s %s %s %.0f %.0f %d %s', it.at, it.given,
-               it.again, it.count, it.pending, it.tries, it.reader))
+local function save(offsets, group, state)
+    redis.call('HSET', offsets, group, string.format('%s %s %s %.0f %.0f %d %s',
+               state.acked, state.delivered, state.redelivered, state.count, state.pending,
+               state.attempts, state.reader))
 end
-local function about(stream)
+local function info_of(stream)
     local found, info = redis.pcall('XINFO', 'STREAM', stream), {}
     if found.err then return { length = 0, added = 0, last = '0-0' } end
     for i = 1, #found, 2 do info[found[i]] = found[i + 1] end
     return { length = info['length'], added = info['entries-added'],
              last = info['last-generated-id'] }
 end
-local function beginning(stream)
-    local it = about(stream)
-    return { at = '0-0', given = '0-0', again = '0-0', count = it.added - it.length, pending = 0,
-             tries = 0, reader = '' }
+local function initial(stream)
+    local info = info_of(stream)
+    return { acked = '0-0', delivered = '0-0', redelivered = '0-0',
+             count = info.added - info.length, pending = 0, attempts = 0, reader = '' }
 end
 """
 )
 
-# KEYS: the stream, its lease, its places. ARGV: group, consumer, lease in ms, limit, 1 to be given
-# one that may have killed its readers, the entry after which to read or nothing to begin anew.
-# In one step, so that nobody reads whose lease has passed on. Answers nothing to who does not hold
-# the lease, else: 1 if the next one is a suspect and was not asked for; 1 if what the reader had in
-# hand is no longer his; the stream's last id if nothing was there; how often the entries were given
-# out; the entries as id and body by turns.
+# Reads entries and takes the lease, in one step: a member whose lease has passed on reads nothing.
+# KEYS: 1 the stream, 2 the lease, 3 the offsets. ARGV: 1 group, 2 member, 3 lease in ms, 4 limit,
+# 5 1 to receive a suspect entry, 6 the stream ID after which to read, or '' to begin at the offset.
+# Returns nil if another member holds the lease, else:
+#   1 1 if the next entry is suspect and ARGV[5] is 0
+#   2 1 if the member's entries in flight are no longer its own
+#   3 the stream's last ID if no entry was found, else ''
+#   4 deliveries of the entries, this one included
+#   5 stream ID and body of each entry, alternating
 READ = Script(
-    _PLACES
+    _OFFSETS
     + """
-local stream, group, me, after = KEYS[1], ARGV[1], ARGV[2], ARGV[6]
+local stream, group, member, after = KEYS[1], ARGV[1], ARGV[2], ARGV[6]
 local holder = redis.call('GET', KEYS[2])
-if holder and holder ~= me then return false end
-if not holder then redis.call('SET', KEYS[2], me, 'PX', ARGV[3]) end
+if holder and holder ~= member then return false end
+if not holder then redis.call('SET', KEYS[2], member, 'PX', ARGV[3]) end
 local line = redis.call('HGET', KEYS[3], group)
-local it = line and parsed(line) or beginning(stream)
-local is_new = it.reader ~= me or after == ''
+local state = line and parsed(line) or initial(stream)
+local is_new = state.reader ~= member or after == ''
 if is_new then
-    after = it.at
-    if it.at == it.given then
-        it.tries = 0
-    elseif not before(it.at, it.again) then
-        it.tries = 1
+    after = state.acked
+    if state.acked == state.delivered then
+        state.attempts = 0
+    elseif not before(state.acked, state.redelivered) then
+        state.attempts = 1
     end
-    it.again = it.given
+    state.redelivered = state.delivered
 end
-if it.tries >= SUSPECT and ARGV[5] == '0' and before(after, it.again) then
+if state.attempts >= SUSPECT and ARGV[5] == '0' and before(after, state.redelivered) then
     return { 1, is_new and 1 or 0, '', 0, {} }
 end
 local upto, found
-repeat  -- what comes again is given out by itself; nothing may be left of it in the stream
-    if before(after, it.again) then
-        upto = it.again
-    elseif before(after, it.given) then
-        upto = it.given  -- an answer that never reached us
+repeat  -- redeliveries come separately; the next range follows if the stream has lost them
+    if before(after, state.redelivered) then
+        upto = state.redelivered
+    elseif before(after, state.delivered) then
+        upto = state.delivered  -- the reply of that delivery was lost
     else
         upto = '+'
     end
     found = redis.call('XRANGE', stream, '(' .. after, upto, 'COUNT', ARGV[4])
     if #found > 0 or upto == '+' then break end
-    if after == it.at then
-        it.at = upto
-        if upto == it.given then it.pending = 0 end
+    if after == state.acked then
+        state.acked = upto
+        if upto == state.delivered then state.pending = 0 end
     end
     after = upto
 until false
 local last, deliveries, entries = '', 1, {}
 if #found > 0 then
     if upto == '+' then
-        it.given = found[#found][1]
-        it.count, it.pending = it.count + #found, it.pending + #found
-    elseif upto == it.again then
-        if is_new or it.tries >= SUSPECT then it.tries = it.tries + 1 end
-        deliveries = it.tries
+        state.delivered = found[#found][1]
+        state.count, state.pending = state.count + #found, state.pending + #found
+    elseif upto == state.redelivered then
+        if is_new or state.attempts >= SUSPECT then state.attempts = state.attempts + 1 end
+        deliveries = state.attempts
     end
-    it.reader = me
-    keep(KEYS[3], group, it)
+    state.reader = member
+    save(KEYS[3], group, state)
     for i, entry in ipairs(found) do
         entries[2 * i - 1], entries[2 * i] = entry[1], entry[2][2]
     end
 else
-    local now = about(stream)
+    local now = info_of(stream)
     last = now.last
-    if before(last, it.given) then
-        it = beginning(stream)
-        keep(KEYS[3], group, it)
-    elseif it.count ~= now.added then
-        it.count = now.added
-        keep(KEYS[3], group, it)
+    if before(last, state.delivered) then
+        state = initial(stream)
+        save(KEYS[3], group, state)
+    elseif state.count ~= now.added then
+        state.count = now.added
+        save(KEYS[3], group, state)
     end
 end
 return { 0, is_new and 1 or 0, last, deliveries, entries }
 """
 )
 
-# KEYS: the stream's places, its drop counters, its dead letters. ARGV: group, consumer, the place
-# up to which all is done, how many entries that is, number of drop reasons, each with its count,
-# then of each dead letter body, id in the topic, reason and detail.
-# In one step with what it says of the entries it passes, so that this counts once. Answers 0 to who
-# is not the reader any more. What was done before is not done twice.
+# Moves a group's offset, counts drops and adds dead letters in one step, so that each counts once.
+# KEYS: 1 the offsets, 2 the drop counters, 3 the dead letters. ARGV: 1 group, 2 member, 3 the
+# stream ID up to which all entries are acknowledged, 4 number of entries passed, 5 number n of drop
+# reasons, then n times reason and count, then each dead letter's body, entry ID, reason and detail.
+# Returns 0 if the member is no longer the reader, else 1. A repeated commit has no effect.
 COMMIT = Script(
-    _PLACES
+    _OFFSETS
     + """
 local line = redis.call('HGET', KEYS[1], ARGV[1])
-local it = line and parsed(line)
-if not it or it.reader ~= ARGV[2] then return 0 end
-if not before(it.at, ARGV[3]) then return 1 end
-it.at = ARGV[3]
-it.pending = it.at == it.given and 0 or math.max(0, it.pending - ARGV[4])
-if not before(it.at, it.again) then
-    it.tries = 0
-elseif it.tries > SUSPECT then
-    it.tries = SUSPECT
+local state = line and parsed(line)
+if not state or state.reader ~= ARGV[2] then return 0 end
+if not before(state.acked, ARGV[3]) then return 1 end
+state.acked = ARGV[3]
+state.pending = state.acked == state.delivered and 0 or math.max(0, state.pending - ARGV[4])
+if not before(state.acked, state.redelivered) then
+    state.attempts = 0
+elseif state.attempts > SUSPECT then
+    state.attempts = SUSPECT
 end
-keep(KEYS[1], ARGV[1], it)
+save(KEYS[1], ARGV[1], state)
 local letters = 6 + 2 * ARGV[5]
 for i = 6, letters - 1, 2 do redis.call('HINCRBY', KEYS[2], ARGV[i], ARGV[i + 1]) end
 for i = letters, #ARGV, 4 do
@@ -158,39 +163,41 @@ return 1
 """
 )
 
-# KEYS: the stream, its places. ARGV: how many entries may go at a time; the server does nothing
-# else meanwhile. Lets go of what every group has acknowledged; answers 1 if there may be more.
+# Deletes the entries that every group has acknowledged.
+# KEYS: 1 the stream, 2 the offsets. ARGV: 1 entries to delete at most; the call blocks the server.
+# Returns 1 if more entries may be left to delete, else 0.
 TRIM = Script(
-    _PLACES
+    _OFFSETS
     + """
 local least
 for _, line in ipairs(redis.call('HVALS', KEYS[2])) do
-    local at = parsed(line).at
+    local at = parsed(line).acked
     if not least or before(at, least) then least = at end
 end
 if not least then return 0 end
 local ms, sequence = string.match(least, '(%d+)-(%d+)')
 local first = string.format('%s-%.0f', ms, sequence + 1)
--- Whole nodes cost little; the rest of one is named entry by entry.
+-- Deleting whole nodes is cheap; the entries of the last node are deleted one by one.
 if redis.call('XTRIM', KEYS[1], 'MINID', '~', first, 'LIMIT', ARGV[1]) > 0 then return 1 end
 redis.call('XTRIM', KEYS[1], 'MINID', '=', first)
 return 0
 """
 )
 
-# KEYS: the stream, its places, its dead letters. ARGV: group.
-# Answers how many wait, are pending and are dead, then the oldest that is not acknowledged.
+# KEYS: 1 the stream, 2 the offsets, 3 the dead letters. ARGV: 1 group.
+# Returns the numbers of waiting entries, of pending entries and of dead letters, then the stream ID
+# of the oldest unacknowledged entry or ''.
 LAG = Script(
-    _PLACES
+    _OFFSETS
     + """
 local line = redis.call('HGET', KEYS[2], ARGV[1])
-local it = line and parsed(line) or beginning(KEYS[1])
-local dead, now = redis.call('XLEN', KEYS[3]), about(KEYS[1])
-local oldest = redis.call('XRANGE', KEYS[1], '(' .. it.at, '+', 'COUNT', 1)[1]
+local state = line and parsed(line) or initial(KEYS[1])
+local dead, now = redis.call('XLEN', KEYS[3]), info_of(KEYS[1])
+local oldest = redis.call('XRANGE', KEYS[1], '(' .. state.acked, '+', 'COUNT', 1)[1]
 if not oldest then return { 0, 0, dead, '' } end
-local waiting = now.added - it.count
--- It was lost, and is another now; or somebody has trimmed what nobody has read.
+local waiting = now.added - state.count
+-- The stream was lost and recreated, or another client trimmed unread entries.
 if waiting < 0 or waiting > now.length then waiting = now.length end
-return { waiting, it.pending, dead, oldest[1] }
+return { waiting, state.pending, dead, oldest[1] }
 """
 )

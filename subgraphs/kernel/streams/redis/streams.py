@@ -1,14 +1,15 @@
-"""The event streams on Redis: a stream a partition.
+"""Event streams on Redis: one Redis stream per partition.
 
-Durable means `appendonly yes` and `appendfsync always`: the server answers after the write is on
-disk. All keys of a partition share a hash tag, so that a cluster keeps them on one node:
+Durable means `appendonly yes` and `appendfsync always`: the server replies after the write is on
+disk. All keys of a partition share a hash tag, so a cluster keeps them on one node:
 
     {events:07}                     the stream
-    {events:07}:lease:<group>       who reads it
-    {events:07}:places              how far each group is, see `redis_places`
-    {events:07}:once:<window>       marks of the ids that were appended, see `markers`
-    {events:07}:drops, :dead        how many had no effect, by reason; dead letters
-    {events}:members:<group>        the group's members and when each was last heard of
+    {events:07}:lease:<group>       name of the member that reads, see `membership`
+    {events:07}:offsets             the groups' offsets, see `offsets`
+    {events:07}:once:<window>       dedupe keys of the appended IDs, see `streams.dedupe`
+    {events:07}:drops               number of entries without effect, by reason
+    {events:07}:dead                dead letters
+    {events}:members:<group>        the group's members and the times of their last heartbeats
 """
 
 import time
@@ -19,9 +20,8 @@ from weakref import WeakSet
 
 from redis.asyncio import Redis
 
-from subgraphs.kernel.redis import scripts
-from subgraphs.kernel.redis.multiplexed import RedisPipeline
-from subgraphs.kernel.redis.scripts import APPEND, APPEND_ONCE, Arguments, Call, packed, run
+from subgraphs.kernel.redis.multiplexed import MultiplexedConnection
+from subgraphs.kernel.redis.scripts import Arguments, Call, Script, pack_calls, run
 from subgraphs.kernel.streams import dedupe
 from subgraphs.kernel.streams.interface import (
     PARTITIONS,
@@ -32,27 +32,28 @@ from subgraphs.kernel.streams.interface import (
     total,
 )
 from subgraphs.kernel.streams.redis import offsets
-from subgraphs.kernel.streams.redis.consumer import RedisConsumer as RedisConsumer
+from subgraphs.kernel.streams.redis.append import APPEND, APPEND_ONCE, REPLAY
+from subgraphs.kernel.streams.redis.consumer import RedisConsumer
+from subgraphs.kernel.streams.redis.drops import drop_counts
 from subgraphs.kernel.streams.redis.names import (
-    dead_of,
-    drops_of,
+    dead_letters_of,
     entry_id,
+    offsets_of,
     partition_in,
-    place_in,
-    places_of,
+    stream_id_in,
     stream_of,
 )
 
 
 class RedisStreams:
-    """Topics as Redis streams."""
+    """Topics as Redis streams; implements `interface.Streams`. Closes the client with itself."""
 
     appends_at_once = 4
-    """One that waits for the disk, one that the server works at, and two on their way."""
+    """One waits for the disk, the server executes one, and two are on their way."""
 
     def __init__(self, client: Redis) -> None:
         self._client = client
-        self._pipeline = RedisPipeline(client, [APPEND.text, APPEND_ONCE.text])
+        self._connection = MultiplexedConnection(client, [APPEND.text, APPEND_ONCE.text])
         self._consumers: WeakSet[RedisConsumer] = WeakSet()
 
     async def append(self, topic: str, records: Sequence[Record]) -> None:
@@ -65,12 +66,12 @@ class RedisStreams:
         def call(partition: int, chosen: Sequence[Record]) -> Call:
             stream = stream_of(topic, partition)
             bodies = [record.body for record in chosen]
-            marks = map(dedupe.mark_of, chosen)
-            args: Arguments = [dedupe.KEPT_SECONDS, len(chosen), *marks, *bodies]
-            return Call([stream, *dedupe.windows(stream)], args)
+            keys = map(dedupe.dedupe_key, chosen)
+            args: Arguments = [dedupe.KEPT_SECONDS, len(chosen), *keys, *bodies]
+            return Call([stream, *dedupe.key_sets(stream)], args)
 
-        answers = await self._append(APPEND_ONCE, records, call)
-        return [bool(new) for new in answers]
+        replies = await self._append(APPEND_ONCE, records, call)
+        return [bool(is_new) for is_new in replies]
 
     def consumer(self, topic: str, group: str) -> RedisConsumer:
         consumer = RedisConsumer(self._client, topic, group)
@@ -83,90 +84,86 @@ class RedisStreams:
     async def lags(self, topic: str, group: str) -> list[Lag]:
         parts = range(PARTITIONS)
         calls = [
-            Call([name(topic, part) for name in (stream_of, places_of, dead_of)], [group])
+            Call([name(topic, part) for name in (stream_of, offsets_of, dead_letters_of)], [group])
             for part in parts
         ]
-        answers = await run(self._client, offsets.LAG, calls)
-        return [_lag(part, answer) for part, answer in zip(parts, answers, strict=True)]
+        replies = await run(self._client, offsets.LAG, calls)
+        return [_lag(part, reply) for part, reply in zip(parts, replies, strict=True)]
 
     async def drops(self, topic: str) -> dict[str, int]:
-        async with self._client.pipeline(transaction=False) as pipe:
-            for partition in range(PARTITIONS):
-                pipe.hgetall(drops_of(topic, partition))
-            counted = await pipe.execute()
-        drops: dict[str, int] = {}
-        for reason, count in (item for part in counted for item in part.items()):
-            drops[reason.decode()] = drops.get(reason.decode(), 0) + int(count)
-        return drops
+        return await drop_counts(self._client, topic)
 
     async def dead_letters(self, topic: str, limit: int) -> list[DeadLetter]:
         async with self._client.pipeline(transaction=False) as pipe:
             for partition in range(PARTITIONS):
-                pipe.xrange(dead_of(topic, partition), count=limit)
+                pipe.xrange(dead_letters_of(topic, partition), count=limit)
             found = await pipe.execute()
         letters = [
             DeadLetter(
-                id=entry_id(partition, place),
+                id=entry_id(partition, stream_id),
                 body=fields[b"e"],
                 entry_id=fields[b"id"].decode(),
                 reason=fields[b"reason"].decode(),
                 detail=fields[b"detail"].decode(),
             )
             for partition, entries in enumerate(found)
-            for place, fields in entries
+            for stream_id, fields in entries
         ]
         return letters[:limit]
 
     async def replay(self, topic: str, letters: Sequence[DeadLetter]) -> int:
-        places: dict[int, list[str]] = {}
+        stream_ids: dict[int, list[str]] = {}
         for letter in letters:
-            places.setdefault(partition_in(letter.id), []).append(place_in(letter.id))
+            stream_ids.setdefault(partition_in(letter.id), []).append(stream_id_in(letter.id))
         calls = [
-            Call([stream_of(topic, part), dead_of(topic, part)], chosen)
-            for part, chosen in places.items()
+            Call([stream_of(topic, part), dead_letters_of(topic, part)], chosen)
+            for part, chosen in stream_ids.items()
         ]
-        return sum(await run(self._client, scripts.REPLAY, calls))
+        return sum(await run(self._client, REPLAY, calls))
 
     async def delete_dead_letters(self, topic: str, *, before: datetime) -> None:
         oldest = str(round(before.timestamp() * 1000))
         async with self._client.pipeline(transaction=False) as pipe:
             for partition in range(PARTITIONS):
-                pipe.xtrim(dead_of(topic, partition), minid=oldest, approximate=False)
+                pipe.xtrim(dead_letters_of(topic, partition), minid=oldest, approximate=False)
             await pipe.execute()
 
     async def ping(self) -> None:
         await self._client.ping()
 
     async def close(self) -> None:
-        for consumer in tuple(self._consumers):  # a beat would connect anew
-            await consumer.fall_silent()
-        await self._pipeline.close()
+        for consumer in tuple(self._consumers):  # a heartbeat would connect again
+            await consumer.stop_heartbeats()
+        await self._connection.close()
         await self._client.aclose()
 
     async def _append(
         self,
-        script: scripts.Script,
+        script: Script,
         records: Sequence[Record],
         call: Callable[[int, Sequence[Record]], Call],
     ) -> list[Any]:
-        """One call a partition, so that the records of a key are taken all or none."""
-        places: dict[int, list[int]] = {}
-        for place, record in enumerate(records):
-            places.setdefault(partition_of(record.key), []).append(place)
-        calls = [call(part, [records[at] for at in chosen]) for part, chosen in places.items()]
-        answers = await self._pipeline.ask(packed(script, calls), len(calls))
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise answer
-        found: list[Any] = [None] * len(records)
-        for chosen, answer in zip(places.values(), answers, strict=True):
-            for place, one in zip(chosen, answer or (), strict=False):
-                found[place] = one
-        return found
+        """Runs one call per partition, so that the records of a key are appended all or none.
+
+        Returns each record's part of the replies, in the order of the records.
+        """
+        positions: dict[int, list[int]] = {}
+        for position, record in enumerate(records):
+            positions.setdefault(partition_of(record.key), []).append(position)
+        calls = [call(part, [records[at] for at in chosen]) for part, chosen in positions.items()]
+        replies = await self._connection.request(pack_calls(script, calls), len(calls))
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        results: list[Any] = [None] * len(records)
+        for chosen, reply in zip(positions.values(), replies, strict=True):
+            for position, result in zip(chosen, reply or (), strict=False):
+                results[position] = result
+        return results
 
 
-def _lag(partition: int, answer: Any) -> Lag:
-    waiting, pending, dead_letter_count, oldest = answer
+def _lag(partition: int, reply: Any) -> Lag:
+    waiting, pending, dead_letter_count, oldest = reply
     appended = int(oldest.split(b"-")[0]) / 1000 if oldest else None
     return Lag(
         waiting=waiting,

@@ -1,10 +1,9 @@
-"""Followers that come and go while the server breaks their subscriptions; then one that stays.
+"""Subscribers come and go while Redis breaks their connections; then one subscriber stays.
 
-    REDIS_URL=… python -m tests.kernel.streams.churning
+    REDIS_URL=… python -m tests.kernel.live.churning
 
-A process of its own: what such breaks may leave behind must not meet other tests. Prints "woken"
-when the last follower was woken by what was published for it, then "let go" when the server holds
-no subscription for those who left.
+Runs as a process of its own, so that a broken state cannot affect other tests. Prints "woken" when
+a message wakes the last subscriber, then "unsubscribed" when Redis holds no other subscription.
 """
 
 import asyncio
@@ -16,29 +15,29 @@ from subgraphs.kernel import cancellation, live, redis
 from subgraphs.kernel.live import channel
 
 BREAKS = 100
-FOLLOWERS = 5
+SUBSCRIBERS = 5
 
 
 async def main() -> None:
-    channel._LOOK_AGAIN_SECONDS = 3600  # woken or not at all
+    channel._POLL_SECONDS = 3600  # only a wake-up makes a subscriber read
     await first_of(live.claims_of(uuid4()), seconds=0.1)
-    coming = [asyncio.create_task(come_and_go()) for _ in range(FOLLOWERS)]
+    churn = [asyncio.create_task(come_and_go()) for _ in range(SUBSCRIBERS)]
     for _ in range(BREAKS):
         await redis.client().client_kill_filter(_type="pubsub")
         await asyncio.sleep(0.03)
-    leaving = asyncio.create_task(cancellation.cancel_and_wait(*coming))
+    leaving = asyncio.create_task(cancellation.cancel_and_wait(*churn))
 
     name = live.claims_of(uuid4())
     staying = asyncio.create_task(first_of(name, seconds=5))
     await asyncio.sleep(0.5)
     await live.publish(name, uuid4(), {})
-    print("woken" if await staying else "left in silence", flush=True)  # noqa: T201  (its answer)
+    print("woken" if await staying else "not woken", flush=True)  # noqa: T201  (its result)
     await leaving
     held: list[Any] = [b""]
     while held:
         await asyncio.sleep(0.1)
         held = await redis.client().pubsub_channels("wake:live:*")
-    print("let go")  # noqa: T201
+    print("unsubscribed")  # noqa: T201
 
 
 async def come_and_go() -> None:
@@ -47,7 +46,7 @@ async def come_and_go() -> None:
 
 
 async def first_of(name: str, *, seconds: float) -> bool:
-    """Whether the channel's first entry comes in time."""
+    """Returns whether the channel's first entry arrives in time."""
     with suppress(Exception):
         async with asyncio.timeout(seconds), aclosing(live.subscribe(name, "0-0")) as entries:
             await anext(entries)
