@@ -24,6 +24,7 @@ _OF_S3 = {
 _INHERITED = (
     "LANG",
     "LC_ALL",
+    "LOG_FORMAT",
     "LOG_LEVEL",
     "PATH",
     "TMPDIR",
@@ -185,6 +186,7 @@ def inherited() -> dict[str, str]:
     """The variables that every process gets."""
     kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     return {
+        "LOG_FORMAT": "console",
         "PATH": os.defpath,
         **kept,
         "HOME": str(home_folder()),
