@@ -12,8 +12,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from deploy.local.demo.merchant import ANALYTICS, Merchant, Shop
-from deploy.local.demo.subscriber import subscribed
+from deploy.local.demo.merchant import ANALYTICS, DemoMerchant, Shop
+from deploy.local.demo.subscriber import subscribe
 from deploy.local.stack.stack import Stack
 from deploy.local.tools import find_router
 from tests.fixtures.environment import as_given
@@ -81,52 +81,52 @@ async def public(running: Running) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def new_merchant(client: httpx.AsyncClient) -> Merchant:
-    merchant = Merchant(client)
+async def new_merchant(client: httpx.AsyncClient) -> DemoMerchant:
+    merchant = DemoMerchant(client)
     await merchant.sign_up(
         f"{uuid4().hex}@example.com", PASSWORD, full_name="Anna Berg", account="Shops"
     )
     return merchant
 
 
-async def new_shop(merchant: Merchant) -> Shop:
-    return await merchant.open_shop(name="Shoes", domain=f"{uuid4().hex}.localhost")
+async def new_shop(merchant: DemoMerchant) -> Shop:
+    return await merchant.create_shop(name="Shoes", domain=f"{uuid4().hex}.localhost")
 
 
 @pytest.fixture
-async def merchant(public: httpx.AsyncClient) -> Merchant:
+async def merchant(public: httpx.AsyncClient) -> DemoMerchant:
     return await new_merchant(public)
 
 
 @pytest.fixture
-async def shop(merchant: Merchant) -> Shop:
+async def shop(merchant: DemoMerchant) -> Shop:
     return await new_shop(merchant)
 
 
-async def claims_of(merchant: Merchant, shop: Shop) -> list[dict[str, Any]]:
+async def claims_of(merchant: DemoMerchant, shop: Shop) -> list[dict[str, Any]]:
     """All claims of the shop's notification, by the graph; newest first."""
     found: list[dict[str, Any]] = []
     after: str | None = None
     while True:
         variables = {"id": shop.notification_id, "after": after}
-        page = (await merchant.ask(CLAIMS, variables))["notification"]["claims"]
+        page = (await merchant.execute(CLAIMS, variables))["notification"]["claims"]
         found += [edge["node"] for edge in page["edges"]]
         if not page["pageInfo"]["hasNextPage"]:
             return found
         after = page["pageInfo"]["endCursor"]
 
 
-async def counted(merchant: Merchant, shop: Shop) -> dict[str, int]:
+async def counted(merchant: DemoMerchant, shop: Shop) -> dict[str, int]:
     """What analytics says of the last day, as a test may run across midnight."""
     now = datetime.now(UTC)
     span = {"id": shop.site_id, "start": (now - timedelta(days=1)).isoformat()}
-    answer = await merchant.ask(ANALYTICS, {**span, "end": now.isoformat()})
+    answer = await merchant.execute(ANALYTICS, {**span, "end": now.isoformat()})
     totals: dict[str, int] = answer["site"]["analytics"]["totals"]
     return totals
 
 
-async def first_activity(running: Running, merchant: Merchant, site_id: str) -> Any:
+async def first_activity(running: Running, merchant: DemoMerchant, site_id: str) -> Any:
     """The next thing that happens at a site, as a dashboard sees it."""
     credentials = {"authorization": f"Bearer {merchant.token}"}
-    async with subscribed(running.url, credentials, ACTIVITY, {"site": site_id}) as answers:
+    async with subscribe(running.url, credentials, ACTIVITY, {"site": site_id}) as answers:
         return (await anext(answers))["siteActivity"]

@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from deploy.local.demo.merchant import ApiError, Merchant, Shop
+from deploy.local.demo.merchant import ApiError, DemoMerchant, Shop
 from deploy.local.demo.shopify import deliver, order
 from deploy.local.demo.visitor import AGENT
 from tests.fixtures.deadline import eventually
@@ -72,11 +72,11 @@ FOREIGN = {
 FOREIGN_CHANGES = {"createABTest": CREATE_TEST, "startABTest": START_TEST, "stopABTest": STOP_TEST}
 
 
-async def running_test(merchant: Merchant, shop: Shop) -> str:
+async def running_test(merchant: DemoMerchant, shop: Shop) -> str:
     variants = [{"name": "short", "body": "{{ product }} sold"}, {"name": "own"}]
     asked = {"notificationId": shop.notification_id, "name": "Wording", "variants": variants}
-    test = (await merchant.ask(CREATE_TEST, {"input": asked}))["createABTest"]
-    await merchant.ask(START_TEST, {"id": test["id"]})
+    test = (await merchant.execute(CREATE_TEST, {"input": asked}))["createABTest"]
+    await merchant.execute(START_TEST, {"id": test["id"]})
     return str(test["id"])
 
 
@@ -100,7 +100,7 @@ async def buy(
 
 
 async def test_every_number_of_a_morning_is_exact_and_nobody_elses(
-    public: httpx.AsyncClient, merchant: Merchant, shop: Shop
+    public: httpx.AsyncClient, merchant: DemoMerchant, shop: Shop
 ) -> None:
     now = datetime.now(UTC)
     start = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
@@ -122,7 +122,7 @@ async def test_every_number_of_a_morning_is_exact_and_nobody_elses(
     variables = {"site": shop.site_id, "notification": shop.notification_id, **span}
 
     async def numbers() -> Any:
-        return await merchant.ask(NUMBERS, variables)
+        return await merchant.execute(NUMBERS, variables)
 
     await eventually(numbers, lambda found: found["site"]["funnel"]["clicked"] == 1)
     after = seen + timedelta(seconds=2)  # Shopify tells the second
@@ -195,11 +195,13 @@ async def nobody_else_may(
         header = ", ".join(f"${variable}: {kind}" for variable, kind in kinds.items())
         document = f"query{f'({header})' if header else ''} {{ {field} }}"
         with pytest.raises(ApiError) as refused:
-            await eve.ask(document, {variable: ids[variable] for variable in used})
+            await eve.execute(document, {variable: ids[variable] for variable in used})
         assert refused.value.codes == ["NOT_FOUND"], name
     variants = [{"name": "a"}, {"name": "b"}]
     mine = {"notificationId": shop.notification_id, "name": "Mine", "variants": variants}
     for name, document in FOREIGN_CHANGES.items():
         with pytest.raises(ApiError) as refused:
-            await eve.ask(document, {"input": mine} if name == "createABTest" else {"id": test_id})
+            await eve.execute(
+                document, {"input": mine} if name == "createABTest" else {"id": test_id}
+            )
         assert refused.value.codes == ["NOT_FOUND"], name

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.local.demo.merchant import ApiError, Merchant, Shop
-from deploy.local.demo.shopify import deliver, morning_of_orders
+from deploy.local.demo.merchant import ApiError, DemoMerchant, Shop
+from deploy.local.demo.shopify import deliver, demo_orders
 from tests.fixtures.deadline import eventually
 from tests.journeys.conftest import counted, new_merchant
 
@@ -22,9 +22,9 @@ query($id: ID!) {
 
 
 async def test_the_orders_of_a_morning_leave_as_a_file(
-    public: httpx.AsyncClient, merchant: Merchant, shop: Shop
+    public: httpx.AsyncClient, merchant: DemoMerchant, shop: Shop
 ) -> None:
-    orders = list(morning_of_orders(3, until=datetime.now(UTC)))
+    orders = list(demo_orders(3, until=datetime.now(UTC)))
     for order in orders:
         await deliver(public, shop.hook_url, shop.hook_secret, order)
     await eventually(lambda: counted(merchant, shop), lambda totals: totals["published"] == 3)
@@ -32,10 +32,10 @@ async def test_the_orders_of_a_morning_leave_as_a_file(
     now = datetime.now(UTC)
     span = {"start": (now - timedelta(days=2)).isoformat(), "end": now.isoformat()}
     asked = {"siteId": shop.site_id, **span, "format": "CSV", "types": ["order.created"]}
-    made = (await merchant.ask(EXPORT, {"input": asked}))["exportEvents"]
+    made = (await merchant.execute(EXPORT, {"input": asked}))["exportEvents"]
 
     async def found() -> dict[str, Any]:
-        export: dict[str, Any] = (await merchant.ask(FIND, {"id": made["id"]}))["export"]
+        export: dict[str, Any] = (await merchant.execute(FIND, {"id": made["id"]}))["export"]
         return export
 
     export = await eventually(found, lambda export: export["status"] == "READY", seconds=30)
@@ -47,7 +47,7 @@ async def test_the_orders_of_a_morning_leave_as_a_file(
     assert sorted(line["occurredAt"] for line in lines) == [line["occurredAt"] for line in lines]
     assert file.headers["content-disposition"].startswith('attachment; filename="events-')
 
-    site = (await merchant.ask(OF_SITE, {"id": shop.site_id}))["site"]
+    site = (await merchant.execute(OF_SITE, {"id": shop.site_id}))["site"]
     assert site == {
         "name": "Shoes",
         "exports": {"edges": [{"node": {"id": made["id"]}}]},
@@ -55,6 +55,6 @@ async def test_the_orders_of_a_morning_leave_as_a_file(
     }
     eve = await new_merchant(public)
     with pytest.raises(ApiError, match="There is no such export"):
-        await eve.ask(FIND, {"id": made["id"]})
+        await eve.execute(FIND, {"id": made["id"]})
     with pytest.raises(ApiError, match="There is no such site"):
-        await eve.ask(EXPORT, {"input": asked})
+        await eve.execute(EXPORT, {"input": asked})

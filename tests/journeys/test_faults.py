@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.local.demo.merchant import Merchant, Shop
+from deploy.local.demo.merchant import DemoMerchant, Shop
 from deploy.local.demo.shopify import deliver, order
-from deploy.local.demo.subscriber import following
+from deploy.local.demo.subscriber import subscribe_to_claims
 from tests.fixtures.deadline import eventually
 from tests.journeys.conftest import Running, claims_of, counted
 from tests.journeys.test_repeats import send_all
@@ -40,10 +40,10 @@ PROCESSES = [
 
 
 async def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(
-    running: Running, public: httpx.AsyncClient, merchant: Merchant, shop: Shop
+    running: Running, public: httpx.AsyncClient, merchant: DemoMerchant, shop: Shop
 ) -> None:
     received: list[dict[str, Any]] = []
-    async with following(running.url, shop.site_key, after="0-0") as claims:
+    async with subscribe_to_claims(running.url, shop.site_key, after="0-0") as claims:
         sending = asyncio.create_task(send_all(public, shop, ORDERS))
         async with asyncio.timeout(90):
             async for claim in claims:
@@ -71,7 +71,7 @@ def test_every_process_of_the_stack_is_killed_below(running: Running) -> None:
 
 @pytest.mark.parametrize("name", PROCESSES)
 async def test_a_killed_process_comes_back_and_the_next_order_arrives(
-    running: Running, public: httpx.AsyncClient, merchant: Merchant, shop: Shop, name: str
+    running: Running, public: httpx.AsyncClient, merchant: DemoMerchant, shop: Shop, name: str
 ) -> None:
     if name not in running.stack.pids:
         name = {"subgraphs": "notifications", "router": "gateway"}[name]
@@ -87,7 +87,7 @@ async def test_a_killed_process_comes_back_and_the_next_order_arrives(
         return answer.status_code
 
     async def receive_it() -> str:
-        async with following(running.url, shop.site_key, after="0-0") as claims:
+        async with subscribe_to_claims(running.url, shop.site_key, after="0-0") as claims:
             async with asyncio.timeout(10):
                 return str((await anext(claims))["id"])
 

@@ -16,9 +16,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from deploy.local.demo.merchant import Merchant, Shop
-from deploy.local.demo.shopify import deliver, morning_of_orders
-from deploy.local.demo.subscriber import LIVE, following
+from deploy.local.demo.merchant import DemoMerchant, Shop
+from deploy.local.demo.shopify import deliver, demo_orders
+from deploy.local.demo.subscriber import LIVE, subscribe_to_claims
 from tests.fixtures.deadline import eventually
 from tests.journeys.conftest import Running
 from tests.journeys.live_channel import Channel
@@ -118,7 +118,7 @@ async def test_the_gql_client_of_python_gets_a_claim(
     )
     query = gql(LIVE)
     query.variable_values = {"key": shop.site_key, "after": "0-0"}
-    (order,) = morning_of_orders(1, until=datetime.now(UTC))
+    (order,) = demo_orders(1, until=datetime.now(UTC))
     await deliver(public, shop.hook_url, shop.hook_secret, order)
 
     async with Client(transport=transport) as session:
@@ -131,7 +131,7 @@ async def test_the_gql_client_of_python_gets_a_claim(
 async def test_the_graphql_ws_client_of_javascript_gets_a_claim(
     running: Running, public: httpx.AsyncClient, shop: Shop
 ) -> None:
-    (order,) = morning_of_orders(1, until=datetime.now(UTC))
+    (order,) = demo_orders(1, until=datetime.now(UTC))
     await deliver(public, shop.hook_url, shop.hook_secret, order)
 
     process = await asyncio.create_subprocess_exec(
@@ -191,7 +191,7 @@ async def test_who_does_not_read_is_closed_with_our_code_and_the_others_get_ever
     async with socket_to(running, max_queue=1) as stalled:
         await say(stalled, init(shop), subscribe(shop))
         assert json.loads(await stalled.recv())["type"] == "connection_ack"
-        async with following(running.url, shop.site_key, after="0-0") as claims:
+        async with subscribe_to_claims(running.url, shop.site_key, after="0-0") as claims:
             publishing = asyncio.create_task(channel.publish(count, text="x" * 10_000))
             async with asyncio.timeout(60):
                 received = [(await anext(claims))["cursor"] for _ in range(count)]
@@ -202,9 +202,9 @@ async def test_who_does_not_read_is_closed_with_our_code_and_the_others_get_ever
 
 
 async def test_a_token_that_is_logged_out_opens_no_more_subscriptions(
-    running: Running, merchant: Merchant
+    running: Running, merchant: DemoMerchant
 ) -> None:
-    await merchant.ask("mutation { logOut }")
+    await merchant.execute("mutation { logOut }")
     credentials = {"authorization": f"Bearer {merchant.token}"}
 
     async def outcome() -> int | None:

@@ -7,8 +7,8 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from deploy.local.demo.merchant import Merchant, Shop
-from deploy.local.demo.shopify import deliver, morning_of_orders
+from deploy.local.demo.merchant import DemoMerchant, Shop
+from deploy.local.demo.shopify import deliver, demo_orders
 from tests.fixtures.browser import browser as browser
 from tests.fixtures.browser import built_snippet as built_snippet
 from tests.journeys.conftest import PASSWORD, SCREENSHOTS, Running
@@ -46,7 +46,7 @@ async def test_graphiqls_examples_run_from_left_to_right(running: Running, page:
 
 
 async def test_the_dashboard_shows_an_order_as_it_happens(
-    running: Running, public: httpx.AsyncClient, merchant: Merchant, shop: Shop, page: Page
+    running: Running, public: httpx.AsyncClient, merchant: DemoMerchant, shop: Shop, page: Page
 ) -> None:
     await page.goto(f"{running.url}/demo/dashboard.html")
     await page.get_by_label("E-mail").fill(merchant.email)
@@ -57,7 +57,7 @@ async def test_the_dashboard_shows_an_order_as_it_happens(
     await page.get_by_label("Password").fill(PASSWORD)
     await page.get_by_role("button", name="Log in").click()
     await expect(page.locator("#live")).to_have_text("connected", timeout=15_000)
-    (order,) = morning_of_orders(1, until=datetime.now(UTC))
+    (order,) = demo_orders(1, until=datetime.now(UTC))
     await deliver(public, shop.hook_url, shop.hook_secret, order)
 
     product = order["line_items"][0]["title"]

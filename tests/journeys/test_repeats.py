@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import httpx
 
-from deploy.local.demo.merchant import Merchant, Shop
+from deploy.local.demo.merchant import DemoMerchant, Shop
 from deploy.local.demo.shopify import deliver, order
-from deploy.local.demo.subscriber import following
+from deploy.local.demo.subscriber import subscribe_to_claims
 from tests.fixtures.deadline import eventually
 from tests.journeys.conftest import Running, claims_of
 
@@ -38,7 +38,7 @@ async def send_all(client: httpx.AsyncClient, shop: Shop, count: int) -> None:
 
 
 async def test_five_deliveries_of_one_webhook_make_one_claim(
-    public: httpx.AsyncClient, merchant: Merchant, shop: Shop
+    public: httpx.AsyncClient, merchant: DemoMerchant, shop: Shop
 ) -> None:
     (payload,) = orders(1)
     delivery_id = str(uuid4())
@@ -61,7 +61,7 @@ async def test_five_deliveries_of_one_webhook_make_one_claim(
 
 
 async def test_the_same_order_under_two_delivery_ids_makes_one_claim(
-    public: httpx.AsyncClient, merchant: Merchant, shop: Shop
+    public: httpx.AsyncClient, merchant: DemoMerchant, shop: Shop
 ) -> None:
     first, second = orders(2)
 
@@ -74,7 +74,7 @@ async def test_the_same_order_under_two_delivery_ids_makes_one_claim(
 
 
 async def test_a_subscriber_cut_twenty_times_gets_every_claim_once(
-    running: Running, public: httpx.AsyncClient, merchant: Merchant, shop: Shop
+    running: Running, public: httpx.AsyncClient, merchant: DemoMerchant, shop: Shop
 ) -> None:
     received: list[dict[str, Any]] = []
     sending = asyncio.create_task(send_all(public, shop, CLAIMS))
@@ -83,7 +83,9 @@ async def test_a_subscriber_cut_twenty_times_gets_every_claim_once(
     async with asyncio.timeout(120):
         # The first connection is there before the first claim, so nothing needs to be caught up.
         while len(received) < CLAIMS:
-            async with following(running.url, shop.site_key, after=after or "0-0") as claims:
+            async with subscribe_to_claims(
+                running.url, shop.site_key, after=after or "0-0"
+            ) as claims:
                 async for claim in claims:
                     received.append(claim)
                     after = claim["cursor"]

@@ -12,10 +12,10 @@ from deploy.local.demo.merchant import (
     CREATE_NOTIFICATION,
     CREATE_SITE,
     ApiError,
-    Merchant,
+    DemoMerchant,
     Shop,
 )
-from deploy.local.demo.subscriber import following
+from deploy.local.demo.subscriber import subscribe_to_claims
 from tests.journeys.conftest import Running, first_activity, new_merchant, new_shop
 
 STATE = """
@@ -82,12 +82,12 @@ REST_OF_INPUT = {
 
 
 @pytest.fixture
-async def eve(public: httpx.AsyncClient) -> Merchant:
+async def eve(public: httpx.AsyncClient) -> DemoMerchant:
     return await new_merchant(public)
 
 
-async def state_of(merchant: Merchant, shop: Shop) -> Any:
-    return await merchant.ask(
+async def state_of(merchant: DemoMerchant, shop: Shop) -> Any:
+    return await merchant.execute(
         STATE,
         {
             "site": shop.site_id,
@@ -97,14 +97,14 @@ async def state_of(merchant: Merchant, shop: Shop) -> Any:
     )
 
 
-async def refused(merchant: Merchant, document: str, variables: dict[str, Any]) -> list[Any]:
+async def refused(merchant: DemoMerchant, document: str, variables: dict[str, Any]) -> list[Any]:
     with pytest.raises(ApiError) as caught:
-        await merchant.ask(document, variables)
+        await merchant.execute(document, variables)
     return caught.value.codes
 
 
 @pytest.mark.parametrize("name", QUERIES)
-async def test_a_query_for_anothers_finds_nothing(eve: Merchant, shop: Shop, name: str) -> None:
+async def test_a_query_for_anothers_finds_nothing(eve: DemoMerchant, shop: Shop, name: str) -> None:
     document, variables = QUERIES[name]
     ids = {variable: getattr(shop, field) for variable, field in variables.items()}
 
@@ -113,7 +113,7 @@ async def test_a_query_for_anothers_finds_nothing(eve: Merchant, shop: Shop, nam
 
 @pytest.mark.parametrize("name", MUTATIONS)
 async def test_a_mutation_on_anothers_changes_nothing(
-    merchant: Merchant, eve: Merchant, shop: Shop, name: str
+    merchant: DemoMerchant, eve: DemoMerchant, shop: Shop, name: str
 ) -> None:
     document, variables = MUTATIONS[name]
     ids = {variable: getattr(shop, field) for variable, field in variables.items()}
@@ -125,7 +125,7 @@ async def test_a_mutation_on_anothers_changes_nothing(
 
 @pytest.mark.parametrize("mutation", ["activateNotification", "pauseNotification"])
 async def test_anothers_notification_stays_as_it_is(
-    merchant: Merchant, eve: Merchant, shop: Shop, mutation: str
+    merchant: DemoMerchant, eve: DemoMerchant, shop: Shop, mutation: str
 ) -> None:
     before = await state_of(merchant, shop)
     document = ACTIVATE.replace("activateNotification", mutation)
@@ -135,16 +135,18 @@ async def test_anothers_notification_stays_as_it_is(
 
 
 async def test_a_site_key_opens_its_own_claims_only(
-    running: Running, eve: Merchant, shop: Shop
+    running: Running, eve: DemoMerchant, shop: Shop
 ) -> None:
     theirs = await new_shop(eve)
 
-    async with following(running.url, theirs.site_key, watch=shop.site_key) as claims:
+    async with subscribe_to_claims(running.url, theirs.site_key, watch=shop.site_key) as claims:
         with pytest.raises(RuntimeError, match="NOT_FOUND"):
             await asyncio.wait_for(anext(claims), 10)
 
 
-async def test_anothers_activity_is_not_found(running: Running, eve: Merchant, shop: Shop) -> None:
+async def test_anothers_activity_is_not_found(
+    running: Running, eve: DemoMerchant, shop: Shop
+) -> None:
     with pytest.raises(RuntimeError, match="NOT_FOUND"):
         await first_activity(running, eve, shop.site_id)
 
@@ -160,7 +162,7 @@ async def test_a_site_key_opens_no_dashboard(public: httpx.AsyncClient, shop: Sh
 
 
 async def test_a_viewer_cannot_be_brought_along(
-    public: httpx.AsyncClient, merchant: Merchant, shop: Shop
+    public: httpx.AsyncClient, merchant: DemoMerchant, shop: Shop
 ) -> None:
     document = {"query": f'{{ site(id: "{shop.site_id}") {{ name }} }}'}
 

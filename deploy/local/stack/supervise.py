@@ -70,7 +70,7 @@ def _supervisor(state: State, arrangement: Arrangement) -> Supervisor:
     ports = choose_ports(state, PORTS)
     stores = Stores.choose(ports, secrets)
     url, split = arrangement.public_url, arrangement.split
-    settings = all_settings(stores, secrets, ports, public_url=url, split=split)
+    settings = all_settings(stores, secrets, ports, state=state.folder, public_url=url, split=split)
     state.write(SETTINGS_FILE, settings)
     about = {
         "port": arrangement.port,

@@ -135,6 +135,7 @@ class Supervisor:
                 **self._about,
                 "ready": self._ready,
                 "processes": pids,
+                "parts": {k.process.name: k.phase for k in keepers},
                 "readiness": {name: keeper.is_ready_now for name, keeper in running.items()},
             },
         )
