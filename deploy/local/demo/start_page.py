@@ -23,6 +23,7 @@ from starlette.routing import Mount, Route
 from starlette.status import (
     HTTP_202_ACCEPTED,
     HTTP_403_FORBIDDEN,
+    HTTP_405_METHOD_NOT_ALLOWED,
     HTTP_409_CONFLICT,
     HTTP_502_BAD_GATEWAY,
 )
@@ -34,6 +35,8 @@ from router.pages.app import DIST, PAGE_HEADERS, Files, Headers
 from router.pages.app import create_app as create_pages
 
 _HERE = {"localhost", "127.0.0.1", "::1"}
+_CLIENT_ADDRESS = "x-envoy-external-address"
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _NO_STORE = {"Cache-Control": "no-store"}
 _REQUEST_SECONDS = 10
 _RUN_DEMO = "run `make demo` in a shell"
@@ -54,19 +57,25 @@ def create_app(state_folder: Path, dist: Path = DIST) -> Starlette:
         return JSONResponse(_status(State(state_folder)), headers=_NO_STORE)
 
     async def order(request: Request) -> Response:
+        if request.method != "POST":
+            message = "This address takes POST alone, which sends a demo order."
+            refused = _error(HTTP_405_METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
+            refused.headers["Allow"] = "POST"
+            return refused
         if refusal := _refuse_others(request):
             return refusal
-        demo = State(state_folder).read(DEMO_FILE)
+        state = State(state_folder)
+        stack, demo = state.read(STACK_FILE), state.read(DEMO_FILE)
         if demo is None:
             message = f"There is no demo merchant yet: {_RUN_DEMO}."
             return _error(HTTP_409_CONFLICT, "CONFLICT", message)
-        return await _send_order(demo)
+        return await _send_order(stack["urls"]["public"], demo)
 
     return Starlette(
         routes=[
             Route("/", start),
-            Route("/demo/status", status, methods=["GET"]),
-            Route("/demo/order", order, methods=["POST"]),
+            Route("/demo/status", status),
+            Route("/demo/order", order, methods=_METHODS),
             Mount("/demo/start", Headers(files, PAGE_HEADERS)),
             Mount("/", create_pages(dist)),
         ],
@@ -86,13 +95,14 @@ def _status(state: State) -> dict[str, Any]:
     }
 
 
-async def _send_order(demo: dict[str, Any]) -> Response:
+async def _send_order(public_url: str, demo: dict[str, Any]) -> Response:
     order = order_now()
-    shopify = demo["shopify"]
+    # The public port may be another one than when the demo ran.
+    address = public_url + urlsplit(demo["shopify"]["url"]).path
     try:
         # Through the public port, as a shop's own webhook comes.
         async with httpx.AsyncClient(trust_env=False, timeout=_REQUEST_SECONDS) as client:
-            response = await deliver(client, shopify["url"], shopify["secret"], order)
+            response = await deliver(client, address, demo["shopify"]["secret"], order)
     except httpx.HTTPError as error:
         message = f"The webhook receiver does not answer ({error or type(error).__name__})."
         return _error(HTTP_502_BAD_GATEWAY, "UNAVAILABLE", message)
@@ -120,9 +130,11 @@ def _refuse_others(request: Request) -> Response | None:
 
 
 def _is_loopback(request: Request) -> bool:
-    # uvicorn takes the client's address from X-Forwarded-For, to which Envoy appends it.
+    # Envoy sets this header on every request and drops it from what clients send. Its
+    # X-Forwarded-For does not do: for a client on loopback it names the machine's own address.
+    address = request.headers.get(_CLIENT_ADDRESS) or (request.client and request.client.host)
     try:
-        return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
+        return ipaddress.ip_address(address or "").is_loopback
     except ValueError:
         return False
 
