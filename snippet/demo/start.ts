@@ -11,23 +11,23 @@ interface Status {
   demo: { email: string; password: string; siteKey: string } | null;
 }
 
-/** What each part of the stack does. A part that is not listed shows its name alone. */
+/** What each part does, in the order in which they are listed. Others follow by their name alone. */
 const PURPOSE: Record<string, string> = {
   envoy: "Envoy: the public port",
-  router: "Apollo Router: queries and mutations",
-  gateway: "Embedded gateway: queries and mutations",
-  authz: "Edge authz: authenticates each request",
-  live: "Subscription gateway: WebSocket and SSE",
+  router: "Apollo Router: queries",
+  gateway: "Embedded gateway: queries",
+  authz: "Edge authz: authentication",
+  live: "Subscription gateway",
   subgraphs: "The six subgraphs",
   inbox: "Webhook receiver: orders from shops",
-  ingest: "Ingest endpoint: events from the snippet",
-  "stream-worker": "Stream worker: claims, ledger, counters",
-  celery: "Celery: webhooks, rollups, retention",
+  ingest: "Ingest endpoint: snippet events",
+  "stream-worker": "Stream worker: claims, ledger",
+  celery: "Celery: webhooks, rollups",
   archiver: "Celery: archives and exports",
   beat: "Celery beat: the schedule",
   pages: "This page, the demo, GraphiQL",
   postgres: "PostgreSQL: the ledger",
-  valkey: "Valkey: streams, counters, live channel",
+  valkey: "Valkey: streams, counters",
   clickhouse: "ClickHouse: analytics",
   s3: "S3: archives and exports",
 };
@@ -59,7 +59,7 @@ async function refresh(): Promise<void> {
 
 function showStatus(status: Status): void {
   const { demo } = status;
-  parts = status.parts;
+  parts = status.parts.sort((a, b) => rank(a.name) - rank(b.name));
   showParts();
   byId("state-folder").textContent = status.stateFolder;
   byId("gateway").textContent = GATEWAY[status.gateway];
@@ -83,6 +83,11 @@ function showStopped(): void {
   byId("overall").textContent = "The stack does not answer. Run make demo.";
   byId("overall").dataset.state = "stopped";
   byId<HTMLButtonElement>("send").disabled = true;
+}
+
+function rank(name: string): number {
+  const index = Object.keys(PURPOSE).indexOf(name);
+  return index < 0 ? Number.MAX_SAFE_INTEGER : index;
 }
 
 function showParts(): void {

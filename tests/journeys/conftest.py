@@ -90,7 +90,7 @@ class Running(NamedTuple):
 def running(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Running]:
-    """A stack for the whole run. Apollo Router may be missing on a developer's machine, not in CI."""
+    """A stack for the whole run. CI needs Apollo Router; other machines may lack it."""
     name: Gateway = request.param
     if name == "router" and find_router() is None:
         assert not os.environ.get("CI"), "CI needs Apollo Router: name its binary in APOLLO_ROUTER"

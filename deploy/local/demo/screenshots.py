@@ -5,20 +5,22 @@ The browser may reach this machine alone, so a page that needs anything else sho
 """
 
 import asyncio
+import json
 import re
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from random import Random
+from typing import Any
 
 import httpx
 from playwright.async_api import Browser, Page, Route, expect
 
 from deploy.local.demo.account import Demo, open_demo, public_client
 from deploy.local.demo.console import console, run, say
-from deploy.local.demo.shopify import deliver, order, order_now
+from deploy.local.demo.shopify import deliver, demo_orders, order_now
 from deploy.local.demo.visitor import launch_browser
 from deploy.local.stack.stack import Stack
 from deploy.local.stack.state import ROOT
@@ -26,8 +28,10 @@ from deploy.local.stack.state import ROOT
 IMAGES = ROOT / "docs" / "images"
 MAX_BYTES = 200_000
 _SIZE = {"width": 1280, "height": 800}
-_ORDERS = 60
+_ORDERS = 12
 _WAIT_MILLISECONDS = 20_000
+_CHART_MILLISECONDS = 4_000
+"""The dashboard draws its chart again three seconds after an event."""
 
 
 def take_screenshots() -> None:
@@ -42,24 +46,23 @@ def take_screenshots() -> None:
 async def _take(stack: Stack) -> None:
     async with public_client(stack) as client, launch_browser() as browser:
         demo = await open_demo(client, stack, say)
-        await _send_day_of_orders(client, demo)
+        console.print(f"Sending {_ORDERS} orders, then opening the pages in Chromium …")
+        await _send_orders(client, demo)
         for name, picture in _PICTURES.items():
             async with _page(browser) as page:
                 await picture(page, stack.url, client, demo)
                 await _save(page, IMAGES / f"{name}.png")
 
 
-async def _send_day_of_orders(client: httpx.AsyncClient, demo: Demo) -> None:
-    """Orders of the last 24 hours, so that the dashboard's chart has something to show."""
-    console.print(f"Sending {_ORDERS} orders of the last 24 hours …")
-    dice, now = Random(), datetime.now(UTC)  # noqa: S311  (sample data, not a secret)
-    for _ in range(_ORDERS):
-        payload = order_now()
-        placed = now - timedelta(minutes=dice.randint(1, 24 * 60))
-        payload |= order(number=payload["order_number"], placed=placed, dice=dice)
-        (
-            await deliver(client, demo.shop.hook_url, demo.shop.hook_secret, payload)
-        ).raise_for_status()
+async def _send_orders(client: httpx.AsyncClient, demo: Demo) -> None:
+    """Some orders, so that no page is empty."""
+    for payload in demo_orders(_ORDERS, until=datetime.now(UTC), first_number=int(time.time())):
+        await _deliver(client, demo, payload)
+
+
+async def _deliver(client: httpx.AsyncClient, demo: Demo, payload: dict[str, Any]) -> None:
+    shop = demo.shop
+    (await deliver(client, shop.hook_url, shop.hook_secret, payload)).raise_for_status()
 
 
 @asynccontextmanager
@@ -76,7 +79,7 @@ async def _page(browser: Browser) -> AsyncIterator[Page]:
 
 
 async def _refuse(route: Route) -> None:
-    raise RuntimeError(f"a page asks another machine for {route.request.url}")
+    await route.abort()
 
 
 async def _start(page: Page, url: str, client: httpx.AsyncClient, demo: Demo) -> None:
@@ -89,7 +92,7 @@ async def _start(page: Page, url: str, client: httpx.AsyncClient, demo: Demo) ->
 async def _shop(page: Page, url: str, client: httpx.AsyncClient, demo: Demo) -> None:
     await page.goto(f"{url}/demo/shop.html?key={demo.shop.site_key}")
     await expect(page.locator("#state")).to_contain_text("Connected")
-    await deliver(client, demo.shop.hook_url, demo.shop.hook_secret, order_now())
+    await _deliver(client, demo, order_now())
     await expect(page.locator("proofgraph-toast .text")).to_be_visible()
     await page.wait_for_timeout(1_000)  # the toast slides in
 
@@ -101,21 +104,36 @@ async def _dashboard(page: Page, url: str, client: httpx.AsyncClient, demo: Demo
     await page.get_by_role("button", name="Log in").click()
     await expect(page.locator("#live")).to_have_text("connected")
     for number in range(1, 4):
-        await deliver(client, demo.shop.hook_url, demo.shop.hook_secret, order_now())
+        await _deliver(client, demo, order_now())
         await expect(page.locator("#feed li", has_text="bought")).to_have_count(number)
-    await page.wait_for_timeout(4_000)  # the chart is drawn again three seconds after an event
+    await page.wait_for_timeout(_CHART_MILLISECONDS)
 
 
 async def _graphiql(page: Page, url: str, client: httpx.AsyncClient, demo: Demo) -> None:
     await page.goto(f"{url}/graphiql")
-    await page.locator("[role=tab]").get_by_text("LogIn", exact=True).click()
-    await page.wait_for_timeout(3_000)
+    await _open_tab(page, "LogIn")
+    log_in = {"input": {"email": demo.merchant.email, "password": demo.password}}
+    await page.locator(".graphiql-editor-tool .view-line").first.click()
+    await page.keyboard.press("Control+A")
+    await page.keyboard.insert_text(json.dumps(log_in, indent=2))
+    await page.keyboard.press("Control+Enter")
+    await expect(page.locator(".result-window")).to_contain_text("token")
+    await _open_tab(page, "Sites")
+    await page.locator(".graphiql-query-editor .view-line").first.click()
+    await page.keyboard.press("Control+Enter")
+    await expect(page.locator(".result-window")).to_contain_text("Demo Shop")
+
+
+async def _open_tab(page: Page, name: str) -> None:
+    editor = page.locator(".graphiql-query-editor")
+    await expect(editor).to_contain_text("{")  # a click before the editor is there is lost
+    await page.locator("[role=tab]").get_by_text(name, exact=True).click()
+    await expect(editor).to_contain_text(f" {name}")
 
 
 async def _save(page: Page, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    await page.screenshot(path=file)
-    size = file.stat().st_size
+    size = len(await page.screenshot(path=file))
     if size > MAX_BYTES:
         raise RuntimeError(f"{file} has {size} bytes, more than {MAX_BYTES}")
     say(f"{file.relative_to(ROOT)}  {size // 1000} KB")

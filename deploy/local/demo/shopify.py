@@ -26,11 +26,10 @@ _PEOPLE = [
     ("Liam", "O'Brien", "Cork", "IE", "Ireland"),
 ]
 _PRODUCTS = [
-    ("Blue Shoes", "8900"),
-    ("Wool Scarf", "3450"),
-    ("Canvas Backpack", "7400"),
-    ("Enamel Mug", "1800"),
-    ("Linen Shirt", "6250"),
+    ("Blue Shoes", "12900"),
+    ("Sand Runner", "10900"),
+    ("Moss Trail", "14900"),
+    ("Clay Low", "9900"),
 ]
 
 

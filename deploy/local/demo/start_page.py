@@ -30,7 +30,7 @@ from starlette.status import (
 
 from deploy.local.demo.shopify import deliver, order_now, source_event_id
 from deploy.local.stack.stack import default_state
-from deploy.local.stack.state import DEMO_FILE, STACK_FILE, State
+from deploy.local.stack.state import DEMO_FILE, ROOT, STACK_FILE, State
 from router.pages.app import DIST, PAGE_HEADERS, Files, Headers
 from router.pages.app import create_app as create_pages
 
@@ -90,9 +90,14 @@ def _status(state: State) -> dict[str, Any]:
     return {
         "parts": [{"name": name, "state": parts[name]} for name in parts],
         "gateway": "router" if "router" in parts else "embedded",
-        "stateFolder": str(state.folder),
+        "stateFolder": _short_path(state.folder),
         "demo": {name: demo[name] for name in shown} if demo else None,
     }
+
+
+def _short_path(folder: Path) -> str:
+    """A folder of the checkout relative to it; any other one as it is."""
+    return str(folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder)
 
 
 async def _send_order(public_url: str, demo: dict[str, Any]) -> Response:
