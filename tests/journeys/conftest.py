@@ -156,8 +156,8 @@ async def counted(merchant: DemoMerchant, shop: Shop) -> dict[str, int]:
     """The analytics totals of the last 24 hours, so that a test may run across midnight."""
     now = datetime.now(UTC)
     span = {"id": shop.site_id, "start": (now - timedelta(days=1)).isoformat()}
-    answer = await merchant.execute(ANALYTICS, {**span, "end": now.isoformat()})
-    totals: dict[str, int] = answer["site"]["analytics"]["totals"]
+    data = await merchant.execute(ANALYTICS, {**span, "end": now.isoformat()})
+    totals: dict[str, int] = data["site"]["analytics"]["totals"]
     return totals
 
 

@@ -1,4 +1,4 @@
-"""The whole way of an order, from a new merchant's sign-up to the click on the toast."""
+"""The first order of a new merchant: the toast, the click on it, and the analytics."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ async def visitor(running: Running, shop: Shop) -> AsyncIterator[DemoVisitor]:
         yield visitor
 
 
-async def test_an_order_becomes_a_toast_a_click_and_three_exact_numbers(
+async def test_an_order_becomes_a_toast_that_is_clicked_and_counted(
     running: Running,
     public: httpx.AsyncClient,
     merchant: DemoMerchant,
@@ -36,7 +36,7 @@ async def test_an_order_becomes_a_toast_a_click_and_three_exact_numbers(
     assert await counted(merchant, shop) == NOTHING
 
     async with subscribe_to_claims(running.url, shop.site_key, after="0-0") as claims:
-        answer = await deliver(public, shop.hook_url, shop.hook_secret, order)
+        response = await deliver(public, shop.hook_url, shop.hook_secret, order)
         claim = await anext(claims)
 
     await visitor.wait_for("shown", claim["id"], seconds=15)
@@ -46,7 +46,7 @@ async def test_an_order_becomes_a_toast_a_click_and_three_exact_numbers(
     await toast.locator(".text").click()
     await visitor.wait_for("clicked", claim["id"], seconds=5)
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert text == claim["text"]
     assert text == f"{buyer} from {order['shipping_address']['city']} bought {product}"
     assert order["customer"]["last_name"] not in text
@@ -55,7 +55,8 @@ async def test_an_order_becomes_a_toast_a_click_and_three_exact_numbers(
     ) == {"orders": 1, "published": 1, "shown": 1, "clicked": 1, "dismissed": 0}
 
 
-async def test_the_same_numbers_stand_in_the_hour_they_belong_to(
+@pytest.mark.one_gateway
+async def test_claims_are_counted_in_the_hour_of_their_publication(
     public: httpx.AsyncClient, merchant: DemoMerchant, shop: Shop
 ) -> None:
     before = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""The pages people look at, on the whole stack: GraphiQL with its examples, and the dashboard."""
+"""GraphiQL with its examples and the dashboard, in a real Chromium on a whole stack."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -24,11 +24,15 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     await context.close()
 
 
-async def test_graphiqls_examples_run_from_left_to_right(running: Running, page: Page) -> None:
+async def test_the_examples_of_graphiql_run_from_left_to_right_and_load_nothing_from_elsewhere(
+    running: Running, page: Page
+) -> None:
     problems: list[str] = []
+    requests: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
     await page.goto(f"{running.url}/graphiql")
-    answer = page.locator(".result-window")
+    response = page.locator(".result-window")
 
     for tab, expected in zip(
         TABS, ["token", "token", "siteKey", "secret", "DRAFT", "edges"], strict=True
@@ -38,14 +42,19 @@ async def test_graphiqls_examples_run_from_left_to_right(running: Running, page:
         await expect(editor).to_contain_text(tab)
         await editor.locator(".view-line", has_text=tab).first.click()
         await page.keyboard.press("Control+Enter")
-        await expect(answer).to_contain_text(expected, timeout=15_000)
-        await expect(answer).not_to_contain_text('"errors"')
+        await expect(response).to_contain_text(expected, timeout=15_000)
+        await expect(response).not_to_contain_text('"errors"')
 
     await page.screenshot(path=SCREENSHOTS / f"graphiql-{running.name}.png")
     assert problems == []
+    elsewhere = [
+        url for url in requests if not url.startswith((f"{running.url}/", "data:", "blob:"))
+    ]
+    assert (elsewhere, len(requests) > 5) == ([], True)
 
 
-async def test_the_dashboard_shows_an_order_as_it_happens(
+@pytest.mark.one_gateway
+async def test_the_dashboard_shows_an_order_as_soon_as_it_is_placed(
     running: Running, public: httpx.AsyncClient, merchant: DemoMerchant, shop: Shop, page: Page
 ) -> None:
     await page.goto(f"{running.url}/demo/dashboard.html")
