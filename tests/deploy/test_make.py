@@ -14,6 +14,8 @@ TARGETS = [
     "help",
     "setup",
     "demo",
+    "order",
+    "screenshots",
     "test",
     "chaos",
     "up",

@@ -51,15 +51,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Group the tests by stack; leave out the second run of tests marked `one_gateway`."""
-    only = "router" if find_router() is not None else "embedded"
-    left_out: list[pytest.Item] = []
-    for item in items:
-        gateway = item.callspec.params.get("running") if hasattr(item, "callspec") else None
-        if gateway in GATEWAYS:
-            item.add_marker(pytest.mark.xdist_group(f"stack-{gateway}"))
-            if item.get_closest_marker("one_gateway") and gateway != only:
-                left_out.append(item)
+    """Leave out the second run of tests marked `one_gateway`."""
+    second = "embedded" if find_router() is not None else "router"
+    left_out = [
+        item
+        for item in items
+        if item.get_closest_marker("one_gateway")
+        and isinstance(item, pytest.Function)
+        and hasattr(item, "callspec")
+        and item.callspec.params.get("running") == second
+    ]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 
@@ -86,7 +87,12 @@ class Running(NamedTuple):
         os.kill(self.stack.pids[process], signal.SIGKILL)
 
 
-@pytest.fixture(scope="session", params=GATEWAYS)
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param(name, marks=pytest.mark.xdist_group(f"stack-{name}")) for name in GATEWAYS
+    ],
+)
 def running(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Running]:

@@ -110,7 +110,7 @@ async def test_a_killed_part_is_not_ready_until_it_is_back(
 ) -> None:
     async def state() -> str:
         status: dict[str, Any] = (await public.get("/demo/status")).json()
-        return next(it["state"] for it in status["parts"] if it["name"] == "beat")
+        return next(str(it["state"]) for it in status["parts"] if it["name"] == "beat")
 
     assert await eventually(state, lambda it: it == "ready") == "ready"
 

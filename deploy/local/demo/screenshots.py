@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Browser, Page, Route, ViewportSize, expect
 
 from deploy.local.demo.account import Demo, open_demo, public_client
 from deploy.local.demo.console import console, run, say
@@ -27,7 +27,7 @@ from deploy.local.stack.state import ROOT
 
 IMAGES = ROOT / "docs" / "images"
 MAX_BYTES = 200_000
-_SIZE = {"width": 1280, "height": 800}
+_SIZE = ViewportSize(width=1280, height=800)
 _ORDERS = 12
 _WAIT_MILLISECONDS = 20_000
 _CHART_MILLISECONDS = 4_000
