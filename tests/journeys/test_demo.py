@@ -24,8 +24,8 @@ ATTEMPTS = 10
 LINE = re.compile(r"^\d\d:\d\d:\d\d\.\d{3}( +-?\d+){4}  \w.* from .+ bought .+$", re.MULTILINE)
 
 
-class Told(list[str]):
-    """What the demo told a person."""
+class Said(list[str]):
+    """The sentences that the demo said."""
 
     def __call__(self, text: str) -> None:
         self.append(text)
@@ -34,8 +34,8 @@ class Told(list[str]):
 @pytest.fixture
 async def demo(running: Running, public: httpx.AsyncClient) -> Demo:
     """A demo merchant of this test alone."""
-    State(running.stack.state).forget(DEMO_FILE)
-    return await open_demo(public, running.stack, Told())
+    (running.stack.state / DEMO_FILE).unlink(missing_ok=True)
+    return await open_demo(public, running.stack, Said())
 
 
 async def make_order(state: Path) -> tuple[int, str]:
@@ -78,7 +78,7 @@ async def test_make_order_without_a_stack_says_what_to_run(tmp_path: Path) -> No
 
 
 async def test_make_order_before_the_demo_says_what_to_run(running: Running) -> None:
-    State(running.stack.state).forget(DEMO_FILE)
+    (running.stack.state / DEMO_FILE).unlink(missing_ok=True)
 
     code, output = await make_order(running.stack.state)
 
@@ -92,12 +92,12 @@ async def test_a_later_run_goes_on_with_the_session_though_log_in_is_limited(
     running: Running, public: httpx.AsyncClient, demo: Demo
 ) -> None:
     await use_up_log_ins(demo)
-    told = Told()
+    said = Said()
 
-    again = await open_demo(public, running.stack, told)
+    again = await open_demo(public, running.stack, said)
 
     assert (again.merchant.token, again.shop) == (demo.merchant.token, demo.shop)
-    assert told == []
+    assert said == []
 
 
 async def test_without_a_session_a_limited_log_in_is_waited_for(
@@ -105,13 +105,13 @@ async def test_without_a_session_a_limited_log_in_is_waited_for(
 ) -> None:
     await use_up_log_ins(demo)
     remembered = change_demo(running, token="ended")
-    told = Told()
+    said = Said()
 
-    opening = asyncio.create_task(open_demo(public, running.stack, told))
-    await eventually(lambda: asyncio.sleep(0, told), lambda told: len(told) == 1)
+    opening = asyncio.create_task(open_demo(public, running.stack, said))
+    await eventually(lambda: asyncio.sleep(0, said), lambda said: len(said) == 1)
     opening.cancel()
 
-    assert re.fullmatch(r"Log-in is rate limited \(.+\)\. The demo goes on in \d+ s\.", told[0])
+    assert re.fullmatch(r"Log-in is rate limited \(.+\)\. The demo goes on in \d+ s\.", said[0])
     assert State(running.stack.state).read(DEMO_FILE) == remembered
 
 
@@ -119,25 +119,25 @@ async def test_without_a_session_the_demo_merchant_logs_in_again(
     running: Running, public: httpx.AsyncClient, demo: Demo
 ) -> None:
     change_demo(running, token="ended")
-    told = Told()
+    said = Said()
 
-    again = await open_demo(public, running.stack, told)
+    again = await open_demo(public, running.stack, said)
 
     assert (again.merchant.email, again.shop) == (demo.merchant.email, demo.shop)
     assert State(running.stack.state).read(DEMO_FILE)["token"] == again.merchant.token != "ended"
-    assert told == []
+    assert said == []
 
 
 async def test_another_demo_merchant_is_created_only_with_a_word(
     running: Running, public: httpx.AsyncClient, demo: Demo
 ) -> None:
     change_demo(running, token="ended", email="nobody@proofgraph.example")
-    told = Told()
+    said = Said()
 
-    other = await open_demo(public, running.stack, told)
+    other = await open_demo(public, running.stack, said)
 
     assert other.merchant.email not in (demo.merchant.email, "nobody@proofgraph.example")
-    assert told == [
+    assert said == [
         "The database does not know nobody@proofgraph.example, the demo merchant of"
         f" {running.stack.state / DEMO_FILE}: creating another one."
     ]

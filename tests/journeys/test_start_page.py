@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Page, expect
 
 from deploy.local.demo.account import Demo, open_demo
 from deploy.local.demo.subscriber import subscribe_to_claims
-from deploy.local.stack.state import DEMO_FILE, State
+from deploy.local.stack.state import DEMO_FILE
 from tests.fixtures.browser import browser as browser
 from tests.fixtures.browser import built_snippet as built_snippet
 from tests.fixtures.deadline import eventually
@@ -37,7 +37,7 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
 async def test_the_page_offers_the_demo_as_soon_as_there_is_one(
     running: Running, public: httpx.AsyncClient, page: Page
 ) -> None:
-    State(running.stack.state).forget(DEMO_FILE)
+    (running.stack.state / DEMO_FILE).unlink(missing_ok=True)
     button = page.get_by_role("button", name="Send a demo order")
     await page.goto(running.url)
     await expect(page.locator("#no-login")).to_be_visible(timeout=10_000)

@@ -33,6 +33,8 @@ def demo() -> None:
         console.print(f"A stack runs on {stack.state}; the demo uses it.", soft_wrap=True)
     else:
         console.print(f"Starting the stack on {stack.state}", soft_wrap=True)
+    with console.status("The stack is starting …"):
+        stack.start()
     with stack:
         if stack.is_ours:
             console.print(f"The stack is ready after {time.monotonic() - started:.0f} s.")

@@ -42,7 +42,7 @@ async def open_demo(client: httpx.AsyncClient, stack: Stack, say: Say) -> Demo:
     """The demo merchant of the stack's state folder: the remembered one, or a new one.
 
     Args:
-        say: is told, in a sentence, of whatever a person should know.
+        say: is called with each sentence that a person should read.
     """
     state = State(stack.state)
     known: dict[str, Any] | None = state.read(DEMO_FILE)

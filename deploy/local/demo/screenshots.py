@@ -39,6 +39,8 @@ def take_screenshots() -> None:
     stack = Stack(progress=say)
     if not stack.is_running:
         console.print(f"Starting the stack on {stack.state}", soft_wrap=True)
+    with console.status("The stack is starting …"):
+        stack.start()
     with stack:
         asyncio.run(_take(stack))
 
