@@ -39,7 +39,7 @@ async def test_the_examples_of_graphiql_run_from_left_to_right_and_load_nothing_
     ):
         await page.locator("[role=tab]").get_by_text(tab, exact=True).click()
         editor = page.locator(".graphiql-query-editor")
-        await expect(editor).to_contain_text(tab)
+        await expect(editor).to_contain_text(tab, timeout=20_000)
         await editor.locator(".view-line", has_text=tab).first.click()
         await page.keyboard.press("Control+Enter")
         await expect(response).to_contain_text(expected, timeout=15_000)

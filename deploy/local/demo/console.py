@@ -18,6 +18,7 @@ FAILURES = (
     StepFailed,
     ApiError,
     BrowserError,
+    AssertionError,  # of Playwright's `expect`
     httpx.HTTPError,
     WebSocketException,
     RuntimeError,
