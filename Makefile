@@ -5,13 +5,17 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 VENV := .venv/bin
+JOBS ?= auto
+
+# Ends a recipe with this exit code if there was no complete `make setup`.
+if_set_up = [ -e .venv/made-from ] || { echo "Nothing is set up here: run \`make setup\`."; exit $(1); };
 
 .PHONY: help
 help: ## Show this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: ## Install what is missing: Python and npm packages, the snippet, a browser
+setup: ## Install what is missing: Python and npm packages, the snippet's build, a browser
 	@for python in $(PYTHON) .venv/bin/python python3 python3.14 python3.13 python3.12 python3.11; do \
 	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	    exec $$python -m deploy.local.setup; \
@@ -31,36 +35,40 @@ order: setup ## Send one more demo order to the running stack and follow it
 screenshots: setup ## Take the pictures in docs/images from the running demo, or start it
 	@$(VENV)/python -m deploy.local.demo.screenshots
 
+.PHONY: check
+check: lint types ## Check style, layout and types, and run the tests that need no server
+	@$(VENV)/pytest -m unit $(ARGS)
+
 .PHONY: test
-test: setup ## Run all tests, on the real parts; ARGS="-k word" for some
-	@$(VENV)/pytest $(ARGS)
+test: setup ## Run all tests, on the real parts; ARGS="-k word" for some; JOBS=1: one at a time
+	@$(VENV)/pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 .PHONY: chaos
 chaos: setup ## Kill random processes under load and look for what is lost; KILLS=20 SEED=7
 	@$(VENV)/python -m tests.chaos --kills $(or $(KILLS),20) --seed $(or $(SEED),7) $(ARGS)
 
 .PHONY: up
-up: setup ## Start the stack and leave it running; SPLIT=1: a process for each subgraph
+up: setup ## Start the stack and leave it running; SPLIT=1: one process for each subgraph
 	@$(VENV)/python -m deploy.local up
 
 .PHONY: down
-down: ## Stop it
-	@$(VENV)/python -m deploy.local down
+down: ## Stop the stack
+	@$(call if_set_up,0) $(VENV)/python -m deploy.local down
 
 .PHONY: status
-status: ## What runs, with pids and readiness
-	@$(VENV)/python -m deploy.local status
+status: ## Show pids, readiness and gateway; fails with 1: not ready, 3: nothing runs
+	@$(call if_set_up,3) $(VENV)/python -m deploy.local status
 
 .PHONY: logs
-logs: ## Follow the logs; NAME=subgraphs for one
-	@$(VENV)/python -m deploy.local logs $(NAME)
+logs: ## Follow the logs; NAME=subgraphs for one of them
+	@$(call if_set_up,1) $(VENV)/python -m deploy.local logs $(NAME)
 
 .PHONY: kafka
-kafka: setup ## Run a Kafka broker in the foreground, for STREAM_URL=kafka://127.0.0.1:9092
+kafka: setup ## Run a Kafka broker in the foreground; fetches it the first time (43 MB)
 	@$(VENV)/python -m deploy.local.engines.kafka
 
 .PHONY: router
-router: setup ## Build Apollo Router from its crate, once: 15 to 25 minutes
+router: setup ## Build Apollo Router from its crate, once; takes 15 to 25 minutes
 	@$(VENV)/python -m deploy.local.engines.build_router
 
 .PHONY: schema

@@ -1,5 +1,30 @@
-"""What tests of every room may ask for."""
+"""Fixtures that every test may use, and which tests are unit tests."""
+
+import pytest
 
 from tests.fixtures.kafka import kafka as kafka
 from tests.fixtures.stores import stores as stores
 from tests.fixtures.valkey import valkey as valkey
+
+_STARTS_PROCESSES = {"stores", "valkey", "kafka", "browser", "built_snippet"}
+"""Fixtures behind which real servers run."""
+
+_STARTS_PROCESSES_ITSELF = (
+    "tests/chaos/",
+    "tests/deploy/",
+    "tests/journeys/",
+    "tests/router/test_",
+    "tests/snippet/",
+    "tests/workers/",
+)
+"""Tests that start servers of their own, by the beginning of their path."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as `unit` every test that needs no server; `make check` runs those."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if not fixtures & _STARTS_PROCESSES and not item.nodeid.startswith(
+            _STARTS_PROCESSES_ITSELF
+        ):
+            item.add_marker(pytest.mark.unit)

@@ -74,7 +74,7 @@ async def forget_visitors(now: datetime) -> int:
 
 async def forget_bodies(now: datetime) -> int:
     """Empty what was received long ago and is done with; how many."""
-    return await _in_batches("bodies of webhooks", integrations.forget_bodies, now)
+    return await _in_batches("bodies of webhooks", integrations.delete_bodies, now)
 
 
 async def forget_claims(now: datetime) -> int:

@@ -1,17 +1,11 @@
-"""The whole of Proofgraph on one machine: real engines from packages, one supervisor over all.
+"""The whole of Proofgraph on one machine: real engines from packages under one supervisor.
 
     python -m deploy.local up | down | status | logs | env
 
-problems     what can stand in the way, each with how to mend it
-state        the state folder: who runs on it, what it tells others
-ports        free ports of this state, and the one public port
-secrets      passwords and keys of this state
-tools        Node, the router's binary, the cache they live in
-postgres     valkey  clickhouse/  envoy     the engines
-arrangement  which stack is wanted; settings: what each process is told
-processes    the list of processes
-process      what a process is; readiness: when it is ready
-keeper       keeps one process alive; supervisor: all of them, in order
-sentinel     ends what a killed supervisor would leave behind
-supervise    the supervisor as a process; stack: the same from Python, for demo and tests
+setup     `make setup`: packages, the snippet's build, a browser; steps: what it is made of
+tools     Node.js, Apollo Router, the home and the cache folder
+problems  the error for a person at the terminal
+engines/  PostgreSQL, Valkey, ClickHouse, Kafka, S3, Envoy: how each is unpacked and started
+stack/    the processes: their list, environment, order, readiness, restarts and end
+demo/     `make demo`: a demo merchant, a visitor in a browser, and orders
 """

@@ -1,11 +1,11 @@
-"""What stands in the way of the local stack, said in one line: what it is and how to mend it."""
+"""The error that the local stack shows to the person at the terminal."""
 
 
 class Problem(Exception):
-    """Something a person can mend.
+    """A condition that a person can mend. The message says what is wrong and what to do.
 
     Attributes:
-        exit_code: 2 where the machine is not as it must be, 1 where a part of ours failed.
+        exit_code: 2 if the machine or a setting is not as it must be, 1 if a process failed.
     """
 
     def __init__(self, message: str, *, exit_code: int = 2) -> None:

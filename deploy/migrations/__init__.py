@@ -1,1 +1,1 @@
-"""The shape of the stores: Alembic over PostgreSQL, plain statements over ClickHouse."""
+"""The schemas of the stores: Alembic for PostgreSQL, repeatable statements for ClickHouse."""

@@ -1,7 +1,7 @@
-"""`python -m deploy.migrations upgrade`: bring PostgreSQL and ClickHouse to the newest shape.
+"""`python -m deploy.migrations upgrade`: upgrades PostgreSQL and ClickHouse to the newest schema.
 
-Runs as the owner of the tables (OWNER_DATABASE_URL). APP_DB_PASSWORD and WORKER_DB_PASSWORD set the
-passwords of the two roles the services log in with; neither owns a table nor bypasses row security.
+Connects as the owner of the tables (OWNER_DATABASE_URL). APP_DB_PASSWORD and WORKER_DB_PASSWORD are
+the passwords of the two roles of the services, which own no table and cannot bypass row security.
 """
 
 import argparse
@@ -21,8 +21,8 @@ from subgraphs.kernel.config import settings
 HERE = Path(__file__).parent
 
 STATEMENT_TIMEOUT = "8s"
-"""What a statement of the subgraphs may take: nobody's query keeps connections from all others. The
-worker has no such limit: it copies, counts and archives."""
+"""The time limit of the subgraphs' statements, so that slow queries do not use up the connections.
+The worker has no such limit, because it copies, counts and archives."""
 
 
 def main() -> int:
@@ -31,7 +31,7 @@ def main() -> int:
     parser.parse_args()
     for name in ("OWNER_DATABASE_URL", "APP_DB_PASSWORD", "WORKER_DB_PASSWORD"):
         if not os.environ.get(name):
-            print(f"{name} is not set: see the top of deploy/migrations/__main__.py.")
+            print(f"{name} is not set: set it as deploy/migrations/__main__.py describes.")
             return 2
     asyncio.run(_create_roles())
     command.upgrade(_alembic(), "head")
@@ -54,7 +54,7 @@ async def _create_roles() -> None:
         ):
             exists = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role)
             verb = "ALTER" if exists else "CREATE"
-            # Roles take no bind parameters: PostgreSQL itself quotes the two values.
+            # CREATE ROLE takes no bind parameters, so PostgreSQL quotes the two values first.
             statement = await connection.fetchval(
                 f"SELECT format('{verb} ROLE %I LOGIN PASSWORD %L', $1::text, $2::text)",
                 role,

@@ -1,8 +1,8 @@
-"""ClickHouse's tables: one text, rendered for a single node or for a cluster.
+"""ClickHouse's tables: one template, rendered for a single node or for a cluster.
 
-In a cluster the rows of a site live on one shard, in replicated tables named `…_local`; the public
-names are Distributed tables over them, so statements read and write the same names in both. The
-states of hours and days are small and asked for by every shard: each node has them whole.
+In a cluster, one shard holds all rows of a site, in replicated tables named `…_local`. Distributed
+tables over them have the plain names, so statements are the same in both. The states of hours and
+days are small and every shard reads them, so each node has all of them.
 """
 
 import re
@@ -16,21 +16,21 @@ from deploy.migrations import clickhouse_granularity
 SOURCE = Path(__file__).parent / "sql" / "clickhouse.sql"
 
 SHARDED = ("raw_events", "hourly_counts", "hourly_totals", "daily_counts")
-"""Tables with a `site_id`, which chooses their shard."""
+"""Tables with a `site_id`, which selects the shard."""
 
 SLACK_DAYS = 7
-"""Raw events outlive what is rolled by so much: an hour near the end is never rolled half."""
+"""How long raw events stay after they stop counting, so no hour is rolled up from half of them."""
 
 GRANULARITY = 1024
-"""Rows that are read at least, by each part of a table: one site's metric has some 700 counts in a
-month, and few events in an open hour. ClickHouse's 8192 would read many others' with them."""
+"""The number of rows that a read takes at least from each part of a table. One metric of a site has
+some 700 counts in a month; with the default of 8192, a read takes those of many other sites too."""
 
 _DISTRIBUTED = (
     "CREATE TABLE IF NOT EXISTS {table} ON CLUSTER {cluster} AS {table}_local"
     " ENGINE = Distributed({cluster}, currentDatabase(), {table}_local, cityHash64(site_id))"
 )
 
-# The totals of hours that were rolled before there was a table for them.
+# Fills the totals of hours that were rolled up before the table existed.
 _FILL_TOTALS = """
     INSERT INTO hourly_totals
     SELECT site_id, timestamp, metric, value, version FROM hourly_counts
@@ -46,11 +46,11 @@ _FILL_TOTALS = """
 
 
 def upgrade(client: Client, *, database: str, cluster: str, raw_retention_days: int) -> None:
-    """Bring the database to the newest shape.
+    """Upgrade the database to the newest schema.
 
     Args:
-        cluster: its name in the servers' configuration; empty for a single node.
-        raw_retention_days: how long single events count.
+        cluster: its name in the configuration of the servers; empty for a single node.
+        raw_retention_days: how long raw events count.
     """
     on_cluster = f" ON CLUSTER {_quoted(cluster)}" if cluster else ""
     client.command(f"CREATE DATABASE IF NOT EXISTS {_quoted(database)}{on_cluster}")
@@ -58,11 +58,11 @@ def upgrade(client: Client, *, database: str, cluster: str, raw_retention_days: 
     for statement in statements(cluster=cluster, raw_retention_days=raw_retention_days):
         client.command(statement)
     if not cluster:
-        clickhouse_granularity.renew(client, GRANULARITY)
+        clickhouse_granularity.change_granularity(client, GRANULARITY)
 
 
 def statements(*, cluster: str, raw_retention_days: int) -> list[str]:
-    """The statements of an upgrade, in their order."""
+    """The statements of an upgrade, in order."""
     text = Template(SOURCE.read_text()).substitute(
         {table: f"{table}_local" if cluster else table for table in SHARDED},
         on_cluster=f"ON CLUSTER {_quoted(cluster)}" if cluster else "",
@@ -79,12 +79,12 @@ def statements(*, cluster: str, raw_retention_days: int) -> list[str]:
     text = re.sub(r"^--.*\n", "", text, flags=re.MULTILINE)
     found = [part.strip() for part in text.split(";\n") if part.strip()]
     if cluster:
-        found += [_DISTRIBUTED.format(table=it, cluster=_quoted(cluster)) for it in SHARDED]
+        found += [_DISTRIBUTED.format(table=table, cluster=_quoted(cluster)) for table in SHARDED]
     return [*found, _FILL_TOTALS]
 
 
 def _engine(shard: str, replica: str, *version: str) -> str:
-    """A replicated engine; names in braces are the servers' own macros."""
+    """A replicated table engine; the servers replace the names in braces by their macros."""
     path = f"/clickhouse/tables/{shard}/{{database}}/{{table}}"
     return f"ReplicatedReplacingMergeTree({', '.join([repr(path), repr(replica), *version])})"
 

@@ -1,16 +1,16 @@
-"""Raw events whose table was made with another granularity get ours.
+"""Changes the index granularity of the table of raw events.
 
-It cannot be altered. But parts may move between tables that differ in it alone; they keep theirs
-and get the new one as they are merged. In a cluster, tables keep what they were made with:
-exchanged names would no longer agree with the paths in Keeper.
+ClickHouse cannot alter it. But parts can move to a table that differs in it alone: they keep their
+granularity until a merge gives them the new one. Tables of a cluster are left alone, because after
+an exchange their names would not match their paths in Keeper.
 """
 
 from clickhouse_connect.driver import Client
 
 _TABLE, _OTHER = "raw_events", "raw_events_anew"
 
-# A rollup that reads between the exchange and the end has missed what was just written. Its version
-# is older than this, so it closes nothing.
+# A rollup that reads between the exchange and the end misses the latest events. Its version is
+# older than this one, so it closes no hour.
 _OPEN_AGAIN = """
     INSERT INTO rolled_hours SELECT timestamp, false, toUnixTimestamp64Micro(now64(6))
     FROM rolled_hours FINAL
@@ -18,25 +18,25 @@ _OPEN_AGAIN = """
 """
 
 
-def renew(client: Client, granularity: int) -> None:
-    """Go on wherever an earlier try ended; do nothing where all is done."""
+def change_granularity(client: Client, granularity: int) -> None:
+    """Change the granularity. Continues an interrupted attempt; does nothing if nothing is left."""
     wanted = f"index_granularity = {granularity}"
-    made = _made(client, _TABLE)
-    if wanted not in made:
+    current = _create_statement(client, _TABLE)
+    if wanted not in current:
         client.command(f"DROP TABLE IF EXISTS {_OTHER}")
-        head, _, _ = made.replace(f".{_TABLE}", f".{_OTHER}", 1).partition(" SETTINGS ")
+        head, _, _ = current.replace(f".{_TABLE}", f".{_OTHER}", 1).partition(" SETTINGS ")
         client.command(f"{head} SETTINGS {wanted}")
         _attach(client, source=_TABLE, target=_OTHER)
         client.command(f"EXCHANGE TABLES {_TABLE} AND {_OTHER}")
-    if _made(client, _OTHER):
-        # Again, for what was written until the exchange; repeated events collapse.
+    if _create_statement(client, _OTHER):
+        # Again, for events written until the exchange; repeated events collapse.
         _attach(client, source=_OTHER, target=_TABLE)
         client.command(_OPEN_AGAIN)
         client.command(f"DROP TABLE {_OTHER}")
 
 
-def _made(client: Client, table: str) -> str:
-    """The statement that would make this table again; empty if it is not there."""
+def _create_statement(client: Client, table: str) -> str:
+    """The CREATE statement of a table; empty if the table does not exist."""
     found = client.query(
         "SELECT create_table_query FROM system.tables"
         " WHERE database = currentDatabase() AND name = {table:String}",

@@ -1,4 +1,4 @@
-"""Alembic's entry: every migration in one transaction, as the owner."""
+"""Alembic's entry point: runs all migrations in one transaction, as the owner of the tables."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Runs the SQL files that the migrations are made of."""
+"""Runs the SQL files of the migrations."""
 
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,8 @@ SQL = Path(__file__).parent / "sql"
 
 
 def run(*names: str) -> None:
-    """Run these files of `sql/`, in this order, in the migration's transaction."""
-    # A script of many statements runs only on asyncpg's raw connection, without parameters.
+    """Run files of `sql/` in order, in the transaction of the migration."""
+    # asyncpg runs a script of several statements only on its raw connection, without parameters.
     raw: Any = op.get_bind().connection.dbapi_connection
     for name in names:
         script = (SQL / name).read_text()

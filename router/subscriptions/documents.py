@@ -22,7 +22,7 @@ from graphql import (
 from router.subscriptions.cursors import Cursor, as_cursor
 from router.subscriptions.rewriting import After, client_after, for_owner, variables_of
 from subgraphs.kernel.config import SUBGRAPHS, SubgraphName
-from subgraphs.kernel.graphql.document_size import size_of
+from subgraphs.kernel.graphql.limits import size_of
 
 SCHEMA_DIR = Path(__file__).parents[2] / "schema"
 

@@ -1,4 +1,4 @@
-/** An hourly bar chart in SVG, and the same figures as a table for those who would rather read. */
+/** A bar chart of hourly counters in SVG, and the same counters as a table. */
 
 export interface Point {
   start: string;
@@ -6,44 +6,54 @@ export interface Point {
 }
 
 const SERIES = ["published", "shown", "clicked"] as const;
-const WIDTH = 720;
-const HEIGHT = 240;
-const MARGIN = { top: 12, right: 4, bottom: 26, left: 36 };
+const HOUR_MS = 3_600_000;
 const SVG = "http://www.w3.org/2000/svg";
-const LABEL_EVERY_HOURS = 4;
 
-export function drawChart(points: Point[]): Element {
-  const plot = HEIGHT - MARGIN.top - MARGIN.bottom;
-  const top = niceTop(Math.max(1, ...points.flatMap((p) => SERIES.map((s) => p.counters[s]))));
-  const slot = (WIDTH - MARGIN.left - MARGIN.right) / Math.max(1, points.length);
-  const bar = (slot * 0.78) / SERIES.length;
-  const y = (count: number) => MARGIN.top + plot * (1 - count / top);
+const HEIGHT = 240;
+const MARGIN = { top: 12, right: 14, bottom: 28, left: 40 };
+/** In a narrower group, the three bars are too thin to distinguish. */
+const MIN_GROUP_WIDTH = 18;
+/** The part of a group's width that its bars fill. */
+const GROUP_FILL = 0.78;
+const LABEL_WIDTH = 52;
 
-  const chart = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" });
-  chart.setAttribute("aria-label", "Claims published, shown and clicked by the hour");
-  for (const count of [0, top / 2, top]) {
-    chart.append(
-      svg("line", { class: "grid", x1: MARGIN.left, x2: WIDTH, y1: y(count), y2: y(count) }),
-      svg("text", { class: "axis end", x: MARGIN.left - 8, y: y(count) + 4 }, String(count)),
-    );
-  }
-  points.forEach((point, i) => {
-    const x = MARGIN.left + slot * i + slot * 0.11;
-    SERIES.forEach((series, j) => {
-      const count = point.counters[series];
-      if (!count) return;
-      const height = Math.max(2, plot - (y(count) - MARGIN.top));
-      const place = { x: x + bar * j, y: MARGIN.top + plot - height, width: bar, height, rx: 2 };
-      const rect = svg("rect", { class: series, ...place });
-      rect.append(svg("title", {}, `${hour(point.start)}: ${count} ${series}`));
-      chart.append(rect);
-    });
-    if (new Date(point.start).getHours() % LABEL_EVERY_HOURS === 0)
-      chart.append(
-        svg("text", { class: "axis", x: x + bar * 1.5, y: HEIGHT - 6 }, hour(point.start)),
-      );
-  });
+/** Converts times and counts to positions in the chart, in CSS pixels. */
+interface Scale {
+  hourWidth: number;
+  right: number;
+  top: number;
+  x(start: string): number;
+  y(count: number): number;
+}
 
+/**
+ * Returns the chart for a given width in CSS pixels.
+ *
+ * In a narrow chart, one group of bars stands for several hours.
+ *
+ * @param points One for each hour, without gaps, oldest first.
+ */
+export function drawChart(points: Point[], width: number): Element {
+  const right = width - MARGIN.right;
+  const hourWidth = (right - MARGIN.left) / points.length;
+  const hours = [1, 2, 3, 4, 6].find((n) => n * hourWidth >= MIN_GROUP_WIDTH) ?? 8;
+  const groups = sumGroups(points, hours);
+  const top = axisTop(Math.max(...groups.flatMap((group) => Object.values(group.counters))));
+  const start = Date.parse(points[0]!.start);
+  const plotHeight = HEIGHT - MARGIN.top - MARGIN.bottom;
+  const scale: Scale = {
+    hourWidth,
+    right,
+    top,
+    x: (time) => MARGIN.left + ((Date.parse(time) - start) / HOUR_MS) * hourWidth,
+    y: (count) => MARGIN.top + plotHeight * (1 - count / top),
+  };
+
+  const viewBox = `0 0 ${width} ${HEIGHT}`;
+  const chart = svg("svg", { viewBox, width, height: HEIGHT, role: "img" });
+  const period = hours === 1 ? "hour" : `${hours} hours`;
+  chart.setAttribute("aria-label", `Claims published, shown and clicked in each ${period}`);
+  chart.append(...countAxis(scale), ...bars(groups, hours, scale), ...hourAxis(points, scale));
   const figure = document.createElement("figure");
   figure.append(chart, legend());
   return figure;
@@ -51,18 +61,18 @@ export function drawChart(points: Point[]): Element {
 
 export function drawTable(points: Point[]): Element {
   const table = document.createElement("table");
-  row(table.createTHead(), "th", ["hour", ...SERIES]);
+  addRow(table.createTHead(), "th", ["hour", ...SERIES]);
   const body = table.createTBody();
   for (const point of points)
-    row(body, "td", [hour(point.start), ...SERIES.map((s) => String(point.counters[s]))]);
+    addRow(body, "td", [hourText(point.start), ...SERIES.map((s) => String(point.counters[s]))]);
   return table;
 }
 
-/** All hours from `start` to `end`: those without a counter are nought. */
+/** Returns one point for each hour from `start` to `end`; an hour without a point counts zero. */
 export function everyHour(points: Point[], start: Date, end: Date): Point[] {
   const known = new Map(points.map((point) => [Date.parse(point.start), point]));
   const hours: Point[] = [];
-  for (let at = start.getTime(); at < end.getTime(); at += 3_600_000)
+  for (let at = start.getTime(); at < end.getTime(); at += HOUR_MS)
     hours.push(
       known.get(at) ?? {
         start: new Date(at).toISOString(),
@@ -72,10 +82,63 @@ export function everyHour(points: Point[], start: Date, end: Date): Point[] {
   return hours;
 }
 
-function niceTop(count: number): number {
-  const step = 10 ** Math.floor(Math.log10(count));
-  const top = [1, 2, 4, 5, 10].find((n) => n * step >= count)! * step;
-  return top < 2 ? 2 : top;
+function countAxis({ right, top, y }: Scale): Element[] {
+  return [0, top / 2, top].flatMap((count) => [
+    svg("line", { class: "grid", x1: MARGIN.left, x2: right, y1: y(count), y2: y(count) }),
+    svg("text", { class: "axis end", x: MARGIN.left - 8, y: y(count) + 4 }, shortNumber(count)),
+  ]);
+}
+
+function hourAxis(points: Point[], { hourWidth, x }: Scale): Element[] {
+  const step = [3, 4, 6, 8].find((n) => n * hourWidth >= LABEL_WIDTH) ?? 12;
+  return points
+    .filter(({ start }) => new Date(start).getHours() % step === 0)
+    .map(({ start }) => {
+      return svg("text", { class: "axis", x: x(start), y: HEIGHT - 8 }, hourText(start));
+    });
+}
+
+function bars(groups: Point[], hours: number, { hourWidth, x, y }: Scale): Element[] {
+  const width = (hourWidth * hours * GROUP_FILL) / SERIES.length;
+  const gap = (hourWidth * hours * (1 - GROUP_FILL)) / 2;
+  return groups.flatMap(({ start, counters }) => {
+    const end = new Date(Date.parse(start) + hours * HOUR_MS).toISOString();
+    return SERIES.flatMap((series, i) => {
+      const count = counters[series];
+      if (!count) return [];
+      const height = Math.max(2, y(0) - y(count)); // a small count stays visible
+      const place = { x: x(start) + gap + width * i, y: y(0) - height };
+      const bar = svg("rect", { class: series, ...place, width, height, rx: 2 });
+      bar.append(svg("title", {}, `${hourText(start)} to ${hourText(end)}: ${count} ${series}`));
+      return [bar];
+    });
+  });
+}
+
+function sumGroups(points: Point[], size: number): Point[] {
+  const groups: Point[] = [];
+  points.forEach(({ start, counters }, i) => {
+    if (i % size === 0) groups.push({ start, counters: { published: 0, shown: 0, clicked: 0 } });
+    for (const series of SERIES) groups.at(-1)!.counters[series] += counters[series];
+  });
+  return groups;
+}
+
+/** Returns a round even number that is at least `count`, so that half of it is a whole number. */
+function axisTop(count: number): number {
+  const step = 10 ** Math.floor(Math.log10(Math.max(1, count)));
+  return Math.max(2, [1, 2, 4, 6, 8, 10].find((n) => n * step >= count)! * step);
+}
+
+function shortNumber(count: number): string {
+  return new Intl.NumberFormat([], { notation: "compact" }).format(count);
+}
+
+function hourText(start: string): string {
+  const at = new Date(start);
+  // Some time zones are half an hour off the hours of UTC.
+  const minute = at.getMinutes() ? "2-digit" : undefined;
+  return at.toLocaleTimeString([], { hour: "numeric", minute });
 }
 
 function legend(): Element {
@@ -89,23 +152,19 @@ function legend(): Element {
   return list;
 }
 
-function hour(start: string): string {
-  return new Date(start).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-}
-
-function row(into: HTMLTableSectionElement, cell: "td" | "th", texts: string[]): void {
-  const made = into.insertRow();
+function addRow(section: HTMLTableSectionElement, tag: "td" | "th", texts: string[]): void {
+  const row = section.insertRow();
   for (const text of texts) {
-    const one = document.createElement(cell);
-    if (cell === "th") one.setAttribute("scope", "col");
-    one.textContent = text;
-    made.append(one);
+    const cell = document.createElement(tag);
+    if (tag === "th") cell.setAttribute("scope", "col");
+    cell.textContent = text;
+    row.append(cell);
   }
 }
 
 function svg(tag: string, attributes: Record<string, string | number>, text = ""): SVGElement {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
-  made.textContent = text;
-  return made;
+  const created = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) created.setAttribute(name, String(value));
+  created.textContent = text;
+  return created;
 }

@@ -1,21 +1,27 @@
-/** A merchant's dashboard in one page: log in, pick a site, see what happens and what happened. */
-import { follow, type Following } from "../src/socket";
+/** The merchant's demo dashboard: log-in, counters of a site, and its activity as it happens. */
+import { subscribe, type Subscription } from "../src/subscription";
 import { drawChart, drawTable, everyHour, type Point } from "./chart";
-import { ask, GraphError } from "./graph";
+import { type ActivityEvent, addToFeed } from "./feed";
+import { GraphQLRequestError, request } from "./graphql";
 import activityQuery from "./queries/activity.graphql";
 import analyticsQuery from "./queries/analytics.graphql";
 import logInQuery from "./queries/log-in.graphql";
 import sitesQuery from "./queries/sites.graphql";
 
-/** Events come in bursts; the chart asks again at most this often, in milliseconds. */
+/** Activity comes in bursts: analytics are loaded again at most this often. */
 const REFRESH_MS = 3_000;
-/** Counters move without us hearing, too: hours turn. */
-const TURN_MS = 60_000;
+/** Without activity, the 24 hours move on all the same. */
+const IDLE_REFRESH_MS = 60_000;
 const DAY_HOURS = 24;
 const HOUR_MS = 3_600_000;
-const FEED_LENGTH = 40;
 const TOTALS = ["orders", "published", "shown", "clicked", "dismissed"] as const;
 const COUNTERS = ["orders", "published", "shown", "clicked", "converted"] as const;
+const CONNECTION_TEXTS = {
+  connecting: "Connecting…",
+  connected: "Connected",
+  disconnected: "Disconnected, retrying…",
+};
+const SESSION_ENDED = "Your session has ended. Please log in again.";
 
 interface Site {
   id: string;
@@ -27,66 +33,66 @@ interface Site {
 interface Activity {
   cursor: string;
   counters: Record<(typeof COUNTERS)[number], number>;
-  events: { type: string; occurredAt: string; claimId: string | null; text: string | null }[];
+  events: ActivityEvent[];
 }
 
 type Analytics = { totals: Record<(typeof TOTALS)[number], number>; points: Point[] };
 
-// In memory alone: reloading asks for the password again, and no script that comes later, nor the
-// next person at this browser, finds a token.
+// In memory only, so that no other script and no later user of this browser finds the token.
+// A reload asks for the password again.
 let token = "";
 let sites: Site[] = [];
-let live: Following | undefined;
+let points: Point[] = [];
+let activity: Subscription | undefined;
 let refresh: number | undefined;
-let turn: number | undefined;
+let idleRefresh: number | undefined;
 
 const login = byId<HTMLFormElement>("login");
 const picker = byId<HTMLSelectElement>("site");
 
 login.addEventListener("submit", (event) => {
   event.preventDefault();
-  void attempt(logIn);
+  void showingErrors(logIn);
 });
-picker.addEventListener("change", () => void attempt(openSite));
-byId("leave").addEventListener("click", () => leave());
+picker.addEventListener("change", () => void showingErrors(openSite));
+byId("log-out").addEventListener("click", () => logOut());
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) live?.resume();
+  if (!document.hidden) activity?.resume();
 });
-addEventListener("online", () => live?.resume());
-leave();
+addEventListener("online", () => activity?.resume());
+new ResizeObserver(showChart).observe(byId("chart"));
+logOut();
 
 async function logIn(): Promise<void> {
   const form = new FormData(login);
   const input = { email: form.get("email"), password: form.get("password") };
-  const answer = await ask<{ logIn: { token: string } }>(logInQuery, { input });
-  token = answer.logIn.token;
+  const session = await request<{ logIn: { token: string } }>(logInQuery, { input });
+  token = session.logIn.token;
   login.reset();
-  const list = await ask<{ sites: { edges: { node: Site }[] } }>(sitesQuery, {}, token);
+  const list = await request<{ sites: { edges: { node: Site }[] } }>(sitesQuery, {}, token);
   sites = list.sites.edges.map((edge) => edge.node);
   picker.replaceChildren(...sites.map((site) => new Option(site.name, site.id)));
-  show({ session: true, login: false });
+  setVisible({ session: true, login: false });
   if (sites.length) await openSite();
-  else tell("This account has no site yet.");
+  else showError("This account has no site yet. The GraphiQL example CreateSite makes one.");
 }
 
 async function openSite(): Promise<void> {
   const site = sites.find((one) => one.id === picker.value)!;
-  live?.pause();
+  activity?.pause();
   byId("feed").replaceChildren();
-  show({ board: true, empty: true, counters: false });
+  setVisible({ board: true, empty: true, "counters-block": false });
   byId("title").textContent = `${site.name} · ${site.domain}`;
   byId<HTMLAnchorElement>("shop").href = `/demo/shop.html?key=${encodeURIComponent(site.siteKey)}`;
-  listen(site);
-  clearInterval(turn);
-  turn = setInterval(() => void attempt(() => drawAnalytics(site)), TURN_MS);
-  await drawAnalytics(site);
+  subscribeToActivity(site);
+  clearInterval(idleRefresh);
+  idleRefresh = setInterval(() => void showingErrors(() => loadAnalytics(site)), IDLE_REFRESH_MS);
+  await loadAnalytics(site);
 }
 
-function listen(site: Site): void {
-  const state = byId("live");
-  const set = (name: string) => (state.textContent = state.dataset.state = name);
-  set("connecting");
-  live = follow<Activity>(
+function subscribeToActivity(site: Site): void {
+  setConnection("connecting");
+  activity = subscribe<Activity>(
     {
       address: new URL("/graphql", location.href).href.replace(/^http/, "ws"),
       credentials: { authorization: `Bearer ${token}` },
@@ -94,49 +100,47 @@ function listen(site: Site): void {
       variables: { siteId: site.id },
     },
     {
-      ready: () => set("connected"),
-      lost: () => set("reconnecting"),
-      refused: () => leave("Your session has ended. Please log in again."),
+      connected() {
+        setConnection("connected");
+        refreshSoon(site); // the analytics may be older than the disconnection
+      },
+      disconnected: () => setConnection("disconnected"),
+      refused: () => logOut(SESSION_ENDED),
       next({ counters, events }) {
-        show({ empty: false, counters: true });
+        setVisible({ empty: false, "counters-block": true });
         byId("counters").replaceChildren(...COUNTERS.map((name) => tile(name, counters[name])));
-        byId("feed").prepend(...events.map(entry).reverse());
-        while (byId("feed").children.length > FEED_LENGTH) byId("feed").lastChild!.remove();
-        refresh ??= setTimeout(() => {
-          refresh = undefined;
-          void attempt(() => drawAnalytics(site));
-        }, REFRESH_MS);
+        addToFeed(byId("feed"), events);
+        refreshSoon(site);
       },
     },
   );
-  live.resume();
+  activity.resume();
 }
 
-async function drawAnalytics(site: Site): Promise<void> {
+function refreshSoon(site: Site): void {
+  refresh ??= setTimeout(() => {
+    refresh = undefined;
+    void showingErrors(() => loadAnalytics(site));
+  }, REFRESH_MS);
+}
+
+async function loadAnalytics(site: Site): Promise<void> {
   const end = new Date((Math.floor(Date.now() / HOUR_MS) + 1) * HOUR_MS);
   const start = new Date(end.getTime() - DAY_HOURS * HOUR_MS);
   const variables = { siteId: site.id, start: start.toISOString(), end: end.toISOString() };
-  const answer = await ask<{ site: { analytics: Analytics } }>(analyticsQuery, variables, token);
-  if (site.id !== picker.value) return; // another was picked while this one was asked
-  const { totals, points } = answer.site.analytics;
+  const data = await request<{ site: { analytics: Analytics } }>(analyticsQuery, variables, token);
+  if (site.id !== picker.value) return; // the user has picked another site meanwhile
+  const { totals } = data.site.analytics;
+  points = everyHour(data.site.analytics.points, start, end);
   byId("totals").replaceChildren(...TOTALS.map((name) => tile(name, totals[name])));
-  const hours = everyHour(points, start, end);
-  byId("chart").replaceChildren(drawChart(hours));
-  byId("table").replaceChildren(drawTable(hours));
+  byId("table").replaceChildren(drawTable(points));
+  showChart();
 }
 
-function entry(event: Activity["events"][number]): Element {
-  const item = document.createElement("li");
-  const type = document.createElement("span");
-  type.className = `type ${event.type.split(".").pop()}`;
-  type.textContent = event.type;
-  const text = document.createElement("span");
-  text.textContent = event.text ?? "";
-  const when = document.createElement("time");
-  when.dateTime = event.occurredAt;
-  when.textContent = new Date(event.occurredAt).toLocaleTimeString();
-  item.append(type, text, when);
-  return item;
+function showChart(): void {
+  const chart = byId("chart");
+  if (points.length && chart.clientWidth)
+    chart.replaceChildren(drawChart(points, chart.clientWidth));
 }
 
 function tile(name: string, count: number): Element {
@@ -144,42 +148,49 @@ function tile(name: string, count: number): Element {
   const term = document.createElement("dt");
   const value = document.createElement("dd");
   term.textContent = name;
-  value.textContent = count.toLocaleString();
+  // From a million on, a tile has no room for all digits.
+  value.textContent = count.toLocaleString([], count < 1e6 ? {} : { notation: "compact" });
   group.append(term, value);
   return group;
 }
 
-/** Run a step; tell what fails; an ended session leads back to the log-in. */
-async function attempt(step: () => Promise<void>): Promise<void> {
-  show({ error: false }); // before, not after: what the live door says meanwhile is to be read
+/** Runs `step` and shows its error. If the session has ended, shows the log-in form. */
+async function showingErrors(step: () => Promise<void>): Promise<void> {
+  // Before the step, not after it: the subscription may show an error while the step runs.
+  setVisible({ error: false });
   try {
     await step();
   } catch (error) {
-    if (!(error instanceof GraphError)) throw error;
-    if (error.code === "UNAUTHENTICATED" && token)
-      leave("Your session has ended. Please log in again.");
-    else tell(error.message);
+    if (!(error instanceof GraphQLRequestError)) throw error;
+    if (error.code === "UNAUTHENTICATED" && token) logOut(SESSION_ENDED);
+    else showError(error.message);
   }
 }
 
-function leave(why = ""): void {
-  live?.pause();
-  live = undefined;
+function logOut(reason = ""): void {
+  activity?.pause();
+  activity = undefined;
   clearTimeout(refresh);
-  clearInterval(turn);
-  refresh = turn = undefined;
+  clearInterval(idleRefresh);
+  refresh = idleRefresh = undefined;
   token = "";
-  show({ session: false, board: false, login: true, error: false });
-  if (why) tell(why);
+  points = [];
+  setVisible({ session: false, board: false, login: true, error: false });
+  if (reason) showError(reason);
   login.querySelector("input")!.focus();
 }
 
-function tell(text: string): void {
-  byId("error").textContent = text;
-  show({ error: true });
+function setConnection(state: keyof typeof CONNECTION_TEXTS): void {
+  byId("connection").dataset.state = state;
+  byId("connection").textContent = CONNECTION_TEXTS[state];
 }
 
-function show(parts: Record<string, boolean>): void {
+function showError(text: string): void {
+  byId("error").textContent = text;
+  setVisible({ error: true });
+}
+
+function setVisible(parts: Record<string, boolean>): void {
   for (const [id, visible] of Object.entries(parts)) byId(id).hidden = !visible;
 }
 

@@ -1,4 +1,4 @@
-/** The tabs a newcomer finds: an order's way, from signing up to the live subscription. */
+/** The default tabs, in the order of use: from signing up to the subscription to claims. */
 import signUp from "./examples/1-sign-up.graphql";
 import logIn from "./examples/2-log-in.graphql";
 import createSite from "./examples/3-create-site.graphql";

@@ -1,4 +1,4 @@
-/** GraphiQL, served whole from here: its editor, workers, fonts and examples. */
+/** GraphiQL with its editor, workers, fonts and examples, all served from this origin. */
 import "./workers";
 import "graphiql/style.css";
 import "./main.css";
@@ -7,21 +7,22 @@ import { GraphiQL } from "graphiql";
 import { type DocumentNode, Kind, type OperationDefinitionNode, parse } from "graphql";
 import { createClient } from "graphql-ws";
 import { createRoot } from "react-dom/client";
+import { connectionParams, fillHeaders, fillVariables, remember } from "./autofill";
+import { DemoOrder } from "./demo-order";
 import { examples } from "./examples";
-import { connectionParams, fillHeaders, fillVariables, remember } from "./memory";
 
 const url = new URL("/graphql", location.href).href;
 
 const fetcher: Fetcher = (request, options) => {
   const documentAST = parse(request.query);
-  const operation = pick(documentAST, request.operationName);
-  const variables = declared(operation, fillVariables(request.variables ?? {}));
+  const operation = selectOperation(documentAST, request.operationName);
+  const variables = declaredVariables(operation, fillVariables(request.variables ?? {}));
   const headers = fillHeaders(options?.headers ?? {}, variables);
   const send = createGraphiQLFetcher({
     url,
     enableIncrementalDelivery: false,
     fetch: rememberingFetch,
-    // Connects when a subscription starts, with the credentials of its tab.
+    // A client for each operation: it connects with the credential of the operation's tab.
     wsClient: createClient({
       url: url.replace(/^http/, "ws"),
       connectionParams: connectionParams(headers),
@@ -31,31 +32,35 @@ const fetcher: Fetcher = (request, options) => {
   return send({ ...request, operationName, variables }, { ...options, documentAST, headers });
 };
 
-/** GraphiQL's own reading lags behind: who runs a tab just opened would run the last one's name. */
-function pick({ definitions }: DocumentNode, name: string | null | undefined) {
+/**
+ * Returns the operation of that name, otherwise the first one.
+ *
+ * GraphiQL updates the name late: just after a change of tabs it still names the last tab's one.
+ */
+function selectOperation({ definitions }: DocumentNode, name: string | null | undefined) {
   const operations = definitions.filter((one) => one.kind === Kind.OPERATION_DEFINITION);
   return operations.find((one) => one.name?.value === name) ?? operations[0];
 }
 
-/** The variables this operation takes: two of one tab share an editor. */
-function declared(operation: OperationDefinitionNode | undefined, variables: object) {
+/** Returns only the variables that the operation declares: the operations of a tab share theirs. */
+function declaredVariables(operation: OperationDefinitionNode | undefined, variables: object) {
   const names = operation?.variableDefinitions?.map((one) => one.variable.name.value) ?? [];
   return Object.fromEntries(Object.entries(variables).filter(([name]) => names.includes(name)));
 }
 
 async function rememberingFetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
-  const answer = await fetch(input, init);
+  const response = await fetch(input, init);
   remember(
-    await answer
+    await response
       .clone()
       .json()
       .catch(() => null),
   );
-  return answer;
+  return response;
 }
 
-// GraphiQL opens the first of the default tabs without its variables. On a later visit it brings
-// back what it stored, and must not be told others.
+// GraphiQL opens the first default tab without its variables, so they are given separately. On a
+// later visit GraphiQL restores its stored tabs, and `initialVariables` would overwrite theirs.
 const firstVisit = localStorage.getItem("graphiql:tabState") === null;
 
 createRoot(document.getElementById("graphiql")!).render(
@@ -67,5 +72,8 @@ createRoot(document.getElementById("graphiql")!).render(
     isHeadersEditorEnabled
   >
     <GraphiQL.Logo>Proofgraph</GraphiQL.Logo>
+    <GraphiQL.Footer>
+      <DemoOrder />
+    </GraphiQL.Footer>
   </GraphiQL>,
 );

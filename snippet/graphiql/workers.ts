@@ -1,4 +1,4 @@
-/** Tells Monaco where its workers are: our own files, so that `worker-src 'self'` is enough. */
+/** Sets where Monaco finds its workers: files of this origin, which `worker-src 'self'` allows. */
 
 window.MonacoEnvironment = {
   getWorker(_id, label) {

@@ -2,7 +2,11 @@ const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** "now", "2 minutes ago", in the page's language. Rounds down: never older than it is. */
+/**
+ * Returns an age such as "now" or "2 minutes ago", in the page's language.
+ *
+ * The age is rounded down: 119 minutes are "1 hour ago". A negative age is "now".
+ */
 export function age(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1000));
   if (seconds < MINUTE) return format("auto", 0, "second");
@@ -21,6 +25,6 @@ function format(
   try {
     return ago(document.documentElement.lang || undefined);
   } catch {
-    return ago(); // lang="en_US" and the like are not language tags
+    return ago(); // some shops write lang="en_US", which is not a valid language tag
   }
 }

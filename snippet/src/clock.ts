@@ -1,28 +1,29 @@
 /**
- * The visitor's clock, corrected by ours.
+ * The current time, corrected for a visitor's wrong clock.
  *
- * Phones and PCs run hours off more often than one thinks; an age read from such a clock would be a
- * lie. A cursor begins with the millisecond its claim was published at, and a claim can't arrive
- * before that: the largest lead seen is the visitor's error. The first claim of a page is always a
- * live one, so the measure is good from the start.
+ * Visitors' clocks are often wrong by hours, and the age of a claim would be wrong with them. A
+ * cursor begins with the millisecond at which the server published the claim. A claim cannot arrive
+ * before that, so the largest difference seen is nearest to the error of the clock. The first claim
+ * of a page is never a replayed one, so the measurement is good from the first claim on.
  */
 
-/** Below this the difference is as likely the network's as the clock's. */
-const TRUSTED_MS = 60_000;
+/** Below this, network latency explains the difference as well as a wrong clock does. */
+const MIN_CORRECTION_MS = 60_000;
 
-/** Before this nothing was published: a smaller number is a cursor of another kind. */
-const FIRST_CLAIM_MS = 1.7e12;
+/** Earlier than any publication: a smaller number is not a timestamp. */
+const MIN_TIMESTAMP_MS = 1.7e12;
 
-let lead: number | undefined;
+let offset: number | undefined;
 
-/** Learn from a claim that has just arrived. */
-export function learn(cursor: string): void {
+/** Measures the error of the visitor's clock by the cursor of a claim that has just arrived. */
+export function calibrate(cursor: string): void {
   const published = parseInt(cursor);
-  const seen = published - Date.now();
-  if (published > FIRST_CLAIM_MS && (lead === undefined || seen > lead)) lead = seen;
+  const measured = published - Date.now();
+  if (published > MIN_TIMESTAMP_MS && (offset === undefined || measured > offset))
+    offset = measured;
 }
 
-/** Milliseconds since 1970, as near to the truth as this page knows it. */
+/** Returns the corrected time, in milliseconds since 1970. */
 export function now(): number {
-  return Date.now() + (Math.abs(lead ?? 0) > TRUSTED_MS ? lead! : 0);
+  return Date.now() + (Math.abs(offset ?? 0) > MIN_CORRECTION_MS ? offset! : 0);
 }

@@ -1,26 +1,30 @@
 /**
- * Tells Proofgraph what happened to a claim: in batches, at least once, under ids made here, so that
- * a repeated delivery counts once. Nothing is stored: what isn't sent when the page ends is lost.
+ * Sends notification events (`shown`, `clicked`, `dismissed`) to the ingest endpoint.
+ *
+ * Events travel in batches and at least once. Each event has an ID made here, so that the server
+ * counts a repeated delivery once. The browser stores nothing: events that are still unsent when
+ * the page ends are lost.
  */
 import { backOff } from "./backoff";
 import { now } from "./clock";
 import { newId } from "./ids";
 
-/** Events that happen together travel together. */
+/** Events of the same half second share a request. */
 const BATCH_MS = 500;
-/** Ingest takes 100 events at once, and browsers 64 KiB of keepalive requests. */
+/** The ingest endpoint allows 100 events a request, browsers 64 KiB a keepalive request. */
 const BATCH_LIMIT = 50;
-/** Of a page left open while ingest is down, the latest matter. */
+/** While the ingest endpoint is down, an open page keeps the latest events. */
 const QUEUE_LIMIT = 200;
 
 export type EventType = "shown" | "clicked" | "dismissed";
 
 export interface EventSender {
+  /** Queues an event for the next batch. */
   record(type: EventType, claimId: string): void;
-  /** Send at once what waits. */
+  /** Sends the queued events now. */
   flush(): void;
-  /** The page ends: hand the rest to the browser. */
-  leave(): void;
+  /** Hands the queued events to the browser, which sends them after the page has ended. */
+  beacon(): void;
 }
 
 interface ClaimEvent {
@@ -33,7 +37,7 @@ interface ClaimEvent {
 }
 
 export function eventSender(address: string, siteKey: string): EventSender {
-  // Lives as long as the page, in memory alone: no cookie, no storage, no consent needed.
+  // In memory only, for this page view: no cookie and no storage, so no consent is needed.
   const visitorId = newId(now());
   let queue: ClaimEvent[] = [];
   let inFlight: ClaimEvent[] = [];
@@ -63,22 +67,22 @@ export function eventSender(address: string, siteKey: string): EventSender {
     let status = 0;
     let wait = 0;
     try {
-      // A plain string travels as text/plain, which asks no preflight of another origin.
-      const answer = await fetch(address, {
+      // The browser sends a string as text/plain, which needs no CORS preflight.
+      const response = await fetch(address, {
         method: "POST",
         body: body(inFlight),
         keepalive: true,
         credentials: "omit",
       });
-      status = answer.status;
-      wait = 1000 * Number(answer.headers.get("Retry-After")) || 0;
+      status = response.status;
+      wait = 1000 * Number(response.headers.get("Retry-After")) || 0;
     } catch {
-      // No network, or a blocker: as if the server were away.
+      // The network is down or an extension blocks the request: retry as after a 5xx.
     }
     if (!status || status === 429 || status >= 500) {
       wait += backOff(failures++);
     } else {
-      // Each event has its verdict, or all were refused: neither gets better by repeating.
+      // 2xx: the server has judged each event. 4xx: it refused the batch. A retry changes neither.
       if (status >= 400) console.warn(`proofgraph: events refused (${status})`);
       queue = queue.filter((event) => !inFlight.includes(event));
       failures = 0;
@@ -88,17 +92,17 @@ export function eventSender(address: string, siteKey: string): EventSender {
   }
 
   function flush(): void {
-    // While the server is away, only the back-off decides.
+    // While the server is down, only the back-off decides when to send.
     if (failures) return;
     clearTimeout(timer);
     void send();
   }
 
-  function leave(): void {
-    // What is in flight is kept alive by the browser.
+  function beacon(): void {
+    // `keepalive` already covers the events in flight.
     const rest = queue.filter((event) => !inFlight.includes(event)).slice(-BATCH_LIMIT);
     if (rest[0]) navigator.sendBeacon(address, body(rest));
   }
 
-  return { record, flush, leave };
+  return { record, flush, beacon };
 }

@@ -1,6 +1,6 @@
-/** A UUIDv7 (RFC 9562): sorts by time, which keeps the ledger's index compact. */
+/** Returns a UUIDv7 (RFC 9562). It sorts by time, which keeps the ledger's index compact. */
 export function newId(ms: number): string {
-  // Not crypto.randomUUID: shops without TLS have none.
+  // crypto.randomUUID is missing on shops without TLS.
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   for (let i = 0; i < 6; i++) bytes[5 - i] = ms / 256 ** i;
   bytes[6] = (bytes[6]! & 0x0f) | 0x70;

@@ -1,26 +1,33 @@
 /**
- * Proofgraph on a shop's page:
+ * The snippet: shows a site's claims on a shop's page.
  *
  *   <script src="https://HOST/snippet/proofgraph.js" data-site-key="pk_…" async></script>
  *
- * data-endpoint names another server than the script's own; data-close-label the words a screen
- * reader says for the close button. Developers may listen on `document` for proofgraph:ready,
- * :received, :shown, :clicked and :dismissed; all but the first carry the claim in `detail`.
+ * Optional attributes: `data-endpoint` is the address of the server, if it is not the script's own
+ * server. `data-close-label` is the accessible name of the close button ("Close" by default).
+ *
+ * The snippet dispatches these events on `document`:
+ *
+ *   proofgraph:ready                         connected; also after each reconnection
+ *   proofgraph:disconnected                  the connection or an attempt to connect ended
+ *   proofgraph:refused                       the server refused the site key; there is no retry
+ *   proofgraph:received                      a claim arrived; `detail` is the claim
+ *   proofgraph:shown, :clicked, :dismissed   a claim's notification event; `detail` is the claim
  */
-import { learn } from "./clock";
+import { calibrate } from "./clock";
 import { type EventType, eventSender } from "./events";
-import { follow } from "./socket";
+import { subscribe } from "./subscription";
 import { type Claim, toaster } from "./toast";
 
 const QUERY =
   "subscription($k:String!,$a:String){liveNotifications(siteKey:$k,after:$a){id cursor text url occurredAt}}";
 
-/** A tab out of sight this long gives its connection back; it resumes without loss. */
+/** A tab hidden for this long disconnects. It resumes without loss when it becomes visible. */
 const HIDDEN_MS = 30_000;
-/** A claim is shown once per page, however often it arrives; so many are remembered. */
-const REMEMBERED = 500;
+/** How many claim IDs the page remembers, to show a claim that arrives twice only once. */
+const SEEN_LIMIT = 500;
 
-const ONCE = Symbol.for("proofgraph");
+const STARTED = Symbol.for("proofgraph");
 
 function start(script: HTMLScriptElement, siteKey: string): void {
   const base = script.dataset.endpoint ?? new URL("..", script.src).href;
@@ -29,7 +36,7 @@ function start(script: HTMLScriptElement, siteKey: string): void {
   const events = eventSender(address("v1/events"), siteKey);
   const report = (type: EventType) => (claim: Claim) => {
     events.record(type, claim.id);
-    tell(type, claim);
+    dispatch(type, claim);
   };
   const clicked = report("clicked");
   const toasts = toaster(script.dataset.closeLabel ?? "Close", {
@@ -37,12 +44,12 @@ function start(script: HTMLScriptElement, siteKey: string): void {
     dismissed: report("dismissed"),
     clicked(claim) {
       clicked(claim);
-      events.flush(); // the page may be about to go
+      events.flush(); // the click may lead to another page
     },
   });
 
   const seen = new Set<string>();
-  const claims = follow<Claim>(
+  const claims = subscribe<Claim>(
     {
       address: address("graphql").replace(/^http/, "ws"),
       credentials: { siteKey },
@@ -50,44 +57,48 @@ function start(script: HTMLScriptElement, siteKey: string): void {
       variables: { k: siteKey },
     },
     {
-      ready: () => tell("ready"),
+      connected: () => dispatch("ready"),
+      disconnected: () => dispatch("disconnected"),
       next(claim) {
-        learn(claim.cursor);
+        calibrate(claim.cursor);
         if (seen.has(claim.id)) return;
-        if (seen.add(claim.id).size > REMEMBERED) seen.delete([...seen][0]!);
-        tell("received", claim);
-        toasts.offer(claim);
+        if (seen.add(claim.id).size > SEEN_LIMIT) seen.delete([...seen][0]!);
+        dispatch("received", claim);
+        toasts.enqueue(claim);
       },
-      refused: () => console.warn("proofgraph: the site key was refused, nothing will be shown"),
+      refused() {
+        console.warn("proofgraph: the server refused the site key; no claims will be shown");
+        dispatch("refused");
+      },
     },
   );
 
   let hiding: number | undefined;
-  function appear(): void {
+  function onVisibility(): void {
     clearTimeout(hiding);
     if (document.hidden) {
       events.flush();
       hiding = setTimeout(claims.pause, HIDDEN_MS);
     } else {
       claims.resume();
-      toasts.proceed();
+      toasts.showNext();
     }
   }
-  document.addEventListener("visibilitychange", appear);
-  // An open connection would keep the page out of the back/forward cache.
+  document.addEventListener("visibilitychange", onVisibility);
+  // Browsers keep no page with an open connection in the back/forward cache.
   addEventListener("pagehide", () => {
     claims.pause();
-    events.leave();
+    events.beacon();
   });
-  addEventListener("pageshow", (event) => event.persisted && appear());
+  addEventListener("pageshow", (event) => event.persisted && onVisibility());
   addEventListener("offline", claims.pause);
-  addEventListener("online", appear);
-  // Prerendered and background tabs are hidden: they connect when somebody looks.
-  if (!document.hidden) appear();
+  addEventListener("online", onVisibility);
+  // Prerendered and background tabs are hidden: they connect once they are visible.
+  if (!document.hidden) onVisibility();
 }
 
-function tell(what: string, detail?: Claim): void {
-  document.dispatchEvent(new CustomEvent(`proofgraph:${what}`, { detail }));
+function dispatch(name: string, detail?: Claim): void {
+  document.dispatchEvent(new CustomEvent(`proofgraph:${name}`, { detail }));
 }
 
 const script = (document.currentScript ??
@@ -95,8 +106,8 @@ const script = (document.currentScript ??
 const siteKey = script?.dataset.siteKey;
 
 if (!script || !siteKey) console.warn("proofgraph: the script tag has no data-site-key");
-// Browsers before 2023 lack these sheets: they see the shop as it is without us.
-else if (!(ONCE in document) && "adoptedStyleSheets" in document) {
-  Object.defineProperty(document, ONCE, { value: true });
+// Browsers from before 2023 lack adoptedStyleSheets: they show the shop without claims.
+else if (!(STARTED in document) && "adoptedStyleSheets" in document) {
+  Object.defineProperty(document, STARTED, { value: true });
   start(script, siteKey);
 }

@@ -1,4 +1,4 @@
-/** The toast's look. A constructable sheet: shops whose CSP forbids inline styles can keep it so. */
+/** The toast's styles, for a constructable sheet: a CSP that forbids inline styles allows it. */
 export const css = `
 :host{all:initial;display:contents}
 .live{position:fixed;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}

@@ -1,24 +1,25 @@
 /**
- * Shows claims, one at a time, in a corner: text nodes in a shadow root, out of the page's flow.
+ * Shows claims in a corner of the page, one at a time.
  *
- * A claim that waited or was replayed after a break is shown with its true age; where more wait than
- * a visitor would read, the oldest go unseen.
+ * A toast is text nodes in a shadow root and is positioned out of the page's flow. It shows the
+ * claim's true age, also when the claim waited or was replayed. When more claims wait than a
+ * visitor would read, the toaster drops the oldest.
  */
 import { age } from "./age";
 import { now } from "./clock";
 import { css } from "./style";
 
-/** More than these would still be shown when nobody remembers them. */
+/** With more, a visitor would still see toasts of claims from minutes ago. */
 const QUEUE_LIMIT = 5;
 /** WCAG 2.2.1 as commonly read: six seconds, and longer for longer texts. */
 const SHOWN_MS = 6_000;
 const SHOWN_MS_PER_LETTER = 40;
-/** Whoever moves the pointer off still has this long to come back. */
+/** How long a toast stays at least after the pointer or the focus has left it. */
 const RELEASED_MS = 3_000;
-/** A breath between two toasts. */
+/** The pause between two toasts. */
 const GAP_MS = 500;
 const TICK_MS = 1_000;
-/** How much of the toast must be on the screen to have been shown. */
+/** The part of the toast that must be on the screen for the event `shown`. */
 const SHOWN_PART = 0.5;
 
 export interface Claim {
@@ -36,9 +37,9 @@ export interface ToastListener {
 }
 
 export interface Toaster {
-  offer(claim: Claim): void;
-  /** Show what waits, if it can be seen now. */
-  proceed(): void;
+  enqueue(claim: Claim): void;
+  /** Shows the next claim, if the page is visible and no toast is open. */
+  showNext(): void;
 }
 
 export function toaster(closeLabel: string, listener: ToastListener): Toaster {
@@ -47,7 +48,7 @@ export function toaster(closeLabel: string, listener: ToastListener): Toaster {
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(css);
   root.adoptedStyleSheets = [sheet];
-  // The one live region: there before its first text, or screen readers miss that.
+  // Screen readers announce a live region only if it exists before its first text.
   const live = element(root, "div", "live");
   live.setAttribute("role", "status");
   document.documentElement.append(host);
@@ -55,16 +56,16 @@ export function toaster(closeLabel: string, listener: ToastListener): Toaster {
   const queue: Claim[] = [];
   let busy = false;
 
-  function offer(claim: Claim): void {
+  function enqueue(claim: Claim): void {
     queue.push(claim);
     if (queue.length > QUEUE_LIMIT) queue.shift();
-    proceed();
+    showNext();
   }
 
-  function proceed(): void {
+  function showNext(): void {
     if (busy || document.hidden || !queue[0]) return;
     busy = true;
-    // Single-page apps may have replaced all they found.
+    // A single-page app may have replaced the whole document.
     if (!host.isConnected) document.documentElement.append(host);
     show(queue.shift()!);
   }
@@ -90,22 +91,22 @@ export function toaster(closeLabel: string, listener: ToastListener): Toaster {
       else if ((left -= TICK_MS) <= 0) end();
     }, TICK_MS);
 
-    const sight = new IntersectionObserver(
+    const observer = new IntersectionObserver(
       ([entry]) => {
         if (!entry!.isIntersecting || getComputedStyle(card).visibility !== "visible") return;
-        sight.disconnect();
+        observer.disconnect();
         listener.shown(claim);
       },
       { threshold: SHOWN_PART },
     );
-    sight.observe(card);
+    observer.observe(card);
 
-    let cameFrom: EventTarget | null = null;
-    card.addEventListener("focusin", (event) => (cameFrom ??= event.relatedTarget));
+    let focusedBefore: EventTarget | null = null;
+    card.addEventListener("focusin", (event) => (focusedBefore ??= event.relatedTarget));
     card.addEventListener("keydown", (event) => event.key === "Escape" && dismiss());
     close.onclick = dismiss;
 
-    // The whole card is one target, as a finger sees it; the close button alone is another.
+    // A click anywhere on the card counts, except on the close button.
     let clicked = false;
     card.onclick = card.onauxclick = (event) => {
       if (clicked || event.button > 1 || event.target === close) return;
@@ -116,18 +117,18 @@ export function toaster(closeLabel: string, listener: ToastListener): Toaster {
     function dismiss(): void {
       const focused = root.activeElement;
       end();
-      if (focused) (cameFrom as HTMLElement | null)?.focus();
+      if (focused) (focusedBefore as HTMLElement | null)?.focus();
       listener.dismissed(claim);
     }
 
     function end(): void {
       clearInterval(tick);
-      sight.disconnect();
+      observer.disconnect();
       card.remove();
       live.textContent = "";
       setTimeout(() => {
         busy = false;
-        proceed();
+        showNext();
       }, GAP_MS);
     }
   }
@@ -139,16 +140,16 @@ export function toaster(closeLabel: string, listener: ToastListener): Toaster {
     if (text instanceof HTMLAnchorElement) text.href = address!;
   }
 
-  return { offer, proceed };
+  return { enqueue, showNext };
 }
 
-/** The address, if following it can only open a page: no javascript:, no data:. */
+/** Returns the absolute URL if it is http(s); `undefined` for others, such as javascript: URLs. */
 function webAddress(url: string | null): string | undefined {
   try {
     const { protocol, href } = new URL(url!, location.href);
     if (url && /^https?:$/.test(protocol)) return href;
   } catch {
-    // Not an address: the claim is shown without a link.
+    // Not a URL: the toast shows the claim without a link.
   }
   return undefined;
 }
@@ -159,9 +160,9 @@ function element<K extends keyof HTMLElementTagNameMap>(
   className = "",
   text = "",
 ): HTMLElementTagNameMap[K] {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.textContent = text;
-  parent.append(made);
-  return made;
+  const created = document.createElement(tag);
+  created.className = className;
+  created.textContent = text;
+  parent.append(created);
+  return created;
 }

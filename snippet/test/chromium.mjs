@@ -1,10 +1,10 @@
 /**
  * Prints the path of a Chromium that starts on a bare machine: `node snippet/test/chromium.mjs`.
  *
- * The browser comes inside an npm package, compressed. It is unpacked once, below node_modules, so
- * that two checkouts never share it and removing node_modules removes it too. What is printed is a
- * small script around it, which adds the libraries and the font the package carries where the
- * system lacks them. CHROMIUM_PATH names another browser to use instead.
+ * An npm package contains the compressed browser. This script unpacks it once, below node_modules:
+ * two checkouts never share it, and removing node_modules removes it. The printed path is a launch
+ * script, which adds the package's libraries and font where the system lacks them. To use another
+ * browser, set CHROMIUM_PATH to its path.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -18,7 +18,7 @@ import { createBrotliDecompress } from "node:zlib";
 const NODE_MODULES = resolve(dirname(fileURLToPath(import.meta.url)), "../node_modules");
 const PACKAGE = join(NODE_MODULES, "@sparticuz/chromium");
 
-// Decided at every start, not when unpacking: a library may come or go in between.
+// The script looks for missing libraries at every start: an update may add or remove one.
 const LAUNCHER = `#!/bin/sh
 here=$(dirname "$0")
 if ldd "$here/chromium" | grep -q "not found"; then
@@ -40,7 +40,7 @@ const FONTS = (/** @type {string} */ home) => `<?xml version="1.0"?>
 async function chromium() {
   if (process.env.CHROMIUM_PATH) return process.env.CHROMIUM_PATH;
   if (process.platform !== "linux" || process.arch !== "x64")
-    throw new Error("the packaged Chromium is for Linux on x86-64: name yours in CHROMIUM_PATH");
+    throw new Error("the packaged Chromium runs on Linux x86-64 only: set CHROMIUM_PATH to the path of a browser");
   const { version } = JSON.parse(await readFile(join(PACKAGE, "package.json"), "utf8"));
   const home = join(NODE_MODULES, ".cache", `chromium-${version}`);
   const launcher = join(home, "launch");
@@ -48,7 +48,7 @@ async function chromium() {
   return launcher;
 }
 
-/** Unpack beside the target and rename: two who come at once both find it whole. */
+/** Unpacks beside the target and renames: of two processes, neither sees a partial browser. */
 async function unpack(/** @type {string} */ home) {
   await mkdir(dirname(home), { recursive: true });
   const draft = await mkdtemp(`${home}-`);
@@ -72,18 +72,19 @@ async function inflate(/** @type {string} */ name, /** @type {import("stream").W
 }
 
 async function untar(/** @type {string} */ name, /** @type {string} */ into) {
-  // The archives carry strangers' user ids and modes a root would otherwise take over.
+  // As root, tar would otherwise take over the user IDs and modes of the archive.
   const tar = spawn("tar", ["-x", "--no-same-owner", "-C", into], {
     stdio: ["pipe", "inherit", "inherit"],
   });
-  // tar leaves when it has read the end of the archive, maybe before the padding behind that: what
-  // it says counts, and not that nobody took the rest.
-  const [[code], written] = await Promise.all([
+  // tar may exit before it has read the padding behind the end of the archive. Its exit code
+  // decides; a pipe that closed early is no error.
+  const [[code], pipeError] = await Promise.all([
     once(tar, "close"),
     inflate(name, tar.stdin).catch((/** @type {NodeJS.ErrnoException} */ error) => error),
   ]);
-  const refused = written && !["ERR_STREAM_PREMATURE_CLOSE", "EPIPE"].includes(written.code ?? "");
-  if (code !== 0 || refused) throw new Error(`tar could not unpack ${name}`, { cause: written });
+  const closedEarly = ["ERR_STREAM_PREMATURE_CLOSE", "EPIPE"].includes(pipeError?.code ?? "");
+  if (code !== 0 || (pipeError && !closedEarly))
+    throw new Error(`tar could not unpack ${name}`, { cause: pipeError });
 }
 
 try {

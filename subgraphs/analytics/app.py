@@ -1,4 +1,4 @@
-"""The analytics subgraph as a process of its own."""
+"""The analytics subgraph as its own ASGI app, for `SPLIT=1`."""
 
 from subgraphs.analytics.schema import schema
 from subgraphs.kernel.graphql.app import create_app

@@ -1,4 +1,4 @@
-"""Billing: the plans there are, and the plan each site is on.
+"""Billing: the available plans, and the plan of each site.
 
-Adds `subscription` to `Site`. What is chosen is kept here alone; no payment provider is asked.
+Adds `subscription` to `Site`. No payment provider is involved yet.
 """

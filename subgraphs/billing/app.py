@@ -1,4 +1,4 @@
-"""The billing subgraph as a process of its own."""
+"""The billing subgraph as its own ASGI app, for `SPLIT=1`."""
 
 from subgraphs.billing.schema import schema
 from subgraphs.kernel.graphql.app import create_app

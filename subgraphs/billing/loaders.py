@@ -11,18 +11,18 @@ from subgraphs.kernel.graphql.loading import Loader
 
 
 class PlanById(Loader[str, Plan]):
-    """Plans by id; a subscription's plan is always there."""
+    """Plans by id. Each id comes from a subscription, so its plan exists."""
 
     async def load_all(self, session: AsyncSession, keys: Sequence[str]) -> list[Plan]:
-        found = await service.plans_by_id(session, keys)
+        found = await service.get_plans(session, keys)
         return [found[key] for key in keys]
 
 
 class SubscriptionOfSite(Loader[UUID, SiteSubscription | None]):
-    """Sites' subscriptions; None where a site has chosen no plan."""
+    """Sites' subscriptions; None for a site that has chosen no plan."""
 
     async def load_all(
         self, session: AsyncSession, keys: Sequence[UUID]
     ) -> list[SiteSubscription | None]:
-        found = await service.of_sites(session, keys)
+        found = await service.get_many(session, keys)
         return [found.get(key) for key in keys]

@@ -1,4 +1,4 @@
-"""The tables of billing: the plans there are, and the plan each site is on."""
+"""The tables of billing: the available plans, and the plan of each site."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +10,7 @@ from subgraphs.kernel.db import Base
 
 
 class Plan(Base):
-    """What may be bought; the price is in minor units of its currency."""
+    """A plan. The price is in minor units of its currency."""
 
     __tablename__ = "plans"
 
@@ -20,13 +20,13 @@ class Plan(Base):
     currency: Mapped[str]
     monthly_events: Mapped[int]
     events_per_second: Mapped[int]
-    """What the snippet's door takes from one site, over ten seconds."""
+    """Limit of the ingest endpoint for one site, averaged over ten seconds."""
     retention_days: Mapped[int]
-    """How long raw events are kept at hand; then they are archived."""
+    """Days that events stay in the ledger before they are archived."""
 
 
 class SiteSubscription(Base):
-    """The plan a site has chosen; a site without a row is on the free one."""
+    """The plan that a site has chosen; a site without a row is on the free plan."""
 
     __tablename__ = "subscriptions"
 

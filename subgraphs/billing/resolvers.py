@@ -12,7 +12,7 @@ from subgraphs.kernel.redis.invalidation import Change, publish
 
 async def plans(info: Info) -> list[Plan]:
     async with db.read_session(info.context.viewer) as session:
-        return [Plan.of(row) for row in await service.plans(session)]
+        return [Plan.of(row) for row in await service.list_plans(session)]
 
 
 async def change_plan(info: Info, input: ChangePlanInput) -> SiteSubscription:

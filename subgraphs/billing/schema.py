@@ -12,7 +12,7 @@ from subgraphs.kernel.identity.permissions import IsUser
 class Query:
     plans = strawberry.field(
         resolver=resolvers.plans,
-        description="What may be bought, the cheapest first; open to everybody.",
+        description="The available plans, cheapest first. Needs no authentication.",
     )
 
 
@@ -21,7 +21,7 @@ class Mutation:
     change_plan = strawberry.mutation(
         resolver=resolvers.change_plan,
         permission_classes=[IsUser],
-        description="Put a site on another plan.",
+        description="Change the plan of a site.",
     )
 
 

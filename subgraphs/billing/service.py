@@ -12,25 +12,25 @@ from subgraphs.kernel.errors import BadUserInput
 from subgraphs.kernel.identity.tenants import set_limits
 
 FREE_PLAN = "free"
-"""The plan of a site that has chosen none."""
+"""The plan of a site that has chosen no plan."""
 
 
-async def plans(session: AsyncSession) -> list[Plan]:
+async def list_plans(session: AsyncSession) -> list[Plan]:
     """All plans, the cheapest first."""
     statement = select(Plan).order_by(Plan.monthly_price_minor, Plan.id)
     return list(await session.scalars(statement))
 
 
-async def plans_by_id(session: AsyncSession, ids: Collection[str]) -> Mapping[str, Plan]:
-    """These plans, in one statement."""
+async def get_plans(session: AsyncSession, ids: Collection[str]) -> Mapping[str, Plan]:
+    """The plans by id, in one statement."""
     rows = await session.scalars(select(Plan).where(Plan.id.in_(ids)))
     return {row.id: row for row in rows}
 
 
-async def of_sites(
+async def get_many(
     session: AsyncSession, site_ids: Collection[UUID]
 ) -> Mapping[UUID, SiteSubscription]:
-    """What those of the sites have chosen that have, in one statement."""
+    """The subscriptions by site id, without sites that have chosen no plan; one statement."""
     statement = select(SiteSubscription).where(SiteSubscription.site_id.in_(site_ids))
     return {row.site_id: row for row in await session.scalars(statement)}
 
@@ -38,16 +38,16 @@ async def of_sites(
 async def change_plan(
     session: AsyncSession, *, site_id: UUID, account_id: UUID, plan_id: str
 ) -> SiteSubscription:
-    """Put a site on a plan; on the one it has, nothing changes.
+    """Change the plan of a site; choosing its current plan changes nothing.
 
     Raises:
-        BadUserInput: there is no such plan.
+        BadUserInput: no plan has this id.
     """
-    known = {plan.id: plan for plan in await plans(session)}
-    plan = known.get(plan_id)
+    plans = {plan.id: plan for plan in await list_plans(session)}
+    plan = plans.get(plan_id)
     if plan is None:
-        names = ", ".join(f"`{id_}`" for id_ in known)
-        raise BadUserInput(f"There is no such plan; there are {names}.")
+        names = ", ".join(f"`{id_}`" for id_ in plans)
+        raise BadUserInput(f"`planId` must be one of {names}.")
     await set_limits(
         session,
         site_id=site_id,

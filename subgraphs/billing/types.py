@@ -1,4 +1,4 @@
-"""What the graph shows of plans and subscriptions."""
+"""The GraphQL types of plans and subscriptions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from subgraphs.kernel.identity.permissions import IsUser
 
 @strawberry.type
 class Plan:
-    """What may be bought."""
+    """A plan and its limits."""
 
     id: strawberry.ID
     name: str
@@ -42,10 +42,10 @@ class Plan:
 
 @strawberry.type
 class SiteSubscription:
-    """The plan a site is on."""
+    """The plan of a site."""
 
     since: datetime | None = strawberry.field(
-        description="When it was chosen; null on the free plan that every site begins with."
+        description="When the plan was chosen; null on the free plan that every site starts with."
     )
     plan_id: strawberry.Private[str]
 
@@ -62,7 +62,7 @@ class SiteSubscription:
 
 @strawberry.federation.type(keys=["id"])
 class Site:
-    """A shop, as far as its plan goes."""
+    """A shop; this subgraph adds its plan."""
 
     id: strawberry.ID
 

@@ -1,6 +1,6 @@
-"""Integrations: the outside systems a site is connected to, and what they send.
+"""Integrations: the outside systems that a site is connected to, and their webhooks.
 
-Owns the entity `Integration` and the inbox of webhooks. Adds `integrations` to `Site`. Is the door
-that shops knock at (`inbox`); what they sent is read by `sources` and put on the event stream by a
-worker, which emits `order.created`.
+Owns the entity `Integration` and the inbox of webhooks. Adds `integrations` to `Site`. The webhook
+receiver (`inbox/`) stores what shops send. A worker reads it with `sources/` and appends
+`order.created` to the event stream.
 """

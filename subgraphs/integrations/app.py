@@ -1,4 +1,4 @@
-"""The integrations subgraph as a process of its own."""
+"""The integrations subgraph as its own ASGI app, for `SPLIT=1`."""
 
 from subgraphs.integrations.schema import schema
 from subgraphs.kernel.graphql.app import create_app

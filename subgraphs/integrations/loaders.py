@@ -1,4 +1,4 @@
-"""Loaders of integrations and of what they sent."""
+"""Loaders of integrations and of their deliveries."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -13,7 +13,7 @@ from subgraphs.kernel.graphql.paging import Page
 
 
 class IntegrationById(Loader[UUID, Integration | None]):
-    """Integrations by id; None where there is none for the viewer."""
+    """Integrations by id; None for those that the viewer may not see."""
 
     async def load_all(
         self, session: AsyncSession, keys: Sequence[UUID]
@@ -22,20 +22,19 @@ class IntegrationById(Loader[UUID, Integration | None]):
         return [found.get(key) for key in keys]
 
 
-class IntegrationsOfSite(Loader[UUID, list[Integration]]):
-    """All integrations of a site."""
+class IntegrationsOfSite(Loader[ChildKey, Page[Integration]]):
+    """Pages of sites' integrations."""
 
     async def load_all(
-        self, session: AsyncSession, keys: Sequence[UUID]
-    ) -> list[list[Integration]]:
-        found = await service.of_sites(session, keys)
-        return [found[key] for key in keys]
+        self, session: AsyncSession, keys: Sequence[ChildKey]
+    ) -> list[Page[Integration]]:
+        return await by_window(keys, partial(service.list_for_sites, session))
 
 
 class DeliveriesOfIntegration(Loader[ChildKey, Page[Delivery]]):
-    """Windows of integrations' deliveries."""
+    """Pages of integrations' deliveries."""
 
     async def load_all(
         self, session: AsyncSession, keys: Sequence[ChildKey]
     ) -> list[Page[Delivery]]:
-        return await by_window(keys, partial(service.deliveries_of, session))
+        return await by_window(keys, partial(service.list_deliveries, session))

@@ -1,4 +1,4 @@
-"""The tables of integrations: connected shops, and the inbox of what they sent."""
+"""The tables of integrations: connected shops, and the inbox of their webhooks."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +10,7 @@ from subgraphs.kernel.db import Base
 
 
 class Integration(Base):
-    """A connected outside system and the secret it signs with, sealed."""
+    """A connected outside system, with its encrypted webhook secret."""
 
     __tablename__ = "integrations"
 
@@ -24,7 +24,7 @@ class Integration(Base):
 
 
 class InboxItem(Base):
-    """One webhook as it came: raw bytes, and what became of it."""
+    """One received webhook: its raw body, and its processing state."""
 
     __tablename__ = "inbox"
 
@@ -33,12 +33,12 @@ class InboxItem(Base):
     site_id: Mapped[UUID]
     integration_id: Mapped[UUID] = mapped_column(ForeignKey("integrations.id"))
     delivery_id: Mapped[str]
-    """The sender's id of this delivery; a second one changes nothing."""
+    """The sender's id of this delivery; unique, so a repeated delivery changes nothing."""
     event_id: Mapped[str | None]
-    """The sender's id of the event, which two topics can share."""
+    """The sender's id of the event; deliveries of two topics can share one."""
     topic: Mapped[str]
     body: Mapped[bytes]
-    """Emptied some time after it was read."""
+    """Emptied 30 days after receipt."""
     status: Mapped[str]
     error: Mapped[str | None]
     received_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -46,7 +46,7 @@ class InboxItem(Base):
 
 
 class Delivery(Base):
-    """A webhook as the merchant sees it: the same rows, without the body."""
+    """A webhook as merchants see it: the same rows, without the body."""
 
     __table__ = InboxItem.__table__
     __mapper_args__ = {"exclude_properties": ["body"]}

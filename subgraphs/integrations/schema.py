@@ -12,7 +12,7 @@ class Query:
     integration = strawberry.field(
         resolver=resolvers.integration,
         permission_classes=[IsUser],
-        description="One integration of the viewer's.",
+        description="An integration of one of the viewer's sites.",
     )
 
 
@@ -21,7 +21,7 @@ class Mutation:
     connect_shopify = strawberry.mutation(
         resolver=resolvers.connect_shopify,
         permission_classes=[IsUser],
-        description="Connect a Shopify shop; the answer carries its webhook address and secret.",
+        description="Connect a Shopify shop; the response contains its webhook URL and secret.",
     )
 
 

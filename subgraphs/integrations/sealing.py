@@ -1,4 +1,4 @@
-"""Secrets we share with outside systems, sealed before they reach a table (AES-256-GCM)."""
+"""Encryption of the secrets shared with outside systems, before they are stored (AES-256-GCM)."""
 
 import base64
 import os
@@ -11,16 +11,20 @@ _NONCE_BYTES = 12
 
 
 def seal(secret: str, *, context: str) -> bytes:
-    """Encrypt; `context` (the row's id) is bound in: a sealed value cannot be moved elsewhere."""
+    """Encrypt a secret.
+
+    Args:
+        context: the row's id, as associated data: the value decrypts in no other row.
+    """
     nonce = os.urandom(_NONCE_BYTES)
     return nonce + _cipher().encrypt(nonce, secret.encode(), context.encode())
 
 
 def unseal(sealed: bytes, *, context: str) -> str:
-    """Decrypt what `seal` made.
+    """Decrypt a value that `seal` made.
 
     Raises:
-        cryptography.exceptions.InvalidTag: another key, another context, or altered.
+        cryptography.exceptions.InvalidTag: another key or context, or the value was altered.
     """
     nonce, body = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
     return _cipher().decrypt(nonce, body, context.encode()).decode()

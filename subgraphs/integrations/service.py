@@ -21,16 +21,16 @@ from subgraphs.kernel.ids import new_id
 from subgraphs.kernel.streams.envelope import Event
 
 PROCESS_INBOX = "integrations.process_inbox"
-"""The task that reads a received webhook."""
+"""The task that processes a received webhook."""
 
-BODIES_KEPT = timedelta(days=30)
-"""What a shop sent says who bought and where they live. It is read within seconds; for so long one
-may look at what it was read from."""
+BODY_RETENTION = timedelta(days=30)
+"""A body holds buyers' names and addresses. It is processed within seconds and kept for
+debugging."""
 
 _SECRET = re.compile(r"[\x21-\x7e]{16,255}")
-"""What a shop may sign with: long enough that nobody guesses it."""
+"""Long enough that nobody guesses it."""
 
-_FORGET_BODIES = text("""
+_DELETE_BODIES = text("""
     UPDATE inbox SET body = '' WHERE id IN (
         SELECT id FROM inbox WHERE body <> '' AND status <> 'RECEIVED' AND received_at < :before
         LIMIT :most)
@@ -39,7 +39,7 @@ _FORGET_BODIES = text("""
 
 
 class Sender(NamedTuple):
-    """An integration as the door sees it."""
+    """An integration, as far as the webhook receiver needs it."""
 
     integration_id: UUID
     site_id: UUID
@@ -47,11 +47,12 @@ class Sender(NamedTuple):
     sealed_secret: bytes
 
     def secret(self) -> str:
+        """The decrypted webhook secret."""
         return sealing.unseal(self.sealed_secret, context=str(self.integration_id))
 
 
 class Webhook(NamedTuple):
-    """What a shop sent, as it came."""
+    """A received webhook."""
 
     delivery_id: str
     event_id: str | None
@@ -62,18 +63,18 @@ class Webhook(NamedTuple):
 async def connect_shopify(
     session: AsyncSession, *, account_id: UUID, site_id: UUID, secret: str | None = None
 ) -> tuple[Integration, str]:
-    """Connect a shop; answers the secret in plain, for the last time.
+    """Create a Shopify integration; returns it and its secret in plain text.
 
     Args:
-        secret: what the shop already signs with; one is made without it.
+        secret: the secret with which the shop already signs; None generates one.
 
     Raises:
-        BadUserInput: the secret is short, or has characters that no shop would sign with.
+        BadUserInput: the secret is too short or has characters other than printable ASCII.
     """
     if secret is None:
         secret = secrets.token_hex(32)
     elif not _SECRET.fullmatch(secret):
-        raise BadUserInput("`secret` must have 16 to 255 letters, digits and signs, no spaces.")
+        raise BadUserInput("`secret` must have 16 to 255 printable ASCII characters, no spaces.")
     integration_id = new_id()
     integration = Integration(
         id=integration_id,
@@ -93,42 +94,40 @@ async def get(session: AsyncSession, *, integration_id: UUID) -> Integration:
     """One integration.
 
     Raises:
-        NotFound: no such integration, or not the viewer's.
+        NotFound: no such integration, or it belongs to another tenant.
     """
     integration = await session.get(Integration, integration_id)
     if integration is None:
-        raise NotFound("There is no such integration.")
+        raise NotFound("No integration with this ID.")
     return integration
 
 
 async def get_many(session: AsyncSession, ids: Collection[UUID]) -> Mapping[UUID, Integration]:
-    """Those of the integrations that the viewer may see, in one statement."""
+    """The integrations by id, without those that the viewer may not see; one statement."""
     rows = await session.scalars(select(Integration).where(Integration.id.in_(ids)))
     return {row.id: row for row in rows}
 
 
-async def of_sites(
-    session: AsyncSession, site_ids: Collection[UUID]
-) -> Mapping[UUID, list[Integration]]:
-    """The sites' integrations, oldest first, in one statement."""
-    statement = select(Integration).where(Integration.site_id.in_(site_ids))
-    found: dict[UUID, list[Integration]] = {site_id: [] for site_id in site_ids}
-    for row in await session.scalars(statement.order_by(Integration.id)):
-        found[row.site_id].append(row)
-    return found
-
-
-async def deliveries_of(
-    session: AsyncSession, integration_ids: Collection[UUID], asked: paging.Window
-) -> Mapping[UUID, paging.Page[Delivery]]:
-    """A page of what each integration sent, in one statement and without the bodies."""
+async def list_for_sites(
+    session: AsyncSession, site_ids: Collection[UUID], requested: paging.Window
+) -> Mapping[UUID, paging.Page[Integration]]:
+    """A page of each site's integrations, in one statement."""
     return await paging.pages_by_parent(
-        session, Delivery, Delivery.integration_id, integration_ids, asked
+        session, Integration, Integration.site_id, site_ids, requested
+    )
+
+
+async def list_deliveries(
+    session: AsyncSession, integration_ids: Collection[UUID], requested: paging.Window
+) -> Mapping[UUID, paging.Page[Delivery]]:
+    """A page of each integration's deliveries without their bodies, in one statement."""
+    return await paging.pages_by_parent(
+        session, Delivery, Delivery.integration_id, integration_ids, requested
     )
 
 
 async def find_sender(session: AsyncSession, *, integration_id: UUID) -> Sender | None:
-    """Who signs with which secret; None for an integration there is none of."""
+    """The integration that may send webhooks under this id, or None."""
     statement = select(
         Integration.id, Integration.site_id, Integration.account_id, Integration.sealed_secret
     ).where(Integration.id == integration_id, Integration.status == "CONNECTED")
@@ -139,10 +138,11 @@ async def find_sender(session: AsyncSession, *, integration_id: UUID) -> Sender 
 async def receive(
     session: AsyncSession, *, sender: Sender, webhook: Webhook, error: str | None = None
 ) -> bool:
-    """Keep a webhook and have it read; False where this delivery is already there.
+    """Store a webhook and enqueue its processing; False if this delivery is already stored.
 
     Args:
-        error: why it cannot be read at all; it is then kept for the merchant to see, no more.
+        error: why the body cannot be read. The webhook is then stored for the merchant to see and
+            not processed.
     """
     inbox_id = new_id()
     statement = (
@@ -167,19 +167,19 @@ async def receive(
     return True
 
 
-async def forget_bodies(session: AsyncSession, *, now: datetime, most: int) -> int:
-    """Empty at most so many bodies of webhooks that are done with; how many.
+async def delete_bodies(session: AsyncSession, *, now: datetime, most: int) -> int:
+    """Empty at most `most` bodies older than `BODY_RETENTION`; returns how many.
 
-    The rows stay: merchants see them, and a delivery that comes again is known by its own.
+    The rows stay: merchants see them, and they identify repeated deliveries.
     """
-    emptied = await session.scalars(_FORGET_BODIES, {"before": now - BODIES_KEPT, "most": most})
+    emptied = await session.scalars(_DELETE_BODIES, {"before": now - BODY_RETENTION, "most": most})
     return len(emptied.all())
 
 
 def normalise(item: InboxItem) -> list[Event]:
-    """The source events in a webhook; none where its topic or content tells nothing of use.
+    """The source events of a webhook; none for an unused topic, a test or a cancelled order.
 
     Raises:
-        sources.Unreadable: its content is not what the sender documents.
+        sources.Unreadable: the body does not have the documented shape.
     """
     return shopify.events_of(item)

@@ -1,4 +1,4 @@
-"""What the graph shows of integrations."""
+"""The GraphQL types of integrations."""
 
 from __future__ import annotations
 
@@ -23,29 +23,30 @@ from subgraphs.kernel.graphql.types import to_id, to_uuid
 from subgraphs.kernel.identity.permissions import IsUser
 
 
-@strawberry.enum(description="Which outside system it is.")
+@strawberry.enum(description="The outside system of an integration.")
 class IntegrationProvider(Enum):
     SHOPIFY = "SHOPIFY"
 
 
-@strawberry.enum(description="Whether its webhooks are taken.")
+@strawberry.enum(description="Whether webhooks are accepted.")
 class IntegrationStatus(Enum):
     CONNECTED = "CONNECTED"
 
 
-@strawberry.enum(description="What became of a webhook.")
+@strawberry.enum(description="The processing state of a webhook.")
 class DeliveryStatus(Enum):
-    RECEIVED = strawberry.enum_value("RECEIVED", description="Kept, about to be read.")
-    PROCESSED = strawberry.enum_value("PROCESSED", description="It told of something new.")
+    RECEIVED = strawberry.enum_value("RECEIVED", description="Stored, not yet processed.")
+    PROCESSED = strawberry.enum_value("PROCESSED", description="It led to at least one new event.")
     IGNORED = strawberry.enum_value(
-        "IGNORED", description="A topic we do not use, a test order, a cancelled one."
+        "IGNORED",
+        description="It led to no event: an unused topic, a test or a cancelled order.",
     )
-    REJECTED = strawberry.enum_value("REJECTED", description="Unreadable; `error` says why.")
+    REJECTED = strawberry.enum_value("REJECTED", description="It could not be read; see `error`.")
 
 
 @strawberry.type
 class Delivery:
-    """One webhook that was received; its content is not shown again."""
+    """One received webhook. Its body is not available through the API."""
 
     id: strawberry.ID
     topic: str
@@ -66,7 +67,7 @@ class Delivery:
 
 @strawberry.federation.type(keys=["id"])
 class Integration:
-    """An outside system that a site is connected to."""
+    """A connection between a site and an outside system."""
 
     id: strawberry.ID
     provider: IntegrationProvider
@@ -78,7 +79,7 @@ class Integration:
     def site(self) -> Site:
         return Site(id=to_id(self.site_id))
 
-    @strawberry.field(description="What it sent, newest first.")
+    @strawberry.field(description="The received webhooks, newest first.")
     async def deliveries(
         self, info: Info, first: int = 20, after: str | None = None
     ) -> Connection[Delivery]:
@@ -103,23 +104,27 @@ class Integration:
 
 @strawberry.type
 class ConnectedIntegration:
-    """What the shop must be told; the secret is shown this once."""
+    """A new integration, with what to configure in the shop. The secret is shown only once."""
 
     integration: Integration
-    url: str = strawberry.field(description="Where the shop sends its webhooks.")
-    secret: str = strawberry.field(description="What it signs them with.")
+    url: str = strawberry.field(description="The URL to which the shop must send its webhooks.")
+    secret: str = strawberry.field(
+        description="The secret with which the shop must sign its webhooks."
+    )
 
 
 @strawberry.federation.type(keys=["id"])
 class Site:
-    """A shop, as far as its integrations go."""
+    """A shop; this subgraph adds its integrations."""
 
     id: strawberry.ID
 
-    @strawberry.field(permission_classes=[IsUser])
-    async def integrations(self, info: Info) -> list[Integration]:
-        rows = await info.context.loader(IntegrationsOfSite).load(to_uuid(self.id))
-        return [Integration.of(row) for row in rows]
+    @strawberry.field(permission_classes=[IsUser], description="The integrations, newest first.")
+    async def integrations(
+        self, info: Info, first: int = 20, after: str | None = None
+    ) -> Connection[Integration]:
+        key = ChildKey(to_uuid(self.id), window(first, after))
+        return connection(await info.context.loader(IntegrationsOfSite).load(key), Integration.of)
 
     @classmethod
     def resolve_reference(cls, id: strawberry.ID) -> Self:
@@ -130,5 +135,6 @@ class Site:
 class ConnectShopifyInput:
     site_id: strawberry.ID
     secret: str | None = strawberry.field(
-        default=None, description="What the shop already signs with; one is made without it."
+        default=None,
+        description="The secret with which the shop already signs; without it one is generated.",
     )

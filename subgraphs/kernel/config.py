@@ -18,36 +18,37 @@ SUBGRAPHS: tuple[SubgraphName, ...] = (
 
 
 class Settings(BaseSettings):
-    """Each process gets only the secrets it needs; an absent one fails where it is first used."""
+    """Each process gets only the secrets it needs; a missing one fails at its first use."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     public_url: str = "http://localhost:8080"
-    """Where shops and dashboards reach us; goes into webhook addresses."""
+    """The public address; part of webhook addresses and links."""
 
     database_url: SecretStr = SecretStr("")
     """PostgreSQL as `proofgraph_app`: row-level security applies to every statement."""
 
     worker_database_url: SecretStr = SecretStr("")
-    """PostgreSQL as `proofgraph_worker`: sees every tenant; for workers, doors and the authz."""
+    """PostgreSQL as `proofgraph_worker`: sees every tenant. For workers, the webhook receiver, the
+    ingest endpoint and the edge authz."""
 
     owner_database_url: SecretStr = SecretStr("")
-    """PostgreSQL as the owner of the tables; for migrations alone."""
+    """PostgreSQL as the owner of the tables; for migrations only."""
 
     database_pool_size: int = 5
-    """Connections each process may hold open."""
+    """Connections that each process may hold open."""
 
     redis_url: str = "redis://127.0.0.1:6379/0"
-    """Counters, the live channel, and the event streams unless they are elsewhere."""
+    """Counters, live channels, and the event stream unless `stream_url` is set."""
 
     stream_url: str = ""
-    """The event streams: redis://…, or kafka://host:port[,host:port]. Empty: `redis_url`."""
+    """The event stream: redis://… or kafka://host:port[,host:port]. Empty: `redis_url`."""
 
     celery_broker_url: str = ""
     """Celery's queues. Empty: database 1 of `redis_url`'s server."""
 
     clickhouse_url: str = "http://127.0.0.1:8123/"
-    """ClickHouse over HTTP; user and password in the address are honoured."""
+    """ClickHouse over HTTP; the address may have a user and a password."""
 
     clickhouse_database: str = "proofgraph"
 
@@ -55,14 +56,14 @@ class Settings(BaseSettings):
     """The cluster's name in ClickHouse's own configuration. Empty: a single node."""
 
     raw_retention_days: int = 365
-    """How long ClickHouse keeps single events, and so how late one may come and still be counted
-    there: the longest that a plan keeps events. Read by the migrations and the workers."""
+    """Days that ClickHouse keeps single events: the longest retention of any plan. Later events
+    are not counted there. Read by the migrations and the workers."""
 
     s3_url: str = ""
-    """Where S3 is. Empty: at AWS, by region and bucket."""
+    """The S3 endpoint. Empty: AWS, by region and bucket."""
 
     s3_public_url: str = ""
-    """The same store as users reach it, for links to exports. Empty: `s3_url`."""
+    """The same store's address for users, in links to exports. Empty: `s3_url`."""
 
     s3_bucket: str = "proofgraph"
     """Holds the archives and the exports."""
@@ -70,28 +71,28 @@ class Settings(BaseSettings):
     s3_region: str = ""
     s3_access_key: str = ""
     s3_secret_key: SecretStr = SecretStr("")
-    """Empty: what AWS's own chain finds, as the role of the machine."""
+    """Empty: AWS's default credential chain, such as the machine's role."""
 
     viewer_signing_key: SecretStr = SecretStr("")
-    """Ed25519 private key (PEM in base64) of `x-proofgraph-viewer`; for the edge authz alone."""
+    """Ed25519 private key (PEM in base64) of `x-proofgraph-viewer`; for the edge authz only."""
 
     viewer_verify_key: str = ""
-    """Its public half, for every subgraph."""
+    """The public key of `viewer_signing_key`, for every subgraph."""
 
     session_signing_key: SecretStr = SecretStr("")
-    """Ed25519 private key (PEM in base64) of users' sessions; for the users subgraph alone."""
+    """Ed25519 private key (PEM in base64) of users' sessions; for the users subgraph only."""
 
     session_verify_key: str = ""
-    """Its public half, for the edge authz."""
+    """The public key of `session_signing_key`, for the edge authz."""
 
     pii_key: SecretStr = SecretStr("")
-    """Wraps the accounts' data keys for personal data; never stored in the database."""
+    """Wraps each account's data key for personal data; never stored in the database."""
 
     secrets_key: SecretStr = SecretStr("")
-    """32 bytes, base64: seals the secrets we share with outside systems."""
+    """32 bytes, base64: encrypts the secrets shared with shops, such as webhook secrets."""
 
     authz_url: str = "http://127.0.0.1:4000"
-    """The edge authz; the live door asks it too."""
+    """The edge authz; the subscription gateway authenticates with it too."""
 
     router_url: str = "http://127.0.0.1:4100/"
     """Apollo Router or the embedded gateway, without the path."""
@@ -104,16 +105,19 @@ class Settings(BaseSettings):
     billing_url: str = "http://127.0.0.1:4001/billing/graphql"
 
     allow_loopback_origins: bool = False
-    """Accept pages served from this machine for every site; for the local stack only."""
+    """Accept pages served from loopback for every site; for the local stack only."""
 
     metrics_port: int = 0
-    """Where the ingest door and the stream worker answer /metrics, on loopback; 0: nowhere."""
+    """Loopback port for /metrics of the ingest endpoint or the stream worker; 0: none."""
 
     log_level: str = "INFO"
 
+    log_format: Literal["json", "console"] = "json"
+    """`console` is for people: the local stack and terminals."""
+
     @property
     def broker_url(self) -> str:
-        """Celery's broker, apart from the streams so that neither's keys meet the other's."""
+        """Celery's broker: a database of its own, so its keys and the streams' never collide."""
         return self.celery_broker_url or self.redis_url.rsplit("/", 1)[0] + "/1"
 
     def subgraph_url(self, name: SubgraphName) -> str:

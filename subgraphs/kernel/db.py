@@ -1,9 +1,10 @@
-"""Sessions to PostgreSQL.
+"""Sessions with PostgreSQL.
 
-A loader batch or a look-up opens its own `reading(viewer)`; a mutation opens one
-`transaction(viewer)`, which commits once at its end. Both tell PostgreSQL whose rows may be seen,
-so a statement that forgets its WHERE returns nothing of another tenant's. Work without a viewer
-(workers, doors, the edge authz) uses `service_transaction()`, on the worker's role.
+A loader batch or a look-up opens a `read_session(viewer)`. A mutation opens one
+`transaction(viewer)`, which commits once at its end. Both set the viewer's accounts for row-level
+security, so a statement without its WHERE returns no other tenant's rows. Work without a viewer
+(workers, the webhook receiver, the ingest endpoint, the edge authz) uses `service_transaction()`,
+with the worker's role.
 """
 
 from collections.abc import AsyncIterator
@@ -21,8 +22,8 @@ from subgraphs.kernel.config import settings
 from subgraphs.kernel.identity.viewer import Viewer
 
 ANSWER_SECONDS = 120.0
-"""How long any statement may take, as a task may: a server that has vanished says nothing, and who
-waited for it would keep its partitions from others."""
+"""Longest time for any statement, as for any task. A server that vanished never answers, and a
+worker that waited for it would keep its partitions from other workers."""
 
 _NAMING = {
     "ix": "%(table_name)s_%(column_0_N_name)s_idx",
@@ -46,7 +47,7 @@ class Base(DeclarativeBase):
 
 @asynccontextmanager
 async def read_session(viewer: Viewer) -> AsyncIterator[AsyncSession]:
-    """A session for look-ups; what it changes is rolled back."""
+    """A session for reads; changes are rolled back."""
     async with AsyncSession(_app_engine(), expire_on_commit=False) as session:
         await _set_viewer(session, viewer)
         yield session
@@ -62,20 +63,24 @@ async def transaction(viewer: Viewer) -> AsyncIterator[AsyncSession]:
 
 @asynccontextmanager
 async def service_transaction() -> AsyncIterator[AsyncSession]:
-    """A transaction of our own services, across tenants, with the worker's role."""
+    """A transaction across tenants, with the worker's role; commits at the end."""
     async with AsyncSession(worker_engine(), expire_on_commit=False) as session, session.begin():
         yield session
 
 
 async def ping(*, worker: bool = False) -> None:
-    """Answer if PostgreSQL does; raises what the driver raises otherwise."""
+    """Return if PostgreSQL answers.
+
+    Raises:
+        Exception: whatever the driver raises when it does not.
+    """
     engine = worker_engine() if worker else _app_engine()
     async with engine.connect() as connection:
         await connection.execute(text("SELECT 1"))
 
 
 async def dispose() -> None:
-    """Close the pools this process opened."""
+    """Close the connection pools of this process."""
     for engine in (_app_engine, worker_engine):
         if engine.cache_info().currsize:
             await engine().dispose()
@@ -95,7 +100,7 @@ def _app_engine() -> AsyncEngine:
 
 @lru_cache(maxsize=1)
 def worker_engine() -> AsyncEngine:
-    """The pool of the worker's role."""
+    """The connection pool of the worker's role."""
     return _engine(settings().worker_database_url)
 
 
@@ -103,9 +108,9 @@ def _engine(url: SecretStr) -> AsyncEngine:
     options: dict[str, Any] = {"pool_size": settings().database_pool_size, "max_overflow": 5}
     return create_async_engine(
         asyncpg_url(url.get_secret_value()),
-        # A connection may have died with the server: a ping costs less than a failed request.
+        # A pooled connection may have died with the server; a ping is cheaper than an error.
         pool_pre_ping=True,
-        # Errors are logged, and parameters are what is personal or secret.
+        # Errors are logged, and parameters may hold personal data or secrets.
         hide_parameters=True,
         connect_args={"command_timeout": ANSWER_SECONDS},
         **options,
@@ -113,5 +118,5 @@ def _engine(url: SecretStr) -> AsyncEngine:
 
 
 def asyncpg_url(url: str) -> str:
-    """A `postgresql://` address as SQLAlchemy wants it for asyncpg."""
+    """Convert a `postgresql://` address to SQLAlchemy's form for asyncpg."""
     return url.replace("postgresql://", "postgresql+asyncpg://", 1)

@@ -1,4 +1,4 @@
-"""What every service answers besides its work: whether it runs, whether it can, what went wrong."""
+"""Health checks and error responses of every HTTP service."""
 
 from collections.abc import Awaitable, Callable
 
@@ -13,7 +13,7 @@ Check = Callable[[], Awaitable[None]]
 
 
 def add_health(app: Starlette, checks: list[Check]) -> None:
-    """`/healthz`: this process runs. `/readyz`: what it stands on answers too."""
+    """Add `/healthz` (the process runs) and `/readyz` (its stores answer; 503 otherwise)."""
 
     async def healthz(_request: Request) -> Response:
         return PlainTextResponse("ok")
@@ -22,7 +22,7 @@ def add_health(app: Starlette, checks: list[Check]) -> None:
         for check in checks:
             try:
                 await check()
-            except Exception as error:  # whatever a driver raises means "not now"
+            except Exception as error:  # whatever the driver raised, the store is unavailable
                 reason = f"{type(error).__name__} in {check.__module__}"
                 return PlainTextResponse(reason, HTTP_503_SERVICE_UNAVAILABLE)
         return PlainTextResponse("ok")
@@ -32,7 +32,7 @@ def add_health(app: Starlette, checks: list[Check]) -> None:
 
 
 async def answer_error(_request: Request, error: Exception) -> Response:
-    """An expected error outside GraphQL, in the shape GraphQL clients read."""
+    """Convert an expected error outside GraphQL to GraphQL's response format."""
     if not isinstance(error, ProofgraphError):
         raise error
     body = {"errors": [{"message": error.message, "extensions": {"code": error.code}}]}

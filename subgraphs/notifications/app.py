@@ -1,4 +1,4 @@
-"""The notifications subgraph as a process of its own."""
+"""The notifications subgraph as its own ASGI app, for `SPLIT=1`."""
 
 from subgraphs.kernel.graphql.app import create_app
 from subgraphs.notifications.schema import schema

@@ -1,5 +1,5 @@
 """Sites: the shops of an account, each a tenant.
 
-Owns the entity `Site` and the public site key, and keeps the kernel's directory of tenants and its
-table of credentials true in the transaction that makes a site. Adds `sites` to `Account`.
+Owns the entity `Site` and the public site key. Writes the kernel's tenant directory and credentials
+in the transaction that creates a site. Adds `sites` to `Account`.
 """

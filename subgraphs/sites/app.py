@@ -1,4 +1,4 @@
-"""The sites subgraph as a process of its own."""
+"""The sites subgraph as its own ASGI app, for `SPLIT=1`."""
 
 from subgraphs.kernel.graphql.app import create_app
 from subgraphs.sites.schema import schema

@@ -1,6 +1,7 @@
 """Loaders of sites."""
 
 from collections.abc import Sequence
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,7 +13,7 @@ from subgraphs.sites.models import Site
 
 
 class SiteById(Loader[UUID, Site | None]):
-    """Sites by id; None where there is none for the viewer."""
+    """Sites by id; None for sites that the viewer may not see."""
 
     async def load_all(self, session: AsyncSession, keys: Sequence[UUID]) -> list[Site | None]:
         found = await service.get_many(session, keys)
@@ -20,7 +21,7 @@ class SiteById(Loader[UUID, Site | None]):
 
 
 class SitesOfAccount(Loader[ChildKey, Page[Site]]):
-    """Windows of accounts' sites."""
+    """Pages of accounts' sites."""
 
     async def load_all(self, session: AsyncSession, keys: Sequence[ChildKey]) -> list[Page[Site]]:
-        return await by_window(keys, lambda ids, asked: service.of_accounts(session, ids, asked))
+        return await by_window(keys, partial(service.list_for_accounts, session))

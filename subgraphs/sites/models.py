@@ -12,7 +12,7 @@ from subgraphs.kernel.db import Base
 
 
 class Site(Base):
-    """A shop: the tenant. Its key is public, it stands in the shop's pages."""
+    """A shop: the tenant. Its site key is public: the shop's pages contain it."""
 
     __tablename__ = "sites"
 

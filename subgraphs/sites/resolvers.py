@@ -28,13 +28,13 @@ async def sites(
     first: int = 20,
     after: str | None = None,
 ) -> Connection[Site]:
-    asked = window(first, after)
+    requested = window(first, after)
     if account_id is not None:
         account = in_account(info.context.viewer, account_id)
-        key = ChildKey(account, asked)
+        key = ChildKey(account, requested)
         return connection(await info.context.loader(SitesOfAccount).load(key), Site.of)
     async with db.read_session(info.context.viewer) as session:
-        return connection(await service.of_viewer(session, asked), Site.of)
+        return connection(await service.list_for_viewer(session, requested), Site.of)
 
 
 async def create_site(info: Info, input: CreateSiteInput) -> Site:

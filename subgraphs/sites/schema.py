@@ -12,12 +12,12 @@ class Query:
     site = strawberry.field(
         resolver=resolvers.site,
         permission_classes=[IsUser],
-        description="One site of the viewer's.",
+        description="A site of the viewer's accounts.",
     )
     sites = strawberry.field(
         resolver=resolvers.sites,
         permission_classes=[IsUser],
-        description="The sites of one account, or of all the viewer is in; newest first.",
+        description="The sites of one account, or of all the viewer's accounts; newest first.",
     )
 
 
@@ -26,7 +26,7 @@ class Mutation:
     create_site = strawberry.mutation(
         resolver=resolvers.create_site,
         permission_classes=[IsUser],
-        description="Connect a shop; the answer carries its public site key.",
+        description="Create a site; the response contains its public site key.",
     )
 
 

@@ -18,7 +18,7 @@ from subgraphs.sites.models import Site
 
 MAX_NAME = 200
 
-# A host name as a browser's Origin carries it, with a port only where one is needed.
+# A host name as in a browser's Origin header, with a port unless it is the default one.
 _DOMAIN = re.compile(
     r"(?=.{1,253}(?::|$))[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
     r"(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*(:[1-9][0-9]{0,4})?"
@@ -28,29 +28,27 @@ _DOMAIN = re.compile(
 async def create(
     session: AsyncSession, *, account_id: UUID, owner_id: UUID, name: str, domain: str
 ) -> Site:
-    """Make a site with its key.
+    """Create a site with a new site key.
 
     Raises:
-        BadUserInput: the name is empty or too long, the domain is no host name.
-        Conflict: the domain is taken.
+        BadUserInput: the name is empty or too long, or the domain is not a host name.
+        Conflict: another site has this domain.
     """
     site = Site(
         id=new_id(),
         account_id=account_id,
         owner_id=owner_id,
-        name=_checked_name(name),
-        domain=_checked_domain(domain),
+        name=_validate_name(name),
+        domain=_validate_domain(domain),
         site_key=credentials.new_site_key(),
     )
     session.add(site)
     try:
         await session.flush()
     except IntegrityError as error:
-        raise Conflict(f"The domain {site.domain} is already connected.") from error
+        raise Conflict(f"A site with the domain {site.domain} already exists.") from error
     session.add(Tenant(site_id=site.id, account_id=account_id, domain=site.domain))
-    credentials.remember_site_key(
-        session, key=site.site_key, site_id=site.id, account_id=account_id
-    )
+    credentials.store_site_key(session, key=site.site_key, site_id=site.id, account_id=account_id)
     await session.flush()
     await session.refresh(site)
     return site
@@ -60,40 +58,40 @@ async def get(session: AsyncSession, *, site_id: UUID) -> Site:
     """One site.
 
     Raises:
-        NotFound: no such site, or not the viewer's.
+        NotFound: no such site, or it belongs to another tenant.
     """
     site = await session.get(Site, site_id)
     if site is None:
-        raise NotFound("There is no such site.")
+        raise NotFound("No site with this ID.")
     return site
 
 
 async def get_many(session: AsyncSession, site_ids: Collection[UUID]) -> Mapping[UUID, Site]:
-    """Those of the sites that the viewer may see, in one statement."""
+    """The sites by id, without those that the viewer may not see; one statement."""
     rows = await session.scalars(select(Site).where(Site.id.in_(site_ids)))
     return {site.id: site for site in rows}
 
 
-async def of_accounts(
-    session: AsyncSession, account_ids: Collection[UUID], asked: paging.Window
+async def list_for_accounts(
+    session: AsyncSession, account_ids: Collection[UUID], requested: paging.Window
 ) -> Mapping[UUID, paging.Page[Site]]:
     """A page of each account's sites, in one statement."""
-    return await paging.pages_by_parent(session, Site, Site.account_id, account_ids, asked)
+    return await paging.pages_by_parent(session, Site, Site.account_id, account_ids, requested)
 
 
-async def of_viewer(session: AsyncSession, asked: paging.Window) -> paging.Page[Site]:
-    """A page over all the accounts the viewer is in: row security is the filter."""
-    return await paging.page(session, Site, asked)
+async def list_for_viewer(session: AsyncSession, requested: paging.Window) -> paging.Page[Site]:
+    """A page of the sites of all the viewer's accounts; row-level security filters them."""
+    return await paging.page(session, Site, requested)
 
 
-def _checked_name(name: str) -> str:
+def _validate_name(name: str) -> str:
     name = name.strip()
     if not 1 <= len(name) <= MAX_NAME or not can_be_stored(name):
         raise BadUserInput(f"`name` must have 1 to {MAX_NAME} characters, none of them NUL.")
     return name
 
 
-def _checked_domain(domain: str) -> str:
+def _validate_domain(domain: str) -> str:
     domain = domain.strip().lower()
     if not _DOMAIN.fullmatch(domain):
         raise BadUserInput("`domain` must be a host name like shop.example.com, without https://.")

@@ -1,4 +1,4 @@
-"""What the graph shows of sites."""
+"""The GraphQL types of sites."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from subgraphs.sites.loaders import SiteById, SitesOfAccount
 
 @strawberry.federation.type(keys=["id"])
 class Site:
-    """A shop. Its key is public: it stands in the shop's pages."""
+    """A shop. Its site key is public: the shop's pages contain it."""
 
     id: strawberry.ID
     name: str
@@ -52,7 +52,7 @@ class Site:
 
 @strawberry.federation.type(keys=["id"])
 class Account:
-    """A merchant's organisation, as far as its sites go."""
+    """A merchant's organisation; this subgraph adds its sites."""
 
     id: strawberry.ID
 
@@ -72,4 +72,6 @@ class Account:
 class CreateSiteInput:
     account_id: strawberry.ID
     name: str
-    domain: str = strawberry.field(description="A host name like shop.example.com.")
+    domain: str = strawberry.field(
+        description="A host name such as shop.example.com, without https://."
+    )

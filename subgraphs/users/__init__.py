@@ -1,5 +1,5 @@
-"""Users: people, the accounts they are members of, and how they log in.
+"""Users: people, the accounts they are members of, and log-in.
 
-Owns the entities `User` and `Account`. PostgreSQL encrypts personal data under keys that come with
-each transaction; this is the one domain that is given them.
+Owns the entities `User` and `Account`. PostgreSQL encrypts personal data with a key that each
+transaction passes in; only this domain has the key.
 """

@@ -1,4 +1,4 @@
-"""The users subgraph as a process of its own."""
+"""The users subgraph as its own ASGI app, for `SPLIT=1`."""
 
 from subgraphs.kernel.graphql.app import create_app
 from subgraphs.users.schema import schema

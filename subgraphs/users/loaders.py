@@ -12,35 +12,35 @@ from subgraphs.users.service import Profile
 
 
 class ProfileById(Loader[UUID, Profile | None]):
-    """Users with their personal data; None where the viewer may not read them."""
+    """Users with their personal data; None for users that the viewer may not read."""
 
     async def load_all(self, session: AsyncSession, keys: Sequence[UUID]) -> list[Profile | None]:
         await personal_data.unlock(session)
-        found = await service.profiles(session, keys)
+        found = await service.get_profiles(session, keys)
         return [found.get(key) for key in keys]
 
 
 class AccountById(Loader[UUID, Account | None]):
-    """Accounts by id; None where the viewer is in none such."""
+    """Accounts by id; None for accounts that the viewer is not a member of."""
 
     async def load_all(self, session: AsyncSession, keys: Sequence[UUID]) -> list[Account | None]:
-        found = await service.accounts(session, keys)
+        found = await service.get_accounts(session, keys)
         return [found.get(key) for key in keys]
 
 
 class MembersOfAccount(Loader[UUID, Sequence[Member]]):
-    """The members of an account."""
+    """The members of each account, in the order in which they joined."""
 
     async def load_all(self, session: AsyncSession, keys: Sequence[UUID]) -> list[Sequence[Member]]:
-        found = await service.members_of(session, keys)
+        found = await service.list_members(session, keys)
         return [found[key] for key in keys]
 
 
 class AccountsOfUser(Loader[UUID, Sequence[Account]]):
-    """The accounts a user shares with the viewer."""
+    """The accounts that each user shares with the viewer."""
 
     async def load_all(
         self, session: AsyncSession, keys: Sequence[UUID]
     ) -> list[Sequence[Account]]:
-        found = await service.accounts_of_users(session, keys)
+        found = await service.list_accounts(session, keys)
         return [found[key] for key in keys]

@@ -1,4 +1,4 @@
-"""The tables of users: people, their accounts, and the keys over their personal data."""
+"""The tables of users: people, their accounts, and the keys that encrypt their personal data."""
 
 from datetime import datetime
 from uuid import UUID
@@ -20,7 +20,7 @@ class Account(Base):
 
 
 class EncryptionKey(Base):
-    """An account's data key, wrapped by a key that is not in the database."""
+    """An account's data key, encrypted with a key that is not in the database."""
 
     __tablename__ = "encryption_keys"
 
@@ -33,9 +33,8 @@ class EncryptionKey(Base):
 class User(Base):
     """A person.
 
-    `email` and `full_name` are written in plain and never stored: a trigger encrypts them into
-    their columns and leaves these two NULL. `get_user_email` and `get_user_full_name` read them.
-    """
+    `email` and `full_name` are write-only: a trigger encrypts them into `*_encrypted` and sets
+    these two to NULL. The functions `get_user_email` and `get_user_full_name` read them."""
 
     __tablename__ = "users"
 

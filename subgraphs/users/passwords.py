@@ -1,4 +1,4 @@
-"""Passwords: argon2id, off the event loop, one at a time a core."""
+"""Password hashes: argon2id, in threads, one at a time per core."""
 
 from functools import lru_cache
 
@@ -8,18 +8,23 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 
 _CONCURRENT = 2
-"""A hash takes some 50 ms of a core and 64 MiB: a flood of log-ins waits here, not in memory."""
+"""Hashes at once. Each takes 50 ms of a core and 64 MiB, so a flood of log-ins queues here."""
 
 _hasher = PasswordHasher()
 
 
 async def hashed(password: str) -> str:
-    """The hash to keep."""
+    """The hash to store, with its parameters and salt."""
     return await to_thread.run_sync(_hasher.hash, password, limiter=_limiter())
 
 
 async def matches(password: str, against: str | None) -> bool:
-    """Whether the password is the hashed one; as slow where there is none to compare with."""
+    """Whether the password matches a hash.
+
+    Args:
+        against: the stored hash. None takes as long and returns False, so that the time does not
+            tell whether a user exists.
+    """
     try:
         await to_thread.run_sync(_hasher.verify, against or _decoy(), password, limiter=_limiter())
     except (VerificationError, UnicodeEncodeError):

@@ -1,4 +1,4 @@
-"""Sessions that may read and write personal data: the key travels with the transaction."""
+"""Sessions that may read and write personal data: the transaction carries the key."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,13 +14,13 @@ _UNLOCK = text("SELECT set_config('proofgraph.pii_key', :key, true)")
 
 
 async def unlock(session: AsyncSession) -> None:
-    """Let this transaction seal and open personal data."""
+    """Set the key that encrypts and decrypts personal data, for this transaction."""
     await session.execute(_UNLOCK, {"key": settings().pii_key.get_secret_value()})
 
 
 @asynccontextmanager
 async def transaction(viewer: Viewer) -> AsyncIterator[AsyncSession]:
-    """`db.transaction` with the key."""
+    """`db.transaction`, with the key set."""
     async with db.transaction(viewer) as session:
         await unlock(session)
         yield session

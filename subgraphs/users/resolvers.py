@@ -30,7 +30,7 @@ from subgraphs.users.types import (
 )
 
 LOG_INS = throttle.Limit(tries=10, every=timedelta(minutes=5))
-"""Attempts an address has: enough for a forgetful person, nothing for a guesser."""
+"""Attempts per e-mail address: enough for a forgetful person, too few to guess a password."""
 
 
 async def me(info: Info) -> User:
@@ -43,7 +43,7 @@ async def me(info: Info) -> User:
 async def account(info: Info, id: strawberry.ID) -> Account | None:
     row = await info.context.loader(AccountById).load(to_uuid(id))
     if row is None:
-        raise NotFound("There is no such account.")
+        raise NotFound("No account with this ID.")
     return Account.of(row)
 
 
@@ -76,9 +76,9 @@ async def log_in(info: Info, input: LogInInput) -> Session:
     await throttle.hit(f"log-in:{credentials.digest(email.lower()).hex()}", LOG_INS)
     async with personal_data.transaction(NOBODY) as session:
         login = await service.find_login(session, email=email)
-    password = input.password[: service.MAX_PASSWORD + 1]  # argon2 hashes whatever it is given
+    password = input.password[: service.MAX_PASSWORD + 1]  # bounds the work of a hash
     if not await passwords.matches(password, login and login.hashed_password) or not login:
-        raise Unauthenticated("The e-mail address or the password is not right.")
+        raise Unauthenticated("The e-mail address or the password is wrong.")
     viewer = Viewer(ViewerKind.USER, login.user_id, tuple(login.account_ids))
     return await _open_session(info, viewer)
 
@@ -86,7 +86,7 @@ async def log_in(info: Info, input: LogInInput) -> Session:
 async def log_out(info: Info) -> bool:
     viewer = info.context.viewer
     async with db.transaction(viewer) as session:
-        await credentials.remember_ended_session(
+        await credentials.store_ended_session(
             session,
             session_id=cast(UUID, viewer.session_id),
             expires_at=datetime.now(UTC) + SESSION_LIFETIME,
@@ -115,15 +115,15 @@ async def remove_member(info: Info, input: RemoveMemberInput) -> Account:
     viewer = info.context.viewer
     account_id = in_account(viewer, input.account_id)
     user_id = to_uuid(input.user_id)
-    if user_id != viewer.id:  # whoever wants to leave may
+    if user_id != viewer.id:  # every member may leave
         may_change(viewer, account_id)
     async with db.transaction(viewer) as session:
         await service.remove_member(
             session, account_id=account_id, user_id=user_id, by=cast(UUID, viewer.id)
         )
-        left = Account.of((await service.accounts(session, [account_id]))[account_id])
+        account = Account.of((await service.get_accounts(session, [account_id]))[account_id])
     await publish(Change("user", user_id))
-    return left
+    return account
 
 
 async def _open_session(info: Info, viewer: Viewer) -> Session:

@@ -10,12 +10,12 @@ from subgraphs.users import resolvers
 @strawberry.type
 class Query:
     me = strawberry.field(
-        resolver=resolvers.me, permission_classes=[IsUser], description="Who is logged in."
+        resolver=resolvers.me, permission_classes=[IsUser], description="The logged-in user."
     )
     account = strawberry.field(
         resolver=resolvers.account,
         permission_classes=[IsUser],
-        description="One account the viewer is in.",
+        description="An account that the viewer is a member of.",
     )
 
 
@@ -23,25 +23,26 @@ class Query:
 class Mutation:
     sign_up = strawberry.mutation(
         resolver=resolvers.sign_up,
-        description="Make a user and an account of which they are the owner; open to everyone.",
+        description="Create a user and an account that the user owns. Needs no authentication.",
     )
     log_in = strawberry.mutation(
-        resolver=resolvers.log_in, description="Get a token; open to everyone."
+        resolver=resolvers.log_in,
+        description="Get a session token, with at most 10 tries in 5 minutes for one address.",
     )
     log_out = strawberry.mutation(
         resolver=resolvers.log_out,
         permission_classes=[IsUser],
-        description="End the session the token belongs to; it is refused from then on.",
+        description="End the session of the token; the token is rejected from then on.",
     )
     add_member = strawberry.mutation(
         resolver=resolvers.add_member,
         permission_classes=[IsUser],
-        description="Give someone who has signed up a role in an account.",
+        description="Give a user who has signed up a role in an account.",
     )
     remove_member = strawberry.mutation(
         resolver=resolvers.remove_member,
         permission_classes=[IsUser],
-        description="Take someone's role in an account away.",
+        description="Remove a user from an account.",
     )
 
 

@@ -28,7 +28,7 @@ _FIND_LOGIN = text("SELECT user_id, hashed_password, account_ids FROM find_login
 
 
 class Login(NamedTuple):
-    """Who has an address, and the hash to check a password against."""
+    """The user of an e-mail address, and the hash to check the password against."""
 
     user_id: UUID
     hashed_password: str | None
@@ -36,7 +36,7 @@ class Login(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """A user with the personal data in plain."""
+    """A user with decrypted personal data."""
 
     id: UUID
     email: str
@@ -45,10 +45,10 @@ class Profile(NamedTuple):
 
 
 def check_sign_up(*, email: str, password: str, full_name: str, account_name: str) -> None:
-    """Refuse what cannot become a user, before any work is done.
+    """Check the input of a sign-up.
 
     Raises:
-        BadUserInput: with the field and what it must be.
+        BadUserInput: names the field and what is allowed.
     """
     if not is_email(email):
         raise BadUserInput("`email` must be an e-mail address.")
@@ -60,7 +60,7 @@ def check_sign_up(*, email: str, password: str, full_name: str, account_name: st
 
 
 def is_email(text: str) -> bool:
-    """Whether it could be an e-mail address; only a mail can tell whether it is one."""
+    """Whether the text has the form of an e-mail address."""
     return len(text) <= MAX_EMAIL and bool(_EMAIL.fullmatch(text)) and can_be_stored(text)
 
 
@@ -74,16 +74,16 @@ async def sign_up(
     full_name: str,
     account_name: str,
 ) -> None:
-    """Make a user with an account of which they are the owner.
+    """Create a user and an account that the user owns.
 
     Raises:
-        Conflict: the address has signed up before.
+        Conflict: the e-mail address is already in use.
     """
     session.add(Account(id=account_id, name=account_name.strip()))
     await session.flush()
     key_id = new_id()
     await session.execute(_CREATE_DATA_KEY, {"key_id": key_id, "account_id": account_id})
-    # A plain INSERT: the ORM would read the row back, and the plain columns are gone by then.
+    # An INSERT without the ORM, which would read the row back: the trigger has cleared `email`.
     statement = insert(User).values(
         id=user_id,
         email=email,
@@ -94,21 +94,21 @@ async def sign_up(
     try:
         await session.execute(statement)
     except IntegrityError as error:
-        raise Conflict("This e-mail address has signed up already; log in instead.") from error
+        raise Conflict("This e-mail address is already in use; log in instead.") from error
     session.add(Member(account_id=account_id, user_id=user_id, role="OWNER"))
     await session.flush()
 
 
 async def find_login(session: AsyncSession, *, email: str) -> Login | None:
-    """The user who has an address, if anyone; needs no viewer."""
+    """The user with an e-mail address, or None. Works without a viewer."""
     if not is_email(email):
         return None
     row = (await session.execute(_FIND_LOGIN, {"email": email})).one()
     return Login(*row) if row.user_id else None
 
 
-async def profiles(session: AsyncSession, user_ids: Collection[UUID]) -> Mapping[UUID, Profile]:
-    """Those of the users that the viewer may read, in one statement."""
+async def get_profiles(session: AsyncSession, user_ids: Collection[UUID]) -> Mapping[UUID, Profile]:
+    """The users by id, without those that the viewer may not read; one statement."""
     statement = select(
         User.id,
         func.get_user_email(User.id),
@@ -118,16 +118,18 @@ async def profiles(session: AsyncSession, user_ids: Collection[UUID]) -> Mapping
     return {row[0]: Profile(*row) for row in await session.execute(statement)}
 
 
-async def accounts(session: AsyncSession, account_ids: Collection[UUID]) -> Mapping[UUID, Account]:
-    """Those of the accounts that the viewer is in."""
+async def get_accounts(
+    session: AsyncSession, account_ids: Collection[UUID]
+) -> Mapping[UUID, Account]:
+    """The accounts by id, without those that the viewer is not a member of."""
     rows = await session.scalars(select(Account).where(Account.id.in_(account_ids)))
     return {account.id: account for account in rows}
 
 
-async def members_of(
+async def list_members(
     session: AsyncSession, account_ids: Collection[UUID]
 ) -> Mapping[UUID, Sequence[Member]]:
-    """The members of each account, in the order they joined."""
+    """The members of each account, in the order in which they joined."""
     statement = (
         select(Member)
         .where(Member.account_id.in_(account_ids))
@@ -139,10 +141,10 @@ async def members_of(
     return found
 
 
-async def accounts_of_users(
+async def list_accounts(
     session: AsyncSession, user_ids: Collection[UUID]
 ) -> Mapping[UUID, Sequence[Account]]:
-    """The accounts each user is in, as far as the viewer is in them too."""
+    """The accounts of each user that the viewer is a member of too."""
     statement = (
         select(Member.user_id, Account)
         .join(Account, Account.id == Member.account_id)
@@ -161,15 +163,15 @@ async def add_member(
     """Give a user who has signed up a role in an account.
 
     Raises:
-        BadUserInput: nobody has signed up with the address.
-        Conflict: they are a member already.
-        Forbidden: somebody else than an owner makes an owner.
+        BadUserInput: no user has this e-mail address.
+        Conflict: the user is a member already.
+        Forbidden: `role` is OWNER and `by` is not an owner.
     """
     if role == "OWNER" and by not in await _owners(session, account_id):
-        raise Forbidden("Only an owner makes another owner.")
+        raise Forbidden("Only an owner may add an owner.")
     login = await find_login(session, email=email)
     if login is None:
-        raise BadUserInput("Nobody has signed up with this e-mail address yet.")
+        raise BadUserInput("No user has this e-mail address; ask them to sign up first.")
     statement = (
         insert(Member)
         .values(account_id=account_id, user_id=login.user_id, role=role)
@@ -178,36 +180,37 @@ async def add_member(
     )
     member = await session.scalar(statement)
     if member is None:
-        raise Conflict("They are a member of this account already.")
+        raise Conflict("This user is already a member of the account.")
     return member
 
 
 async def remove_member(
     session: AsyncSession, *, account_id: UUID, user_id: UUID, by: UUID
 ) -> None:
-    """Take a user's role in an account away.
+    """Remove a user from an account.
 
     Raises:
-        NotFound: they are not a member.
-        Conflict: they are its last owner.
-        Forbidden: somebody else than an owner removes an owner.
+        NotFound: the user is not a member.
+        Conflict: the user is the last owner.
+        Forbidden: the user is an owner and `by` is not.
     """
     owners = await _owners(session, account_id)
     if user_id in owners and by not in owners:
-        raise Forbidden("Only an owner removes another owner.")
+        raise Forbidden("Only an owner may remove an owner.")
     if owners == {user_id}:
-        raise Conflict("An account keeps at least one owner.")
-    gone = await session.scalar(
+        raise Conflict("An account must keep at least one owner; add another owner first.")
+    removed = await session.scalar(
         delete(Member)
         .where(Member.account_id == account_id, Member.user_id == user_id)
         .returning(Member.user_id)
     )
-    if gone is None:
-        raise NotFound("There is no such member.")
+    if removed is None:
+        raise NotFound("The account has no such member.")
 
 
 async def _owners(session: AsyncSession, account_id: UUID) -> set[UUID]:
-    """The owners of an account, locked: of two changes at once the second sees the first."""
+    """The owners of an account. Locks the rows, so a concurrent change waits and then sees this
+    one."""
     statement = (
         select(Member.user_id)
         .where(Member.account_id == account_id, Member.role == "OWNER")

@@ -1,4 +1,4 @@
-"""How often something may be tried: a fixed window in Redis, shared by all processes."""
+"""Rate limits: a fixed window in Redis, shared by all processes."""
 
 from datetime import timedelta
 from typing import NamedTuple
@@ -8,17 +8,17 @@ from subgraphs.kernel.errors import RateLimited
 
 
 class Limit(NamedTuple):
-    """`tries` within `every`."""
+    """At most `tries` in each window of length `every`."""
 
     tries: int
     every: timedelta
 
 
 async def hit(key: str, limit: Limit) -> None:
-    """Count one try.
+    """Count one try of a key.
 
     Raises:
-        RateLimited: the window's tries are used up.
+        RateLimited: the key has used its tries in this window.
     """
     name = f"throttle:{key}"
     async with redis.client().pipeline(transaction=True) as pipe:
@@ -27,4 +27,4 @@ async def hit(key: str, limit: Limit) -> None:
         pipe.ttl(name)
         _, tried, seconds = await pipe.execute()
     if tried > limit.tries:
-        raise RateLimited(f"Too many tries; wait {max(seconds, 1)} seconds.")
+        raise RateLimited(f"Too many tries; retry in {max(seconds, 1)} seconds.")

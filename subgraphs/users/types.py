@@ -1,4 +1,4 @@
-"""What the graph shows of users."""
+"""The GraphQL types of users and accounts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from subgraphs.users.loaders import AccountById, AccountsOfUser, MembersOfAccoun
 from subgraphs.users.service import Profile
 
 
-@strawberry.enum(description="What a member may do: owners and admins change, viewers look on.")
+@strawberry.enum(
+    description="A member's rights: OWNER and ADMIN may change the account, VIEWER only reads."
+)
 class Role(Enum):
     OWNER = "OWNER"
     ADMIN = "ADMIN"
@@ -25,7 +27,7 @@ class Role(Enum):
 
 @strawberry.federation.type(keys=["id"])
 class User:
-    """A person; seen by themselves and by members of the same accounts."""
+    """A person. Visible to the person and to members of the same accounts."""
 
     id: strawberry.ID
     email: str
@@ -62,7 +64,7 @@ class Member:
 
     @strawberry.field
     async def user(self, info: Info) -> User:
-        # Whoever sees a membership is in the same account, so may read the user.
+        # A viewer who sees a membership is in the same account, so may read the user.
         profile = await info.context.loader(ProfileById).load(self.user_id)
         return User.of(cast(Profile, profile))
 
@@ -96,7 +98,7 @@ class Account:
 
 @strawberry.type
 class Session:
-    """What a log-in gives: send `Authorization: Bearer <token>` until it expires."""
+    """A session. Send `Authorization: Bearer <token>` with each request until `expiresAt`."""
 
     token: str
     expires_at: datetime

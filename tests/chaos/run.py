@@ -14,7 +14,7 @@ import asyncpg
 import httpx
 from redis.asyncio import Redis
 
-from deploy.local.stack.options import OWN
+from deploy.local.stack.options import OWN_COMMAND
 from deploy.local.stack.stack import Stack
 from subgraphs.kernel import cancellation
 from tests.chaos.faults import Fault, Hand, Kind, draw
@@ -148,7 +148,7 @@ async def _stack(plan: Plan, power: Power | None) -> AsyncIterator[Stack]:
     commands: dict[str, list[str]] = {}
     if power is not None:
         power.prepare()
-        commands["valkey"] = power.command(OWN) + ["--appendfsync", plan.fsync]
+        commands["valkey"] = power.command(OWN_COMMAND) + ["--appendfsync", plan.fsync]
     if plan.worker:
         names = ["stream-worker", *(f"stream-worker.{n}" for n in range(2, plan.workers + 1))]
         commands |= {name: [sys.executable, "-m", plan.worker] for name in names}

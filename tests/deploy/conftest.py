@@ -1,4 +1,4 @@
-"""A state folder for each test, and a look at what runs on it."""
+"""A state folder for each test, and the processes that run on it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,15 +14,15 @@ from deploy.local.stack.state import State
 def state(tmp_path: Path) -> Iterator[State]:
     state = State(tmp_path / "state")
     yield state
-    orphan_reaper.sweep(str(state.folder))
+    orphan_reaper.end_processes(str(state.folder))
 
 
 def running_on(state: State) -> list[int]:
-    """The pids of all processes that carry the state's mark."""
+    """The pids of all processes that have the state folder in their environment."""
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get(orphan_reaper.MARK) == str(state.folder):
+            if process.environ().get(orphan_reaper.STACK_VARIABLE) == str(state.folder):
                 found.append(process.pid)
         except (psutil.Error, OSError):
             continue

@@ -1,9 +1,8 @@
-"""`make`, as a newcomer meets it."""
+"""`make` in a fresh clone and in this checkout."""
 
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -33,11 +32,11 @@ TARGETS = [
 ]
 
 
-def make(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    # As from a shell: a make above us would have this one tell which folder it enters.
+def make(*arguments: str, folder: Path = ROOT) -> "subprocess.CompletedProcess[str]":
+    # Under another make, this one would print the folders that it enters.
     env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     env.pop("MFLAGS", None)
-    return subprocess.run(["make", *arguments], cwd=ROOT, env=env, capture_output=True, text=True)
+    return subprocess.run(["make", *arguments], cwd=folder, env=env, capture_output=True, text=True)
 
 
 def test_every_target_has_a_line_of_help() -> None:
@@ -47,7 +46,7 @@ def test_every_target_has_a_line_of_help() -> None:
     assert all(len(line.split()) > 3 for line in lines[1:])
 
 
-def test_a_second_setup_has_nothing_to_do() -> None:
+def test_a_second_set_up_does_nothing() -> None:
     make("setup")
 
     again = make("setup")
@@ -55,45 +54,15 @@ def test_a_second_setup_has_nothing_to_do() -> None:
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """One in which nothing has been set up."""
-    shutil.copy(ROOT / "requirements.lock", tmp_path)
-    shutil.copytree(ROOT / "deploy", tmp_path / "deploy")
-    for folder in ("router", "snippet"):
-        (tmp_path / folder).mkdir()
-    return tmp_path
+@pytest.mark.parametrize(("target", "code"), [("down", 0), ("status", 3), ("logs", 1)])
+def test_a_fresh_clone_says_that_nothing_is_set_up(tmp_path: Path, target: str, code: int) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
 
+    done = make(target, folder=tmp_path)
 
-def setup(checkout: Path, path: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "deploy.local.setup"],
-        cwd=checkout,
-        env={"PATH": path, "HOME": str(checkout)},
-        capture_output=True,
-        text=True,
-    )
-
-
-def test_a_machine_without_node(checkout: Path) -> None:
-    done = setup(checkout, "/nowhere")
-
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "node is not on PATH: install Node.js 20 or newer.\n"
-    assert not (checkout / ".venv").exists()
-
-
-def test_a_machine_with_an_old_node(checkout: Path, tmp_path: Path) -> None:
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name in ("node", "npm"):
-        (programs / name).write_text("#!/bin/sh\necho v18.20.4\n")
-        (programs / name).chmod(0o755)
-
-    done = setup(checkout, f"{programs}{os.pathsep}/usr/bin{os.pathsep}/bin")
-
-    assert done.returncode == 2
-    assert done.stderr == "node is v18.20.4: install Node.js 20 or newer.\n"
+    assert done.stdout == "Nothing is set up here: run `make setup`.\n"
+    assert f"Error {code}" in done.stderr if code else done.stderr == ""
+    assert done.returncode == (2 if code else 0)
 
 
 def test_a_machine_without_a_python_that_is_new_enough(tmp_path: Path) -> None:

@@ -37,7 +37,6 @@ PROCESSES = [
     "celery",
     "archiver",
     "s3",
-    "beat",
     "envoy",
 ]
 

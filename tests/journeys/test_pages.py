@@ -1,4 +1,4 @@
-"""GraphiQL with its examples and the dashboard, in a real Chromium on a whole stack."""
+"""GraphiQL with its examples, the demo shop and the dashboard, on the whole stack."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     await context.close()
 
 
-async def test_the_examples_of_graphiql_run_from_left_to_right_and_load_nothing_from_elsewhere(
+async def test_the_examples_of_graphiql_run_from_left_to_right(
     running: Running, page: Page
 ) -> None:
     problems: list[str] = []
@@ -65,10 +65,22 @@ async def test_the_dashboard_shows_an_order_as_soon_as_it_is_placed(
 
     await page.get_by_label("Password").fill(PASSWORD)
     await page.get_by_role("button", name="Log in").click()
-    await expect(page.locator("#live")).to_have_text("connected", timeout=15_000)
+    await expect(page.locator("#connection")).to_have_text("Connected", timeout=15_000)
     (order,) = demo_orders(1, until=datetime.now(UTC))
     await deliver(public, shop.hook_url, shop.hook_secret, order)
 
     product = order["line_items"][0]["title"]
     await expect(page.locator("#feed")).to_contain_text(f"bought {product}", timeout=15_000)
+    await expect(page.locator("#feed")).to_contain_text("Order received")
     await page.screenshot(path=SCREENSHOTS / f"dashboard-{running.name}.png")
+
+
+async def test_the_shop_page_shows_whether_its_key_is_accepted(
+    running: Running, shop: Shop, page: Page
+) -> None:
+    state = page.locator("#badge")
+    await page.goto(f"{running.url}/demo/shop.html?key={shop.site_key}")
+    await expect(state).to_have_text("Connected", timeout=15_000)
+
+    await page.goto(f"{running.url}/demo/shop.html?key=pk_wrong")
+    await expect(state).to_have_text("Key refused", timeout=15_000)

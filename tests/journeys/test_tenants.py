@@ -23,7 +23,7 @@ query State($site: ID!, $notification: ID!, $integration: ID!) {
   site(id: $site) {
     id name domain subscription { plan { id } }
     notifications { edges { node { id name status } } }
-    integrations { id status }
+    integrations { edges { node { id status } } }
   }
   notification(id: $notification) { id status }
   integration(id: $integration) { id status }

@@ -211,7 +211,7 @@ async def test_an_unknown_site_key_is_refused(service: httpx.AsyncClient) -> Non
 
 async def end(shop: Shop, session_id: UUID) -> None:
     async with db.transaction(shop.owner) as session:
-        await credentials.remember_ended_session(
+        await credentials.store_ended_session(
             session, session_id=session_id, expires_at=datetime.now(UTC) + timedelta(hours=1)
         )
 

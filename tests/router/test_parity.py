@@ -146,11 +146,15 @@ async def test_without_a_viewer_the_subgraphs_refuse(graph: Graph) -> None:
             [("FORBIDDEN", "This is for the owner.", ["person", "guarded"])],
         ),
         ("{ slow }", None, [("UNAVAILABLE", "Ask for less.", ["slow"])]),
-        ("{ broken }", None, [("INTERNAL", "Something went wrong on our side.", ["broken"])]),
+        (
+            "{ broken }",
+            None,
+            [("INTERNAL", "Internal error; report its `errorId` to support.", ["broken"])],
+        ),
         (
             "{ " + " ".join(f"a{n}: whoAmI" for n in range(31)) + " }",
             None,
-            [("BAD_USER_INPUT", "31 aliases found. Allowed: 30", [])],
+            [("BAD_USER_INPUT", "The document has 31 aliases; at most 30 are allowed.", [])],
         ),
     ],
 )

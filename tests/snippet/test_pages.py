@@ -1,4 +1,4 @@
-"""The doors of the static pages: headers, types, and nothing outside their folder."""
+"""The pages service: headers, content types, and no files outside its folders."""
 
 import gzip
 from collections.abc import AsyncIterator
@@ -10,9 +10,9 @@ from httpx import ASGITransport, AsyncClient
 from router.pages.app import create_app
 
 SIZE_LIMIT_BYTES = 10_000
-"""What the snippet must stay under on the wire."""
+"""The limit for the compressed snippet."""
 SIZE_ALARM_BYTES = 5_000
-"""Half of it: whoever passes this should know why."""
+"""Half of the limit: passing it must be a decision."""
 
 
 @pytest.fixture
@@ -29,10 +29,10 @@ def test_the_snippet_is_small(built_snippet: Path) -> None:
     assert b"sourceMappingURL" not in code
 
 
-async def test_the_snippet_is_for_every_shop(client: AsyncClient) -> None:
-    answer = await client.get("/snippet/proofgraph.js")
-    assert answer.status_code == 200
-    wanted = {
+async def test_any_origin_may_load_the_snippet(client: AsyncClient) -> None:
+    response = await client.get("/snippet/proofgraph.js")
+    assert response.status_code == 200
+    expected = {
         "content-type": "text/javascript; charset=utf-8",
         "cache-control": "public, max-age=300, stale-while-revalidate=86400",
         "access-control-allow-origin": "*",
@@ -40,10 +40,10 @@ async def test_the_snippet_is_for_every_shop(client: AsyncClient) -> None:
         "x-content-type-options": "nosniff",
         "content-encoding": "gzip",
     }
-    assert {name: answer.headers.get(name) for name in wanted} == wanted
+    assert {name: response.headers.get(name) for name in expected} == expected
 
     again = await client.get(
-        "/snippet/proofgraph.js", headers={"If-None-Match": answer.headers["etag"]}
+        "/snippet/proofgraph.js", headers={"If-None-Match": response.headers["etag"]}
     )
     assert (again.status_code, again.content) == (304, b"")
     assert again.headers["access-control-allow-origin"] == "*"
@@ -63,26 +63,26 @@ async def test_the_snippet_is_for_every_shop(client: AsyncClient) -> None:
         ("/graphiql/graphql.worker.js", "text/javascript; charset=utf-8"),
     ],
 )
-async def test_pages_are_for_their_own_origin(
+async def test_only_the_own_origin_may_load_the_pages(
     client: AsyncClient, path: str, content_type: str
 ) -> None:
-    answer = await client.get(path)
-    assert (answer.status_code, answer.headers["content-type"]) == (200, content_type)
-    assert answer.headers["cross-origin-resource-policy"] == "same-origin"
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert "access-control-allow-origin" not in answer.headers
-    policy = answer.headers["content-security-policy"]
+    response = await client.get(path)
+    assert (response.status_code, response.headers["content-type"]) == (200, content_type)
+    assert response.headers["cross-origin-resource-policy"] == "same-origin"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "access-control-allow-origin" not in response.headers
+    policy = response.headers["content-security-policy"]
     assert policy.startswith("default-src 'self'; connect-src 'self';")
     assert "frame-ancestors 'none'" in policy
     assert ("'unsafe-inline'" in policy) == path.startswith("/graphiql")
     assert "script-src" not in policy
 
 
-async def test_demo_leads_to_the_shop(client: AsyncClient) -> None:
+async def test_demo_redirects_to_the_shop(client: AsyncClient) -> None:
     for path in ("/demo", "/demo/"):
-        answer = await client.get(f"{path}?key=pk_1")
-        assert answer.status_code == 307
-        assert answer.headers["location"] == "/demo/shop.html?key=pk_1"
+        response = await client.get(f"{path}?key=pk_1")
+        assert response.status_code == 307
+        assert response.headers["location"] == "/demo/shop.html?key=pk_1"
 
 
 @pytest.mark.parametrize(
@@ -100,16 +100,16 @@ async def test_demo_leads_to_the_shop(client: AsyncClient) -> None:
         "/demo/shop.html%00.js",
     ],
 )
-async def test_nothing_else_is_found(client: AsyncClient, path: str) -> None:
-    answer = await client.get(path)
-    assert answer.status_code == 404
-    assert answer.json() == {"error": {"code": "NOT_FOUND", "message": "Not Found"}}
+async def test_other_paths_are_not_found(client: AsyncClient, path: str) -> None:
+    response = await client.get(path)
+    assert response.status_code == 404
+    assert response.json() == {"error": {"code": "NOT_FOUND", "message": "Not Found"}}
 
 
-async def test_only_reads(client: AsyncClient) -> None:
-    answer = await client.post("/demo/shop.html")
-    assert answer.status_code == 405
-    assert answer.json()["error"]["code"] == "METHOD_NOT_ALLOWED"
+async def test_refuses_post(client: AsyncClient) -> None:
+    response = await client.post("/demo/shop.html")
+    assert response.status_code == 405
+    assert response.json()["error"]["code"] == "METHOD_NOT_ALLOWED"
 
 
 async def test_health(client: AsyncClient, tmp_path: Path) -> None:

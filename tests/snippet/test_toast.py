@@ -1,27 +1,27 @@
-"""What a visitor sees, with the strictest page around it."""
+"""The toast that a visitor sees, on a page with a strict content security policy."""
 
 from datetime import UTC, datetime
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, expect
 
-from tests.snippet.shop import ago, open_shop
-from tests.snippet.stand import Stand
+from tests.snippet.server import Server
+from tests.snippet.shop_page import ago, open_shop
 
 TEXT = "Anna from Oslo bought Blue Shoes"
 
 
-async def test_shows_the_claim_with_its_age(context: BrowserContext, stand: Stand) -> None:
-    shop = await open_shop(context, stand)
+async def test_shows_the_claim_with_its_age(context: BrowserContext, server: Server) -> None:
+    shop = await open_shop(context, server)
 
-    await stand.publish(TEXT, at=ago(minutes=3, seconds=20))
+    await server.publish(TEXT, at=ago(minutes=3, seconds=20))
 
     await expect(shop.card.locator(".text")).to_have_text(TEXT)
     await expect(shop.card.locator("time")).to_have_text("3 minutes ago")
     await expect(shop.page.get_by_role("status")).to_have_text(f"{TEXT}, 3 minutes ago")
     assert await shop.page.get_by_role("status").count() == 1
-    assert stand.inits == [{"siteKey": "pk_test"}]
-    assert stand.subscribed == [{"k": "pk_test", "a": None}]
+    assert server.inits == [{"siteKey": "pk_test"}]
+    assert server.subscribed == [{"k": "pk_test", "a": None}]
 
 
 @pytest.mark.parametrize(
@@ -38,26 +38,26 @@ async def test_shows_the_claim_with_its_age(context: BrowserContext, stand: Stan
         ("", {"minutes": 3}, "3 minutes ago"),
     ],
 )
-async def test_tells_the_age_in_the_language_of_the_page(
-    context: BrowserContext, stand: Stand, lang: str, how_long: dict[str, float], age: str
+async def test_shows_the_age_in_the_language_of_the_page(
+    context: BrowserContext, server: Server, lang: str, how_long: dict[str, float], age: str
 ) -> None:
-    stand.lang = lang
-    shop = await open_shop(context, stand)
+    server.lang = lang
+    shop = await open_shop(context, server)
 
-    await stand.publish(TEXT, at=ago(**how_long))
+    await server.publish(TEXT, at=ago(**how_long))
 
     await expect(shop.card.locator("time")).to_have_text(age)
 
 
-async def test_leaves_no_trace_and_breaks_no_rule_of_the_page(
-    context: BrowserContext, stand: Stand
+async def test_stores_nothing_and_respects_the_policy_of_the_page(
+    context: BrowserContext, server: Server
 ) -> None:
-    shop = await open_shop(context, stand)
+    shop = await open_shop(context, server)
 
-    await stand.publish(TEXT, url="/product", at=ago(seconds=5))
-    await shop.heard("shown")
+    await server.publish(TEXT, url="/product", at=ago(seconds=5))
+    await shop.wait_for_dom_event("shown")
     await shop.close.click()
-    await shop.sent(shown=1, dismissed=1)
+    await shop.wait_until_sent(shown=1, dismissed=1)
 
     assert await context.cookies() == []
     assert await shop.evaluate("[localStorage.length, sessionStorage.length]") == [0, 0]
@@ -66,12 +66,12 @@ async def test_leaves_no_trace_and_breaks_no_rule_of_the_page(
     assert shop.console == []
 
 
-async def test_shifts_nothing(context: BrowserContext, stand: Stand) -> None:
-    shop = await open_shop(context, stand)
+async def test_causes_no_layout_shift(context: BrowserContext, server: Server) -> None:
+    shop = await open_shop(context, server)
     before = await shop.page.locator("h1").bounding_box()
 
-    await stand.publish(TEXT, at=ago(seconds=5))
-    await shop.heard("shown")
+    await server.publish(TEXT, at=ago(seconds=5))
+    await shop.wait_for_dom_event("shown")
     await shop.close.click()
     await expect(shop.card).to_have_count(0)
 
@@ -88,12 +88,12 @@ async def test_shifts_nothing(context: BrowserContext, stand: Stand) -> None:
         'Ann & "Bo" {{ 7 * 7 }} &lt;b&gt;',
     ],
 )
-async def test_hostile_text_is_text(context: BrowserContext, stand: Stand, text: str) -> None:
-    shop = await open_shop(context, stand)
+async def test_shows_markup_as_text(context: BrowserContext, server: Server, text: str) -> None:
+    shop = await open_shop(context, server)
     shop.page.on("dialog", lambda dialog: shop.console.append(f"dialog: {dialog.message}"))
 
-    await stand.publish(text, at=ago(seconds=5))
-    await shop.heard("shown")
+    await server.publish(text, at=ago(seconds=5))
+    await shop.wait_for_dom_event("shown")
 
     assert await shop.card.locator(".text").text_content() == text
     assert await shop.card.locator("img, script, style").count() == 0
@@ -113,24 +113,24 @@ async def test_hostile_text_is_text(context: BrowserContext, stand: Stand, text:
     ],
 )
 async def test_links_only_to_web_pages(
-    context: BrowserContext, stand: Stand, url: str | None, href: str | None
+    context: BrowserContext, server: Server, url: str | None, href: str | None
 ) -> None:
-    shop = await open_shop(context, stand)
+    shop = await open_shop(context, server)
 
-    await stand.publish(TEXT, url=url, at=ago(seconds=5))
+    await server.publish(TEXT, url=url, at=ago(seconds=5))
     await expect(shop.card).to_be_visible()
 
     links = await shop.card.locator("a").evaluate_all("(all) => all.map((one) => one.href)")
-    assert links == ([href.format(origin=stand.origin)] if href else [])
+    assert links == ([href.format(origin=server.origin)] if href else [])
 
 
 async def test_shows_one_at_a_time_and_the_latest_of_many(
-    context: BrowserContext, stand: Stand
+    context: BrowserContext, server: Server
 ) -> None:
-    shop = await open_shop(context, stand)
+    shop = await open_shop(context, server)
     for number in range(9):
-        await stand.publish(f"Claim {number}", at=ago(seconds=5))
-    await shop.heard("received", 9)
+        await server.publish(f"Claim {number}", at=ago(seconds=5))
+    await shop.wait_for_dom_event("received", 9)
 
     seen = []
     for _ in range(6):
@@ -142,12 +142,12 @@ async def test_shows_one_at_a_time_and_the_latest_of_many(
     assert seen == ["Claim 0", "Claim 4", "Claim 5", "Claim 6", "Claim 7", "Claim 8"]
 
 
-async def test_goes_by_itself_but_not_before_six_seconds(
-    context: BrowserContext, stand: Stand
+async def test_closes_by_itself_but_not_before_six_seconds(
+    context: BrowserContext, server: Server
 ) -> None:
-    shop = await open_shop(context, stand, clock=datetime.now(UTC))
-    await stand.publish(TEXT, at=ago(seconds=5))
-    await shop.heard("shown")
+    shop = await open_shop(context, server, clock=datetime.now(UTC))
+    await server.publish(TEXT, at=ago(seconds=5))
+    await shop.wait_for_dom_event("shown")
 
     await shop.page.clock.run_for(6_000)
     await expect(shop.card).to_have_count(1)
@@ -156,10 +156,10 @@ async def test_goes_by_itself_but_not_before_six_seconds(
     await expect(shop.page.get_by_role("status")).to_be_empty()
 
 
-async def test_stays_under_the_pointer(context: BrowserContext, stand: Stand) -> None:
-    shop = await open_shop(context, stand, clock=datetime.now(UTC))
-    await stand.publish(TEXT, at=ago(seconds=40))
-    await shop.heard("shown")
+async def test_stays_open_under_the_pointer(context: BrowserContext, server: Server) -> None:
+    shop = await open_shop(context, server, clock=datetime.now(UTC))
+    await server.publish(TEXT, at=ago(seconds=40))
+    await shop.wait_for_dom_event("shown")
 
     await shop.card.hover()
     await shop.page.clock.run_for(60_000)
@@ -173,15 +173,15 @@ async def test_stays_under_the_pointer(context: BrowserContext, stand: Stand) ->
     await expect(shop.card).to_have_count(0)
 
 
-async def test_stays_while_focused_and_closes_with_escape(
-    context: BrowserContext, stand: Stand
+async def test_stays_open_while_focused_and_closes_with_escape(
+    context: BrowserContext, server: Server
 ) -> None:
-    shop = await open_shop(context, stand, clock=datetime.now(UTC))
+    shop = await open_shop(context, server, clock=datetime.now(UTC))
     await shop.page.locator("#buy").focus()
-    await stand.publish(TEXT, at=ago(seconds=5))
-    await shop.heard("shown")
+    await server.publish(TEXT, at=ago(seconds=5))
+    await shop.wait_for_dom_event("shown")
 
-    await shop.page.keyboard.press("Escape")  # outside: not ours
+    await shop.page.keyboard.press("Escape")  # the focus is on the page: the toast ignores the key
     await shop.page.keyboard.press("Tab")
     await expect(shop.close).to_be_focused()
     await shop.page.clock.run_for(60_000)
@@ -191,30 +191,30 @@ async def test_stays_while_focused_and_closes_with_escape(
     await expect(shop.card).to_have_count(0)
     await expect(shop.page.locator("#buy")).to_be_focused()
     await shop.page.clock.run_for(1_000)
-    await shop.sent(shown=1, dismissed=1)
+    await shop.wait_until_sent(shown=1, dismissed=1)
 
 
 @pytest.mark.parametrize(("motion", "animations"), [("reduce", 0), ("no-preference", 1)])
-async def test_moves_only_for_those_who_like_it(
-    context: BrowserContext, stand: Stand, motion: str, animations: int
+async def test_is_animated_unless_the_visitor_prefers_reduced_motion(
+    context: BrowserContext, server: Server, motion: str, animations: int
 ) -> None:
-    shop = await open_shop(context, stand)
+    shop = await open_shop(context, server)
     await shop.page.emulate_media(reduced_motion=motion)  # type: ignore[arg-type]
 
-    await stand.publish(TEXT, at=ago(seconds=5))
+    await server.publish(TEXT, at=ago(seconds=5))
     await shop.card.wait_for()
 
     assert await shop.card.evaluate("(card) => card.getAnimations().length") == animations
 
 
-async def test_follows_the_scheme_and_the_direction_of_the_page(
-    context: BrowserContext, stand: Stand
+async def test_uses_the_color_scheme_and_direction_of_the_page(
+    context: BrowserContext, server: Server
 ) -> None:
-    stand.attributes = 'dir="rtl"'
-    shop = await open_shop(context, stand)
+    server.attributes = 'dir="rtl"'
+    shop = await open_shop(context, server)
     await shop.page.emulate_media(color_scheme="dark", reduced_motion="reduce")
 
-    await stand.publish(TEXT, at=ago(seconds=5))
+    await server.publish(TEXT, at=ago(seconds=5))
     await shop.card.wait_for()
 
     color = await shop.card.evaluate("(card) => getComputedStyle(card).backgroundColor")
@@ -225,14 +225,14 @@ async def test_follows_the_scheme_and_the_direction_of_the_page(
     assert box["y"] + box["height"] == 700 - 16
 
 
-async def test_fits_a_small_screen(browser: Browser, stand: Stand) -> None:
+async def test_fits_a_small_screen(browser: Browser, server: Server) -> None:
     context = await browser.new_context(viewport={"width": 320, "height": 500})
-    shop = await open_shop(context, stand)
+    shop = await open_shop(context, server)
 
-    await stand.publish(
+    await server.publish(
         "Bartholomäus from Llanfairpwllgwyngyll bought " + "x" * 80, at=ago(hours=5)
     )
-    await shop.heard("shown")
+    await shop.wait_for_dom_event("shown")
 
     box = await shop.card.bounding_box()
     assert box is not None

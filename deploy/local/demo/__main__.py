@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from deploy.local.demo import timeline
 from deploy.local.demo.account import Demo, open_demo, public_client
-from deploy.local.demo.console import console, gateway_lines, run, say
+from deploy.local.demo.console import console, run, say
 from deploy.local.demo.shopify import demo_orders
 from deploy.local.demo.timeline import OrderTimes
 from deploy.local.demo.tracing import trace_orders
@@ -38,7 +38,7 @@ def demo() -> None:
     with stack:
         if stack.is_ours:
             console.print(f"The stack is ready after {time.monotonic() - started:.0f} s.")
-        _print_rows({"start page": stack.url, "gateway": gateway_lines(stack)})
+        _print_rows({"start page": stack.url, "gateway": stack.gateway})
         asyncio.run(_send_orders(stack))
         if os.environ.get("ONCE") == "1":
             return
@@ -83,13 +83,10 @@ async def _trace(stack: Stack, demo: Demo) -> None:
     console.print(timeline.EXPLANATION, soft_wrap=True)
 
 
-def _print_rows(rows: dict[str, str | list[str]]) -> None:
+def _print_rows(rows: dict[str, str]) -> None:
     console.print()
     for name, value in rows.items():
-        first, *rest = [value] if isinstance(value, str) else value
-        say(f"{name:12} {first}")
-        for line in rest:
-            say(f"{'':12} {line}")
+        say(f"{name:12} {value}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from websockets.exceptions import WebSocketException
 from deploy.local.demo.merchant import ApiError
 from deploy.local.demo.tracing import StepFailed
 from deploy.local.problems import Problem
-from deploy.local.stack.stack import Stack
 
 console = Console(highlight=False)
 
@@ -50,14 +49,3 @@ def run(command: Callable[[], None], name: str) -> int:
     except KeyboardInterrupt:
         console.print("\nStopped.")
     return 0
-
-
-def gateway_lines(stack: Stack) -> list[str]:
-    """Which gateway the stack uses, and how to get the other one."""
-    if "router" in stack.pids:
-        return ["Apollo Router; PROOFGRAPH_GATEWAY=embedded starts the embedded gateway instead"]
-    return [
-        "embedded gateway (@apollo/gateway), the same supergraph on Node.js.",
-        "For Apollo Router: `make router` builds it once (15 to 25 minutes), or name a binary in",
-        "APOLLO_ROUTER; then start the stack again.",
-    ]

@@ -106,7 +106,7 @@ async def _dashboard(page: Page, url: str, client: httpx.AsyncClient, demo: Demo
     await page.get_by_label("E-mail").fill(demo.merchant.email)
     await page.get_by_label("Password").fill(demo.password)
     await page.get_by_role("button", name="Log in").click()
-    await expect(page.locator("#live")).to_have_text("connected")
+    await expect(page.locator("#connection")).to_have_text("Connected")
     rows = page.locator("#feed li", has_text="bought")
     for _ in range(
         _FEED_ATTEMPTS

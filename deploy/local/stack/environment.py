@@ -1,4 +1,4 @@
-"""What each process is told: its addresses, and of the secrets those alone that it needs."""
+"""The environment of each process: the settings it needs, and no secret it does not need."""
 
 import os
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from deploy.local.engines import postgres, s3, valkey
 from deploy.local.problems import Problem
 from deploy.local.stack.secrets import Secrets
+from deploy.local.tools import home_folder
 
 SUBGRAPHS = ("users", "sites", "notifications", "analytics", "integrations", "billing")
 
@@ -22,7 +23,6 @@ _OF_S3 = {
 }
 
 _INHERITED = (
-    "HOME",
     "LANG",
     "LC_ALL",
     "LOG_LEVEL",
@@ -30,18 +30,24 @@ _INHERITED = (
     "TMPDIR",
     "USER",
 )
-"""What every process is told of ours; all else stays here."""
+"""The variables of our own environment that every process gets, besides HOME.
+
+Proxies and PG* variables are left out: every address between the processes is on loopback."""
 
 
 @dataclass(frozen=True)
 class Stores:
-    """Addresses of the stores; those set in the environment replace ours."""
+    """Addresses of the stores. An address that the user sets replaces the local engine.
+
+    Attributes:
+        s3: all settings of S3.
+        replaced: names of the local engines that are not started.
+    """
 
     owner_database_url: str
     redis_url: str
     clickhouse_url: str
     s3: Mapping[str, str]
-    """All settings of S3."""
     replaced: frozenset[str]
 
     @classmethod
@@ -58,7 +64,9 @@ class Stores:
         }
         database = given.get("postgres") or postgres.owner_url(ports["postgres"], secrets)
         if not urlsplit(database).hostname:
-            raise Problem("DATABASE_URL must look like postgresql://owner:password@host/database.")
+            raise Problem(
+                "DATABASE_URL has no host: write it as postgresql://owner:password@host/database."
+            )
         return cls(
             owner_database_url=database,
             redis_url=given.get("valkey") or valkey.redis_url(ports["valkey"]),
@@ -68,7 +76,7 @@ class Stores:
         )
 
     def database_url(self, role: str, password: str) -> str:
-        """The same database for another role."""
+        """The address of the same database for another role."""
         parts = urlsplit(self.owner_database_url)
         host = parts.netloc.rpartition("@")[2]
         return urlunsplit(parts._replace(netloc=f"{quote(role)}:{quote(password)}@{host}"))
@@ -95,7 +103,7 @@ def all_settings(
     public_url: str,
     split: bool,
 ) -> dict[str, str]:
-    """Every setting there is, by the name `kernel/config.py` reads."""
+    """All settings, by the names that `kernel/config.py` reads."""
     subgraph_urls = {
         f"{name.upper()}_URL": f"http://127.0.0.1:{ports[name if split else 'subgraphs']}"
         f"/{name}/graphql"
@@ -107,6 +115,7 @@ def all_settings(
         "DATABASE_URL": stores.database_url("proofgraph_app", secrets.app_db_password),
         "WORKER_DATABASE_URL": stores.database_url("proofgraph_worker", secrets.worker_db_password),
         "OWNER_DATABASE_URL": stores.owner_database_url,
+        **({} if "postgres" in stores.replaced else _LOCAL_POSTGRES),
         "APP_DB_PASSWORD": secrets.app_db_password,
         "WORKER_DB_PASSWORD": secrets.worker_db_password,
         "REDIS_URL": stores.redis_url,
@@ -127,22 +136,26 @@ def all_settings(
     }
 
 
+_LOCAL_POSTGRES = {"PGSSLMODE": "disable"}
+"""The local server has no TLS. With any other mode asyncpg reads certificates in HOME, and fails if
+HOME cannot be searched."""
+
 _OF_CLICKHOUSE = {"CLICKHOUSE_CLUSTER", "RAW_RETENTION_DAYS"}
-"""Passed on as they are set; see `kernel/config.py`."""
+"""Settings that are passed on unchanged; see `kernel/config.py`."""
 
 _OF_EVERY_SUBGRAPH = {"DATABASE_URL", "REDIS_URL", "VIEWER_VERIFY_KEY", "PUBLIC_URL"}
 _OF_ONE_SUBGRAPH = {
     "users": {"SESSION_SIGNING_KEY", "SESSION_VERIFY_KEY", "PII_KEY"},
     "sites": set[str](),
     "notifications": set[str](),
-    # S3's key signs the links to exports.
+    # The S3 key signs the links to exports.
     "analytics": {"CLICKHOUSE_URL"} | _OF_S3,
     "integrations": {"SECRETS_KEY"},
     "billing": set[str](),
 }
 _URLS_OF_SUBGRAPHS = {f"{name.upper()}_URL" for name in SUBGRAPHS}
 
-NEEDED: dict[str, set[str]] = {
+SETTINGS_OF: dict[str, set[str]] = {
     "migrate": {"OWNER_DATABASE_URL", "APP_DB_PASSWORD", "WORKER_DB_PASSWORD", "CLICKHOUSE_URL"}
     | _OF_CLICKHOUSE,
     "authz": {
@@ -165,17 +178,25 @@ NEEDED: dict[str, set[str]] = {
     | _OF_CLICKHOUSE,
     "celery": {"WORKER_DATABASE_URL", "REDIS_URL", "STREAM_URL", "CLICKHOUSE_URL"} | _OF_CLICKHOUSE,
     "archiver": {"WORKER_DATABASE_URL", "REDIS_URL"} | _OF_S3,
-    "beat": {"REDIS_URL"},
 }
 
 
-def environment_of(name: str, settings: Mapping[str, str]) -> dict[str, str]:
-    """What a process is told."""
-    needed = NEEDED[name]
+def settings_for(name: str, settings: Mapping[str, str]) -> dict[str, str]:
+    """The settings that a process needs."""
+    needed = SETTINGS_OF[name]
+    if any(setting.endswith("DATABASE_URL") for setting in needed):
+        needed = needed | _LOCAL_POSTGRES.keys()
     return {key: value for key, value in settings.items() if key in needed}
 
 
 def inherited() -> dict[str, str]:
-    """What every process is told, whatever it is."""
+    """The variables that every process gets."""
     kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    return {"PATH": os.defpath, **kept, "PYTHONUNBUFFERED": "1", "TZ": "UTC"}
+    return {
+        "PATH": os.defpath,
+        **kept,
+        "HOME": str(home_folder()),
+        "MALLOC_ARENA_MAX": "2",  # glibc's default of 8 a core keeps freed memory in each arena
+        "PYTHONUNBUFFERED": "1",
+        "TZ": "UTC",
+    }

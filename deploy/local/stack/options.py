@@ -6,21 +6,21 @@ from typing import Literal
 
 Gateway = Literal["router", "embedded"]
 
-OWN = "{}"
-"""Stands for a process's own command in one that is run in its place."""
+OWN_COMMAND = "{}"
+"""In a replacement command, stands for the process's own command."""
 
 
 @dataclass(frozen=True)
-class Arrangement:
-    """What of the stack is wanted, and how.
+class StackOptions:
+    """Which processes the stack has and how they run.
 
     Attributes:
-        port: the public one.
-        gateway: which one stands before the subgraphs; None for Apollo Router if there is one.
-        split: one process for each subgraph.
-        only: these processes alone, and what they need; all if empty.
-        workers: how many stream workers.
-        commands: what is run in place of a process's own command, by its name; see `instead`.
+        port: the public port.
+        gateway: the gateway before the subgraphs; None: Apollo Router if it is found.
+        split: run one process for each subgraph.
+        only: run these processes and what they need; empty: all.
+        workers: number of stream workers.
+        commands: replacement commands by process name; see `command_for`.
     """
 
     port: int
@@ -34,12 +34,14 @@ class Arrangement:
     def public_url(self) -> str:
         return f"http://localhost:{self.port}"
 
-    def instead(self, name: str, command: Sequence[str]) -> list[str]:
-        """The command a process is run with: another one where that is wanted.
+    def command_for(self, name: str, command: Sequence[str]) -> list[str]:
+        """The command of a process: its own, or the replacement in `commands`.
 
-        >>> swapped = Arrangement(8080, commands={"valkey": ["nice", OWN, "--loglevel", "debug"]})
-        >>> swapped.instead("valkey", ["valkey-server", "--port", "1"])
-        ['nice', 'valkey-server', '--port', '1', '--loglevel', 'debug']
+        >>> options = StackOptions(8080, commands={"valkey": ["nice", OWN_COMMAND, "--save", "60"]})
+        >>> options.command_for("valkey", ["valkey-server", "--port", "1"])
+        ['nice', 'valkey-server', '--port', '1', '--save', '60']
         """
-        wanted = self.commands.get(name, [OWN])
-        return [part for word in wanted for part in (command if word == OWN else [word])]
+        replacement = self.commands.get(name, [OWN_COMMAND])
+        return [
+            part for word in replacement for part in (command if word == OWN_COMMAND else [word])
+        ]

@@ -1,4 +1,4 @@
-"""Ports on loopback: chosen once for a state and remembered, so that addresses stay the same."""
+"""Ports on loopback, stored in the state folder so that addresses survive a restart."""
 
 import errno
 import random
@@ -13,11 +13,11 @@ from deploy.local.stack.state import State
 _FILE = "ports.json"
 
 _RANGE = range(20_000, 30_000)
-"""Below the ports systems give to outgoing connections, which would take ours now and then."""
+"""Below the ephemeral range, from which outgoing connections would take our ports."""
 
 
 def choose_ports(state: State, names: Iterable[str]) -> dict[str, int]:
-    """A free port for each name: the one of last time where it is still free."""
+    """A free port for each name: the stored one if it is still free."""
     ports: dict[str, int] = state.read(_FILE) or {}
     for name in names:
         if name not in ports or not _is_free(ports[name]):
@@ -27,27 +27,27 @@ def choose_ports(state: State, names: Iterable[str]) -> dict[str, int]:
 
 
 def check_public_port(port: int) -> None:
-    """Raises a Problem that names who holds the port, if somebody does."""
+    """Raises a Problem with the name of the process that listens on the port, if one does."""
     if _is_free(port):
         return
     raise Problem(
-        f"Port {port} is held by {_holder(port)}:"
+        f"Port {port} is taken by {_holder(port)}:"
         f" stop it, or choose another port, as in PROOFGRAPH_PORT={port + 1}."
     )
 
 
 def _free_port(taken: Iterable[int]) -> int:
     taken = set(taken)
-    dice = random.SystemRandom()
+    generator = random.SystemRandom()
     for _ in range(1000):
-        port = dice.choice(_RANGE)
+        port = generator.choice(_RANGE)
         if port not in taken and _is_free(port):
             return port
-    raise Problem(f"No free port between {_RANGE.start} and {_RANGE.stop}: stop something.")
+    raise Problem(f"No port between {_RANGE.start} and {_RANGE.stop} is free: stop some programs.")
 
 
 def _is_free(port: int) -> bool:
-    # With SO_REUSEADDR those who listen count, and not connections that are being closed.
+    # With SO_REUSEADDR a port counts as taken by listeners, not by connections in TIME_WAIT.
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -69,5 +69,5 @@ def _holder(port: int) -> str:
             if connection.pid is not None:
                 return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
     except psutil.Error:
-        pass  # other users' processes are not always ours to see
+        pass  # the processes of other users are not always visible
     return "another process"

@@ -1,4 +1,4 @@
-"""What a process of the stack is."""
+"""What a process of the stack is: a program, its environment, what it needs, when it is ready."""
 
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -7,33 +7,39 @@ from pathlib import Path
 
 from deploy.local.stack.state import ROOT
 
-Readiness = Callable[[], Awaitable[bool]]
+
+class NotReady(Exception):
+    """A process is not ready yet; the message says why."""
 
 
-async def alive() -> bool:
-    """Ready as soon as it runs."""
-    return True
+ReadinessCheck = Callable[[], Awaitable[None]]
+"""Returns when the process is ready; raises NotReady otherwise."""
+
+
+async def no_check() -> None:
+    """Every running process passes this check."""
 
 
 @dataclass(frozen=True)
 class Process:
-    """A program, what it is told, what it needs and when it is ready.
+    """A program and how to run it.
 
     Attributes:
-        needs: names of processes that must be ready first; those not in the stack do not count.
-        once: it is ready when it has ended well, and is not started again.
-        ready_line: a text it writes to its log when ready, asked for after `ready`.
-        folder: where it is started.
-        orphan_signal: what the system sends it when the supervisor has gone.
-        prepare: work to be done before the first start.
-        user: whom to run as, where that is not who we are.
-        handles: open files it is handed; see postgres.py.
+        needs: names of the processes that must be ready first; names not in the stack are ignored.
+        once: the process is ready when it has exited with 0, and is not started again.
+        ready: the readiness check.
+        ready_line: a text that the log must contain as well.
+        folder: the working directory.
+        orphan_signal: the signal that the kernel sends to the process when the supervisor dies.
+        prepare: work to do before the first start.
+        user: the user to run as; None for the current one.
+        handles: open file descriptors that the process inherits; see postgres.py.
     """
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
-    ready: Readiness = alive
+    ready: ReadinessCheck = no_check
     ready_line: str = ""
     needs: tuple[str, ...] = ()
     once: bool = False

@@ -1,4 +1,4 @@
-"""Keeps one process alive: starts it, waits until it is ready, starts it again when it dies."""
+"""Runs one process: starts it, waits until it is ready, restarts it when it ends."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from deploy.local.problems import Problem
-from deploy.local.stack.process import Process
+from deploy.local.stack.process import NotReady, Process
 from deploy.local.stack.state import State
 
 log = logging.getLogger(__name__)
@@ -20,17 +20,17 @@ _POLL_SECONDS = 0.05
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
 _HEALTHY_SECONDS = 10.0
-"""A process that lived this long died by accident; its next restart is quick again."""
+"""After a run of this length the back-off starts again at _FIRST_PAUSE."""
 
 _LINES_SHOWN = 20
 
 
 class ProcessRunner:
-    """One process of the stack.
+    """Runs one process of the stack.
 
     Args:
-        inherited: what every process is told.
-        changed: called when the process has another pid, or becomes or stops being ready.
+        inherited: environment variables that every process gets.
+        changed: called when the pid or the readiness changes.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class ProcessRunner:
         changed: Callable[[], None],
     ) -> None:
         self.process = process
-        self.ready = asyncio.Event()  # set for good: others wait for the first time alone
+        self.ready = asyncio.Event()  # never cleared: dependents wait for the first start alone
         self.is_ready_now = False
         self._log = state.log(process.name)
         self._environment = {**inherited, **process.environment}
@@ -50,10 +50,11 @@ class ProcessRunner:
         self._running: asyncio.subprocess.Process | None = None
         self._log_start = 0
         self._started = 0.0
+        self._not_ready = ""
 
     @property
     def pid(self) -> int | None:
-        """Of the process, while it runs."""
+        """The pid while the process runs."""
         running = self._running
         return running.pid if running is not None and running.returncode is None else None
 
@@ -65,29 +66,29 @@ class ProcessRunner:
         return "stopped" if self.pid is None and self.ready.is_set() else "starting"
 
     async def start(self) -> None:
-        """Start it and wait until it is ready.
+        """Start the process and wait until it is ready.
 
         Raises:
-            Problem: it ended, or was not ready in time; says what it wrote last.
+            Problem: the process ended or was not ready in time; has its last lines of output.
         """
         if self.process.prepare is not None:
             await self.process.prepare()
         await self._start()
         self.ready.set()
 
-    async def keep(self) -> None:
-        """Start it again whenever it ends; for ever, until cancelled."""
+    async def restart_forever(self) -> None:
+        """Restart the process whenever it ends, until cancelled."""
         pause = _FIRST_PAUSE
         while True:
             assert self._running is not None  # noqa: S101
             code = await self._running.wait()
             self._kill_group()
-            self._tell(ready=False)
+            self._set_ready(False)
             lived = time.monotonic() - self._started
             if lived > _HEALTHY_SECONDS:
                 pause = _FIRST_PAUSE
             log.warning(
-                "%s ended (%s) after %.0f s; again in %.1f s",
+                "process ended name=%s reason=%r lived=%.0fs restart_in=%.1fs",
                 self.process.name,
                 _describe(code),
                 lived,
@@ -97,16 +98,16 @@ class ProcessRunner:
             pause = min(pause * 2, _LONGEST_PAUSE)
             try:
                 await self._start()
-                log.info("%s is back, pid %s", self.process.name, self.pid)
+                log.info("process restarted name=%s pid=%s", self.process.name, self.pid)
             except Problem as problem:
-                log.error("%s", problem)
+                log.error("process not restarted name=%s: %s", self.process.name, problem)
                 await self._end()
-            except Exception:  # whatever it was, giving up would be worse
-                log.exception("%s could not be started", self.process.name)
+            except Exception:  # a runner that gives up would leave the stack without the process
+                log.exception("process not restarted name=%s", self.process.name)
                 await self._end()
 
     async def stop(self) -> None:
-        """Ask it to stop, then insist; its whole group with it."""
+        """Send the stop signal, then kill the whole process group."""
         with suppress(ProcessLookupError):
             if self.pid is not None:
                 os.kill(self.pid, self.process.stop_signal)
@@ -120,27 +121,29 @@ class ProcessRunner:
                 await self._running.wait()
         except TimeoutError:
             if grace:
-                log.warning("%s did not stop in %.0f s; killed", self.process.name, grace)
+                log.warning("process killed name=%s grace=%.0fs", self.process.name, grace)
         self._kill_group()
         await self._running.wait()
 
     def _kill_group(self) -> None:
-        """What is left of the process's group, be it children it did not take along."""
+        """Kill what is left of the process group, such as children that outlived their parent."""
         with suppress(ProcessLookupError, PermissionError):
             if self._running is not None:
                 os.killpg(self._running.pid, signal.SIGKILL)
 
     async def _start(self) -> None:
         await self._spawn()
-        self._tell(ready=False)
+        self._set_ready(False)
+        seconds = self.process.ready_seconds
         try:
-            async with asyncio.timeout(self.process.ready_seconds):
+            async with asyncio.timeout(seconds):
                 await self._wait_until_ready()
         except TimeoutError as error:
-            raise self._failed(f"was not ready after {self.process.ready_seconds:.0f} s") from error
-        self._tell(ready=True)
+            reason = f" ({self._not_ready})" if self._not_ready else ""
+            raise self._failed(f"was not ready after {seconds:.0f} s{reason}") from error
+        self._set_ready(True)
 
-    def _tell(self, *, ready: bool) -> None:
+    def _set_ready(self, ready: bool) -> None:
         self.is_ready_now = ready
         self._changed()
 
@@ -150,7 +153,7 @@ class ProcessRunner:
             self._log_start = output.tell()
             process = self.process
             self._running = await asyncio.create_subprocess_exec(
-                *_leash(process.orphan_signal),
+                *_end_with_supervisor(process.orphan_signal),
                 *process.command,
                 env=self._environment,
                 cwd=process.folder,
@@ -176,24 +179,30 @@ class ProcessRunner:
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _is_ready(self) -> bool:
-        if not await self.process.ready():
+        try:
+            await self.process.ready()
+        except NotReady as reason:
+            self._not_ready = str(reason)
             return False
-        return not self.process.ready_line or self.process.ready_line in self._written()
+        if self.process.ready_line in self._output():
+            return True
+        self._not_ready = f"its log has no “{self.process.ready_line}”"
+        return False
 
-    def _written(self) -> str:
-        """What it has written since it was started."""
+    def _output(self) -> str:
+        """The output since the last start."""
         with self._log.open("rb") as file:
             file.seek(self._log_start)
             return file.read().decode(errors="replace")
 
     def _failed(self, what: str) -> Problem:
-        lines = self._written().splitlines()[-_LINES_SHOWN:]
+        lines = self._output().splitlines()[-_LINES_SHOWN:]
         shown = "\n".join(f"    {line}" for line in lines)
         return Problem(f"{self.process.name} {what}; {self._log}:\n{shown}", exit_code=1)
 
 
-def _leash(orphan_signal: str) -> list[str]:
-    """On Linux the system itself ends a process whose supervisor has gone, however that went."""
+def _end_with_supervisor(orphan_signal: str) -> list[str]:
+    """A command prefix that makes the Linux kernel signal the process when the supervisor dies."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", orphan_signal, "--"] if setpriv else []
 

@@ -1,4 +1,4 @@
-"""The processes of the stack, as a list that can be read from top to bottom."""
+"""The processes of the stack, in one list from the stores to the public port."""
 
 import sys
 from collections.abc import Iterable, Mapping
@@ -10,8 +10,8 @@ from deploy.local.engines.s3 import s3_process
 from deploy.local.engines.valkey import valkey_process
 from deploy.local.problems import Problem
 from deploy.local.stack import readiness
-from deploy.local.stack.environment import SUBGRAPHS, Stores, environment_of
-from deploy.local.stack.options import Arrangement, Gateway
+from deploy.local.stack.environment import SUBGRAPHS, Stores, settings_for
+from deploy.local.stack.options import Gateway, StackOptions
 from deploy.local.stack.process import Process
 from deploy.local.stack.secrets import Secrets
 from deploy.local.stack.state import ROOT, State
@@ -34,26 +34,26 @@ PORTS = (
     "router-health",
     "pages",
 )
-"""Who needs a port, be it in one of the arrangements alone."""
+"""The names of all ports, whichever options need them."""
 
 _SHUTDOWN_SECONDS = 3
-"""How long a web process waits for its answers in hand, and for sockets to be closed."""
+"""How long a web process waits for open requests and sockets when it stops."""
 
 _KEEP_ALIVE_SECONDS = 75
 
 
 def build_processes(
     state: State,
-    arrangement: Arrangement,
+    options: StackOptions,
     ports: Mapping[str, int],
     secrets: Secrets,
     stores: Stores,
     settings: Mapping[str, str],
 ) -> list[Process]:
-    """All processes of an arrangement, those that others need before those.
+    """All processes of a stack; a process comes after those it needs.
 
     Raises:
-        Problem: a program that is wanted is not there.
+        Problem: a program is missing, or `only` names an unknown process.
     """
 
     def metrics_of(name: str) -> dict[str, str]:
@@ -61,28 +61,28 @@ def build_processes(
         return {"METRICS_PORT": str(port)} if port else {}
 
     def web(name: str, app: str, *needs: str) -> Process:
-        return _web_process(name, app, ports[name], environment_of(name, settings), needs)
+        return _web_process(name, app, ports[name], settings_for(name, settings), needs)
 
     def worker(name: str, command: list[str], *needs: str, ready_line: str) -> Process:
         return Process(
             name=name,
             command=[sys.executable, "-m", *command],
-            environment=environment_of(name.partition(".")[0], settings) | metrics_of(name),
+            environment=settings_for(name.partition(".")[0], settings) | metrics_of(name),
             needs=needs,
             ready_line=ready_line,
         )
 
     stored = ("migrate", "valkey")
-    if arrangement.split:
+    if options.split:
         subgraphs = [web(name, f"subgraphs.{name}.app:app", *stored) for name in SUBGRAPHS]
     else:
         subgraphs = [web("subgraphs", "subgraphs.monolith:app", *stored)]
-    doors = [
+    web_processes = [
         web("authz", "router.authz.app:app", *stored),
         *subgraphs,
         web("inbox", "subgraphs.integrations.inbox.receiver:app", *stored),
         _ingest_process(
-            ports["ingest"], environment_of("ingest", settings) | metrics_of("ingest"), stored
+            ports["ingest"], settings_for("ingest", settings) | metrics_of("ingest"), stored
         ),
         web("live", "router.subscriptions.app:app", "valkey"),
         web("pages", "deploy.local.demo.start_page:app"),
@@ -92,41 +92,41 @@ def build_processes(
         valkey_process(state, ports["valkey"]),
         _clickhouse_process(state, ports["clickhouse"]),
         s3_process(ports["s3"]),
-        _migrate_process(environment_of("migrate", settings)),
-        *doors,
+        _migrate_process(settings_for("migrate", settings)),
+        *web_processes,
         *(
             worker(name, ["workers.stream.main"], *stored, ready_line="ready")
-            for name in _stream_workers(arrangement.workers)
+            for name in _stream_workers(options.workers)
         ),
         worker("celery", [*_CELERY, *_CELERY_WORKER], *stored, ready_line="ready"),
         worker("archiver", [*_CELERY, *_CELERY_ARCHIVER], *stored, "s3", ready_line="ready"),
-        worker("beat", [*_CELERY, *_CELERY_BEAT], "valkey", ready_line="ready"),
     ]
     everything = [
-        replace(process, command=arrangement.instead(process.name, process.command))
+        replace(process, command=options.command_for(process.name, process.command))
         for process in everything
     ]
-    wanted = _wanted(everything, arrangement.only, stores.replaced)
-    if _is_wanted("router", arrangement.only) or _is_wanted("envoy", arrangement.only):
-        gateway = _gateway_process(arrangement.gateway, ports, environment_of("router", settings))
+    wanted = _wanted(everything, options.only, stores.replaced)
+    if _is_wanted("router", options.only) or _is_wanted("envoy", options.only):
+        gateway = _gateway_process(options.gateway, ports, settings_for("router", settings))
         wanted.append(gateway)
-    if _is_wanted("envoy", arrangement.only):
-        behind = tuple(process.name for process in wanted)
-        wanted.append(envoy_process(state, arrangement.port, ports, needs=behind))
+    if _is_wanted("envoy", options.only):
+        upstreams = tuple(process.name for process in wanted)
+        wanted.append(envoy_process(state, options.port, ports, needs=upstreams))
     return wanted
 
 
 def _stream_workers(count: int) -> list[str]:
-    """The first has the plain name, so that who looks for the only one finds it."""
+    """The names of the stream workers: `stream-worker`, `stream-worker.2`, …"""
     return ["stream-worker", *(f"stream-worker.{number}" for number in range(2, count + 1))]
 
 
 _CELERY = ["celery", "-A", "workers.app"]
-_CELERY_BEAT = ["beat", "--pidfile=", "-l", "INFO"]
 _CELERY_QUIET = ["--without-gossip", "--without-mingle", "-l", "INFO"]
 _CELERY_WORKER = ["worker", "-c", "2", "-X", "archive", *_CELERY_QUIET]
-_CELERY_ARCHIVER = ["worker", "-c", "1", "-Q", "archive", *_CELERY_QUIET]
-"""What takes a minute keeps the others' tasks waiting, so it has a process of its own."""
+_CELERY_ARCHIVER = ["worker", "-P", "solo", "-B", "-Q", "archive", *_CELERY_QUIET]
+"""Archive tasks take up to a minute and would delay the other tasks, so they have their own worker.
+It runs them in its main process (`-P solo`), and beat in a fork of that (`-B`). A child process and
+a beat that imports everything itself would take another 80 MB."""
 
 
 def _web_process(
@@ -135,7 +135,7 @@ def _web_process(
     command = [sys.executable, "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", str(port)]
     options = {
         "--ws": "websockets-sansio",
-        "--ws-per-message-deflate": "false",  # some 250 KiB a connection
+        "--ws-per-message-deflate": "false",  # would take some 250 KiB for each connection
         "--timeout-keep-alive": str(_KEEP_ALIVE_SECONDS),
         "--timeout-graceful-shutdown": str(_SHUTDOWN_SECONDS),
     }
@@ -183,29 +183,32 @@ def _migrate_process(environment: Mapping[str, str]) -> Process:
 def _gateway_process(
     wanted: Gateway | None, ports: Mapping[str, int], environment: Mapping[str, str]
 ) -> Process:
-    """Apollo Router where there is one, unless the embedded gateway is asked for."""
+    """Apollo Router if it is found and not ruled out by `wanted`, else the embedded gateway."""
     binary = None if wanted == "embedded" else find_router()
     if wanted == "router" and binary is None:
-        raise Problem("There is no Apollo Router: run `make router`, or name one in APOLLO_ROUTER.")
+        raise Problem(
+            "Apollo Router is not found: build it with `make router`, or name it in APOLLO_ROUTER."
+        )
     port, health = ports["router"], ports["router-health"]
     supergraph = str(ROOT / "schema" / "supergraph.graphql")
-    told = {
+    gateway_environment = {
         **environment,
         "ROUTER_PORT": str(port),
         "ROUTER_HEALTH_PORT": str(health),
+        "APOLLO_TELEMETRY_DISABLED": "1",
     }
     if binary is None:
         return Process(
             name="gateway",
             command=[str(find_node()), "router/gateway.mjs"],
-            environment=told | {"NODE_ENV": "production"},
+            environment=gateway_environment | {"NODE_ENV": "production"},
             ready=readiness.http(f"http://127.0.0.1:{port}/healthz"),
         )
     config = str(ROOT / "router" / "router.yaml")
     return Process(
         name="router",
         command=[str(binary), "--config", config, "--supergraph", supergraph],
-        environment=told | {"APOLLO_TELEMETRY_DISABLED": "1"},
+        environment=gateway_environment,
         ready=readiness.http(f"http://127.0.0.1:{health}/health"),
     )
 
@@ -217,14 +220,14 @@ def _is_wanted(name: str, only: tuple[str, ...]) -> bool:
 def _wanted(
     processes: Iterable[Process], only: tuple[str, ...], replaced: frozenset[str]
 ) -> list[Process]:
-    """Those named and what they need, less the stores that somebody else runs."""
+    """The processes named in `only` and what they need, without the replaced stores."""
     by_name = {process.name: process for process in processes if process.name not in replaced}
     if not only:
         return list(by_name.values())
     unknown = set(only) - by_name.keys() - replaced - {"router", "envoy"}
     if unknown:
         known = ", ".join([*by_name, "router", "envoy"])
-        raise Problem(f"There is no {', '.join(sorted(unknown))} in the stack; there are: {known}.")
+        raise Problem(f"The stack has no {', '.join(sorted(unknown))}; name one of: {known}.")
     found: set[str] = set()
     waiting = [name for name in only if name in by_name]
     while waiting:

@@ -1,4 +1,4 @@
-"""Passwords and keys of a state: made once, kept in a file for our user alone."""
+"""Passwords and keys of a state folder, generated once and readable by our user alone."""
 
 import base64
 import os
@@ -20,7 +20,7 @@ _FILE = "secrets.json"
 
 @dataclass(frozen=True)
 class Secrets:
-    """All there are; `settings` says which process gets which."""
+    """All passwords and keys; `environment.py` says which process gets which."""
 
     postgres_password: str
     owner_db_password: str
@@ -35,7 +35,7 @@ class Secrets:
 
 
 def load_secrets(state: State) -> Secrets:
-    """The state's secrets, made at the first call; what an older version lacked is added."""
+    """The secrets of the state folder. Missing ones are generated and stored."""
     kept = state.read(_FILE) or {}
     known = {field.name for field in fields(Secrets)}
     made = asdict(_generate()) | {name: kept[name] for name in kept if name in known}

@@ -1,9 +1,9 @@
-"""The local stack from Python.
+"""Starts, stops and describes the local stack from Python.
 
     with Stack(state=folder, port=8090, progress=print) as stack:
         print(stack.url, stack.pids)
 
-Whatever ends the program that started it ends the stack too, unless it was told to stay.
+The stack ends with the program that started it, however that program ends, unless `stay` is given.
 """
 
 import asyncio
@@ -24,21 +24,21 @@ from deploy.local.stack.options import Gateway
 from deploy.local.stack.state import ROOT, SETTINGS_FILE, STACK_FILE, State
 
 _STOP_SECONDS = 40
-"""How long all processes together may take to stop before they are killed."""
+"""After this time the supervisor and all processes are killed."""
 
 
 class Stack:
-    """One stack on one state folder; `async with` works as well.
+    """The stack on one state folder, as a context manager or an async one.
 
     Args:
-        state: its folder; PROOFGRAPH_STATE or `.proofgraph` if not given.
-        port: the public one; PROOFGRAPH_PORT or 8080 if not given.
-        gateway: `router` or `embedded`; PROOFGRAPH_GATEWAY, or what there is, if not given.
-        split: one process for each subgraph; SPLIT=1 if not given.
-        only: these processes alone, and what they need.
-        workers: how many stream workers; WORKERS or 1 if not given.
-        commands: other commands for some processes, by name; see `Arrangement.instead`.
-        progress: is told of each process that is ready.
+        state: the state folder; default: PROOFGRAPH_STATE or `.proofgraph` in the checkout.
+        port: the public port; default: PROOFGRAPH_PORT or 8080.
+        gateway: default: PROOFGRAPH_GATEWAY, or Apollo Router if it is found.
+        split: run one process for each subgraph; default: whether SPLIT is 1.
+        only: run these processes and what they need; empty: all.
+        workers: number of stream workers; default: WORKERS or 1.
+        commands: replacement commands by process name; see `StackOptions.command_for`.
+        progress: called with a line of text for each process that becomes ready.
     """
 
     def __init__(
@@ -69,14 +69,14 @@ class Stack:
 
     @property
     def about(self) -> dict[str, Any]:
-        """What the stack file says, as of now.
+        """The current content of the stack file.
 
         Raises:
-            Problem: nothing runs here.
+            Problem: no stack runs on the state folder.
         """
         about: dict[str, Any] | None = self._state.read(STACK_FILE)
         if about is None:
-            raise Problem(f"Nothing runs on {self.state}: `make up` starts it.")
+            raise Problem(f"Nothing runs on {self.state}: start it with `make up`.")
         return about
 
     @property
@@ -86,20 +86,35 @@ class Stack:
 
     @property
     def stores(self) -> dict[str, str]:
-        """Addresses of postgres (as the owner of the tables), redis and clickhouse."""
+        """Addresses of `postgres` (as the owner of the tables), `redis` and `clickhouse`."""
         return dict(self.about["stores"])
 
     @property
     def pids(self) -> dict[str, int]:
-        """Of each process, as of now: a restart changes them."""
+        """The current pid of each process; a restart changes it."""
         return dict(self.about["processes"])
 
     @property
+    def gateway(self) -> str:
+        """Which gateway runs and how to get the other, in a sentence; empty if none runs."""
+        if "router" in self.pids:
+            return (
+                "Apollo Router. For the embedded gateway (Node.js):"
+                " PROOFGRAPH_GATEWAY=embedded make up"
+            )
+        if "gateway" in self.pids:
+            return (
+                "embedded (Node.js). For Apollo Router: `make router` builds it once; or name it in"
+                " APOLLO_ROUTER. PROOFGRAPH_GATEWAY must not be embedded then."
+            )
+        return ""
+
+    @property
     def env(self) -> dict[str, str]:
-        """Every setting, as `kernel/config.py` reads them."""
+        """All settings of the last start, by the names that `kernel/config.py` reads."""
         settings: dict[str, str] | None = self._state.read(SETTINGS_FILE)
         if settings is None:
-            raise Problem(f"Nothing has run on {self.state} yet: `make up` starts it.")
+            raise Problem(f"Nothing has run on {self.state} yet: start it with `make up`.")
         return settings
 
     @property
@@ -108,21 +123,21 @@ class Stack:
 
     @property
     def is_ours(self) -> bool:
-        """Whether we started it; one that ran already is left running."""
+        """Whether this object started the stack."""
         return self._supervisor is not None
 
     def start(self, *, stay: bool = False) -> None:
-        """Start everything and wait until it is ready; nothing to do if it runs already.
+        """Start all processes and wait until they are ready; does nothing if the stack runs.
 
         Args:
-            stay: run on when we end.
+            stay: keep the stack running when this program ends.
 
         Raises:
-            Problem: it could not be started; nothing is left running then.
+            Problem: a process did not start; the others are stopped.
         """
         if self.is_running:
             if not (self._state.read(STACK_FILE) or {}).get("ready"):
-                raise Problem(f"A stack on {self.state} is just being started or stopped.")
+                raise Problem(f"A stack on {self.state} is starting or stopping: try again later.")
             return
         with self._state.log("supervisor").open("a") as log:
             supervisor = subprocess.Popen(
@@ -136,18 +151,18 @@ class Stack:
             )
         self._supervisor = supervisor
         try:
-            with supervisor.stdout or nullcontext() as told:
-                self._follow(told)
-        except BaseException:  # an interrupt too: nothing may stay
+            with supervisor.stdout or nullcontext() as output:
+                self._read_progress(output)
+        except BaseException:  # an interrupt too must leave nothing running
             self.stop()
             raise
 
     def wait(self) -> int:
-        """Wait until what we started ends by itself; its exit code."""
+        """Wait until the supervisor ends; returns its exit code."""
         return self._supervisor.wait() if self._supervisor is not None else 0
 
     def stop(self) -> None:
-        """Stop what we started; returns when it has gone."""
+        """Stop the stack if this object started it; returns when all processes have ended."""
         supervisor, self._supervisor = self._supervisor, None
         if supervisor is None:
             return
@@ -157,12 +172,12 @@ class Stack:
         except subprocess.TimeoutExpired:
             supervisor.kill()
             supervisor.wait()
-            orphan_reaper.sweep(str(self.state))
+            orphan_reaper.end_processes(str(self.state))
         if supervisor.stdin is not None:
             supervisor.stdin.close()
 
     def stop_running(self) -> bool:
-        """Stop whoever runs here, and sweep up after one that was killed; False if nobody did."""
+        """Stop the stack on the state folder, whoever started it; False if nothing ran."""
         pid = self._state.holder()
         if pid is not None:
             with suppress(psutil.NoSuchProcess):
@@ -172,9 +187,9 @@ class Stack:
                     supervisor.wait(_STOP_SECONDS)
                 except psutil.TimeoutExpired:
                     supervisor.kill()
-        left = orphan_reaper.sweep(str(self.state))
-        self._state.forget(STACK_FILE)
-        return pid is not None or bool(left)
+        orphans = orphan_reaper.end_processes(str(self.state))
+        self._state.delete(STACK_FILE)
+        return pid is not None or bool(orphans)
 
     def __enter__(self) -> Self:
         self.start()
@@ -200,34 +215,34 @@ class Stack:
         command += ["--commands", json.dumps(self._commands)] if self._commands else []
         return command if stay else [*command, "--while-stdin"]
 
-    def _follow(self, output: IO[str] | None) -> None:
+    def _read_progress(self, output: IO[str] | None) -> None:
         for line in output or ():
-            told = json.loads(line)
-            if "failed" in told:
-                raise Problem(told["failed"], exit_code=told["exit_code"])
-            if "ready" in told:
+            message = json.loads(line)
+            if "failed" in message:
+                raise Problem(message["failed"], exit_code=message["exit_code"])
+            if "ready" in message:
                 return
-            self._progress(told["progress"])
+            self._progress(message["progress"])
         log = self._state.logs / "supervisor.log"
-        raise Problem(f"The supervisor ended; {log} may say why.", exit_code=1)
+        raise Problem(f"The supervisor ended: read {log} for the reason.", exit_code=1)
 
 
 def default_state() -> Path:
-    """PROOFGRAPH_STATE, or `.proofgraph` in the checkout."""
+    """The state folder that is named by PROOFGRAPH_STATE, or `.proofgraph` in the checkout."""
     return Path(os.environ.get("PROOFGRAPH_STATE") or ROOT / ".proofgraph")
 
 
 def _default_port() -> int:
     given = os.environ.get("PROOFGRAPH_PORT") or "8080"
     if not given.isdigit() or not 0 < int(given) < 65536:
-        raise Problem(f"PROOFGRAPH_PORT is {given}: it must be a number from 1 to 65535.")
+        raise Problem(f"PROOFGRAPH_PORT is {given}: set a number from 1 to 65535.")
     return int(given)
 
 
 def _default_workers() -> int:
     given = os.environ.get("WORKERS") or "1"
     if not given.isdigit() or not 0 < int(given) < 100:
-        raise Problem(f"WORKERS is {given}: it must be a number from 1 to 99.")
+        raise Problem(f"WORKERS is {given}: set a number from 1 to 99.")
     return int(given)
 
 
@@ -240,4 +255,4 @@ def _default_gateway() -> Gateway | None:
         case None | "":
             return None
         case other:
-            raise Problem(f"PROOFGRAPH_GATEWAY is {other}: it must be router or embedded.")
+            raise Problem(f"PROOFGRAPH_GATEWAY is {other}: set router or embedded, or unset it.")

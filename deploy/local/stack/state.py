@@ -1,4 +1,4 @@
-"""The state folder: data, logs, keys, who runs on it, and what it tells others."""
+"""The state folder: data, logs, keys, the lock of its supervisor, and files for other programs."""
 
 import fcntl
 import json
@@ -9,32 +9,30 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local.problems import Problem
-
-ROOT = Path(__file__).parents[3]
-"""The checkout."""
+from deploy.local.tools import ROOT as ROOT
 
 STACK_FILE = "stack.json"
-"""What runs: addresses and pids, kept current."""
+"""Addresses, pids and readiness of the running stack; rewritten at every change."""
 
 DEMO_FILE = "demo.json"
-"""All a script needs of the demo; its pids are kept current too."""
+"""The demo's log-in, site and addresses for scripts; its pids are rewritten as well."""
 
 SETTINGS_FILE = "settings.json"
-"""Every setting of the last start."""
+"""All settings of the last start."""
 
 _LOCK_ATTEMPTS = 20
 _LOCK_PAUSE = 0.025
-"""Seconds; whoever looks whether somebody runs here holds the lock for a moment."""
+"""Seconds. `holder` takes the lock for a moment, so a first failure proves nothing."""
 
 _LOG_BYTES = 16 * 1024 * 1024
-"""A log longer than this is put aside at the next start."""
+"""A longer log is renamed to `.log.1` at the next start."""
 
 
 class State:
-    """One state folder; two of them never meet.
+    """One state folder. Stacks on different folders share nothing.
 
     Args:
-        folder: made if it is not there.
+        folder: created if it does not exist.
 
     Raises:
         Problem: the folder cannot be written.
@@ -53,13 +51,13 @@ class State:
         except OSError as error:
             raise Problem(
                 f"{self.folder} cannot be written ({error.strerror}):"
-                " mend its owner or mode, or name another folder with PROOFGRAPH_STATE."
+                " change its owner or mode, or name another folder in PROOFGRAPH_STATE."
             ) from error
 
     def lock(self) -> bool:
-        """Become the one that runs here; False if somebody does already.
+        """Take the folder's lock; False if another supervisor holds it.
 
-        The system drops the lock with its holder, however that one ends.
+        The kernel releases the lock when its holder ends, however it ends.
         """
         handle = os.open(self._lock_file, os.O_RDWR | os.O_CREAT, 0o600)
         for _ in range(_LOCK_ATTEMPTS):
@@ -78,7 +76,7 @@ class State:
             self._lock = None
 
     def holder(self) -> int | None:
-        """The pid of the supervisor that runs here, if one does."""
+        """The pid of the supervisor that holds the lock; None if nobody does."""
         try:
             with self._lock_file.open() as file:
                 return None if _flock(file.fileno(), fcntl.LOCK_SH) else int(file.read())
@@ -86,14 +84,14 @@ class State:
             return None
 
     def log(self, name: str) -> Path:
-        """The log of a process, put aside first if it has grown long."""
+        """The path of a process's log; a log that has grown too long is renamed first."""
         path = self.logs / f"{name}.log"
         if path.exists() and path.stat().st_size > _LOG_BYTES:
             path.replace(self.logs / f"{name}.log.1")
         return path
 
     def read(self, name: str) -> Any:
-        """What a JSON file here says; None if it is not there."""
+        """The content of a JSON file in the folder; None if there is no such file."""
         try:
             return json.loads((self.folder / name).read_text())
         except FileNotFoundError:
@@ -102,14 +100,14 @@ class State:
             raise Problem(f"{self.folder / name} is not JSON: delete it.") from error
 
     def write(self, name: str, content: Any) -> None:
-        """Write a JSON file: no reader sees half of it, and none but our user sees any."""
+        """Replace a JSON file atomically; only our user can read it."""
         handle, path = tempfile.mkstemp(dir=self.folder, prefix=f".{name}.")
         with os.fdopen(handle, "w") as file:
             json.dump(content, file, indent=2)
             file.write("\n")
         Path(path).replace(self.folder / name)
 
-    def forget(self, name: str) -> None:
+    def delete(self, name: str) -> None:
         (self.folder / name).unlink(missing_ok=True)
 
 

@@ -1,6 +1,6 @@
-"""The supervisor as a process: `python -m deploy.local.stack.supervise`, started by `stack`.
+"""The supervisor as a process: `python -m deploy.local.stack.supervise`, started by `stack.py`.
 
-It tells how it goes in lines of JSON on its output, and closes that once everything is ready.
+It writes its progress as JSON lines to its output, and closes the output once all is ready.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from deploy.local.problems import Problem
 from deploy.local.stack.environment import Stores, all_settings, inherited
-from deploy.local.stack.options import Arrangement
+from deploy.local.stack.options import StackOptions
 from deploy.local.stack.ports import check_public_port, choose_ports
 from deploy.local.stack.processes import PORTS, build_processes
 from deploy.local.stack.secrets import load_secrets
@@ -33,47 +33,52 @@ def main() -> int:
     parser.add_argument("--split", action="store_true")
     parser.add_argument("--only", default="", help="names, separated by commas")
     parser.add_argument("--workers", type=int, default=1, help="how many stream workers")
-    parser.add_argument("--commands", type=json.loads, default={}, help="JSON; see Arrangement")
+    parser.add_argument("--commands", type=json.loads, default={}, help="JSON; see StackOptions")
     parser.add_argument("--while-stdin", action="store_true", help="stop when the input ends")
-    options = parser.parse_args()
+    arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    only = tuple(name for name in options.only.split(",") if name)
-    arrangement = Arrangement(
-        options.port, options.gateway, options.split, only, options.workers, options.commands
+    only = tuple(name for name in arguments.only.split(",") if name)
+    options = StackOptions(
+        arguments.port,
+        arguments.gateway,
+        arguments.split,
+        only,
+        arguments.workers,
+        arguments.commands,
     )
     try:
-        asyncio.run(_run(State(options.state), arrangement, while_stdin=options.while_stdin))
+        asyncio.run(_run(State(arguments.state), options, while_stdin=arguments.while_stdin))
     except Problem as problem:
         logging.getLogger(__name__).error("%s", problem)
-        _tell(failed=str(problem), exit_code=problem.exit_code)
+        _send(failed=str(problem), exit_code=problem.exit_code)
         return problem.exit_code
     return 0
 
 
-async def _run(state: State, arrangement: Arrangement, *, while_stdin: bool) -> None:
+async def _run(state: State, options: StackOptions, *, while_stdin: bool) -> None:
     if not state.lock():
-        raise Problem(f"A stack is running on {state.folder} already: `make down` stops it.")
+        raise Problem(f"A stack already runs on {state.folder}: stop it with `make down`.")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     if while_stdin:
-        loop.add_reader(sys.stdin.fileno(), stop.set)  # nobody writes, so this is its end
-    await _supervisor(state, arrangement).run(stop)
+        loop.add_reader(sys.stdin.fileno(), stop.set)  # nobody writes to it, so it has ended
+    await _supervisor(state, options).run(stop)
 
 
-def _supervisor(state: State, arrangement: Arrangement) -> Supervisor:
-    if not arrangement.only or "envoy" in arrangement.only:
-        check_public_port(arrangement.port)
+def _supervisor(state: State, options: StackOptions) -> Supervisor:
+    if not options.only or "envoy" in options.only:
+        check_public_port(options.port)
     secrets = load_secrets(state)
     ports = choose_ports(state, PORTS)
     stores = Stores.choose(ports, secrets)
-    url, split = arrangement.public_url, arrangement.split
+    url, split = options.public_url, options.split
     settings = all_settings(stores, secrets, ports, state=state.folder, public_url=url, split=split)
     state.write(SETTINGS_FILE, settings)
     about = {
-        "port": arrangement.port,
+        "port": options.port,
         "supervisor": os.getpid(),
         "urls": {
             "public": url,
@@ -85,23 +90,23 @@ def _supervisor(state: State, arrangement: Arrangement) -> Supervisor:
             "clickhouse": stores.clickhouse_url,
         },
     }
-    processes = build_processes(state, arrangement, ports, secrets, stores, settings)
+    processes = build_processes(state, options, ports, secrets, stores, settings)
     return Supervisor(state, processes, about=about, inherited=inherited(), report=_report)
 
 
 def _report(text: str) -> None:
     logging.getLogger(__name__).info("%s", text)
     if text == "ready":
-        _tell(ready=True)
+        _send(ready=True)
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     else:
-        _tell(progress=text)
+        _send(progress=text)
 
 
-def _tell(**what: object) -> None:
-    with suppress(OSError, ValueError):  # whoever started us may have gone
-        sys.stdout.write(json.dumps(what) + "\n")
+def _send(**message: object) -> None:
+    with suppress(OSError, ValueError):  # the program that started us may have ended
+        sys.stdout.write(json.dumps(message) + "\n")
         sys.stdout.flush()
 
 

@@ -1,4 +1,4 @@
-"""All processes of a stack: started as soon as what they need is ready, stopped the other way."""
+"""Runs all processes of a stack: starts them in order of readiness and stops them in reverse."""
 
 import asyncio
 import logging
@@ -19,12 +19,12 @@ Report = Callable[[str], None]
 
 
 class Supervisor:
-    """Runs processes on a state folder, whose lock the caller holds.
+    """Runs processes on a state folder. The caller holds the folder's lock.
 
     Args:
-        about: what the stack file tells beside the processes.
-        inherited: what every process is told.
-        report: is told of every process that is ready.
+        about: what the stack file holds besides the processes.
+        inherited: environment variables that every process gets.
+        report: called with a line of text for every process that becomes ready.
     """
 
     def __init__(
@@ -39,24 +39,24 @@ class Supervisor:
         self._state = state
         self._about = about
         self._report = report
-        self._mark = str(state.folder)
+        self._folder = str(state.folder)
         self._ready = False
-        marked = {**inherited, orphan_reaper.MARK: self._mark}
-        self._keepers = {
+        marked = {**inherited, orphan_reaper.STACK_VARIABLE: self._folder}
+        self._runners = {
             process.name: ProcessRunner(process, state, inherited=marked, changed=self._write)
             for process in processes
         }
         self._tasks: list[asyncio.Task[None]] = []
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Start everything, keep it alive until told to stop, stop everything.
+        """Start all processes, restart those that end, and stop all once `stop` is set.
 
         Raises:
-            Problem: a process could not be started; nothing is left running then.
+            Problem: a process did not start; the others are stopped.
         """
-        if left := await asyncio.to_thread(orphan_reaper.sweep, self._mark):
-            log.warning("ended what an earlier stack left behind: %s", ", ".join(left))
-        self._tasks.append(asyncio.create_task(self._keep_sentinel()))
+        if left := await asyncio.to_thread(orphan_reaper.end_processes, self._folder):
+            log.warning("orphans ended pids=%s", ",".join(left))
+        self._tasks.append(asyncio.create_task(self._run_orphan_reaper()))
         try:
             if await self._start(stop):
                 self._ready = True
@@ -67,8 +67,8 @@ class Supervisor:
             await self._stop()
 
     async def _start(self, stop: asyncio.Event) -> bool:
-        """Whether all were started; False when told to stop meanwhile."""
-        starts = [asyncio.create_task(self._start_one(k)) for k in self._keepers.values()]
+        """Whether all processes started; False if `stop` was set meanwhile."""
+        starts = [asyncio.create_task(self._start_one(runner)) for runner in self._runners.values()]
         stopped = asyncio.create_task(stop.wait())
         pending: set[asyncio.Task[Any]] = {*starts, stopped}
         try:
@@ -82,37 +82,37 @@ class Supervisor:
             await asyncio.gather(*pending, return_exceptions=True)
         return not stop.is_set()
 
-    async def _start_one(self, keeper: ProcessRunner) -> None:
-        for name in keeper.process.needs:
-            if name in self._keepers:
-                await self._keepers[name].ready.wait()
+    async def _start_one(self, runner: ProcessRunner) -> None:
+        for name in runner.process.needs:
+            if name in self._runners:
+                await self._runners[name].ready.wait()
         started = time.monotonic()
-        await keeper.start()
-        self._report(f"{keeper.process.name} {time.monotonic() - started:.1f} s")
-        if not keeper.process.once:
-            self._tasks.append(asyncio.create_task(keeper.keep()))
+        await runner.start()
+        self._report(f"{runner.process.name} {time.monotonic() - started:.1f} s")
+        if not runner.process.once:
+            self._tasks.append(asyncio.create_task(runner.restart_forever()))
 
     async def _stop(self) -> None:
-        self._state.forget(STACK_FILE)
+        self._state.delete(STACK_FILE)
         self._ready = False
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        stopped = {name: asyncio.Event() for name in self._keepers}
+        stopped = {name: asyncio.Event() for name in self._runners}
 
-        async def stop_one(keeper: ProcessRunner) -> None:
-            for name, other in self._keepers.items():
-                if keeper.process.name in other.process.needs:
+        async def stop_one(runner: ProcessRunner) -> None:
+            for name, other in self._runners.items():
+                if runner.process.name in other.process.needs:
                     await stopped[name].wait()
-            await keeper.stop()
-            stopped[keeper.process.name].set()
+            await runner.stop()
+            stopped[runner.process.name].set()
 
-        await asyncio.gather(*(stop_one(keeper) for keeper in self._keepers.values()))
-        await asyncio.to_thread(orphan_reaper.sweep, self._mark)
-        self._state.forget(STACK_FILE)
+        await asyncio.gather(*(stop_one(runner) for runner in self._runners.values()))
+        await asyncio.to_thread(orphan_reaper.end_processes, self._folder)
+        self._state.delete(STACK_FILE)
 
-    async def _keep_sentinel(self) -> None:
-        command = [sys.executable, "-m", orphan_reaper.__name__, self._mark]
+    async def _run_orphan_reaper(self) -> None:
+        command = [sys.executable, "-m", orphan_reaper.__name__, self._folder]
         while True:
             running = await asyncio.create_subprocess_exec(
                 *command, cwd=ROOT, stdin=asyncio.subprocess.PIPE, start_new_session=True
@@ -126,17 +126,17 @@ class Supervisor:
                 raise
 
     def _write(self) -> None:
-        keepers = [k for k in self._keepers.values() if not k.process.once]
-        running = {k.process.name: k for k in keepers if k.pid is not None}
-        pids = {name: keeper.pid for name, keeper in running.items()}
+        runners = [runner for runner in self._runners.values() if not runner.process.once]
+        running = {runner.process.name: runner for runner in runners if runner.pid is not None}
+        pids = {name: runner.pid for name, runner in running.items()}
         self._state.write(
             STACK_FILE,
             {
                 **self._about,
                 "ready": self._ready,
                 "processes": pids,
-                "parts": {k.process.name: k.phase for k in keepers},
-                "readiness": {name: keeper.is_ready_now for name, keeper in running.items()},
+                "parts": {runner.process.name: runner.phase for runner in runners},
+                "readiness": {name: runner.is_ready_now for name, runner in running.items()},
             },
         )
         if demo := self._state.read(DEMO_FILE):

@@ -1,4 +1,4 @@
--- A/B tests: several wordings of one notification, told apart by what visitors do.
+-- A/B tests: variants of one notification, compared by what visitors do.
 
 CREATE TABLE ab_tests (
     id                 uuid PRIMARY KEY,
@@ -15,7 +15,7 @@ CREATE TABLE ab_tests (
 );
 CREATE INDEX ab_tests_notification_id_id_idx ON ab_tests (notification_id, id DESC);
 CREATE INDEX ab_tests_site_id_idx ON ab_tests (site_id);
--- Two at once would share the claims between them, and neither would know of the other's part.
+-- Two running tests would split the claims of one notification between them.
 CREATE UNIQUE INDEX ab_tests_running_key ON ab_tests (notification_id) WHERE status = 'RUNNING';
 
 CREATE TABLE ab_test_variants (
@@ -33,7 +33,7 @@ CREATE TABLE ab_test_variants (
 ALTER TABLE ab_tests ADD CONSTRAINT ab_tests_winner_variant_id_fkey
     FOREIGN KEY (winner_variant_id) REFERENCES ab_test_variants (id);
 
--- No foreign key: it would be looked up for every claim, and variants are never deleted.
+-- No foreign key: PostgreSQL would look it up for every claim, and variants are never deleted.
 ALTER TABLE claims ADD COLUMN variant_id uuid;
 
 GRANT SELECT, INSERT, UPDATE ON ab_tests TO proofgraph_app;

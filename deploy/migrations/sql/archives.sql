@@ -1,4 +1,4 @@
--- The archive: its files, each site's share in them, what is restored of it; and exports.
+-- The archive: its files, each site's share in them, restores, and exports.
 
 CREATE FUNCTION row_fingerprint(site_id uuid, at timestamptz, id uuid, event_type text)
 RETURNS bigint LANGUAGE sql IMMUTABLE
@@ -38,7 +38,7 @@ CREATE TABLE archives (
     UNIQUE (table_name, partition, retention_days, part)
 );
 COMMENT ON COLUMN archives.retention_days IS 'The class of sites whose rows these are.';
--- One part of a unit is written at a time.
+-- Only one part of a unit may be in progress at a time.
 CREATE UNIQUE INDEX archives_one_at_a_time ON archives (table_name, partition, retention_days)
     WHERE status IN ('PLANNED', 'STAGED', 'VERIFIED');
 CREATE INDEX archives_unfinished_idx ON archives (table_name, partition)
@@ -117,7 +117,7 @@ CREATE INDEX exports_site_id_id_idx ON exports (site_id, id DESC);
 CREATE UNIQUE INDEX exports_one_at_a_time ON exports (site_id)
     WHERE status IN ('QUEUED', 'RUNNING');
 
--- What stands in a partition's range, to be compared with what the archive has of it.
+-- The rows in a partition's range, to compare with the rows in the archive.
 CREATE FUNCTION standing(
     parent text, starting timestamptz, ending timestamptz, OUT rows bigint, OUT fingerprint numeric)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -145,7 +145,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION is_archived IS 'Whether all that stands in a range, be it nothing, is stored.';
 
--- SHARE keeps writers out from the comparison to the drop, and lets readers read.
+-- SHARE blocks writers, but not readers, from the comparison to the drop.
 CREATE FUNCTION drop_archived(parent text, partition text) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '5s' AS $$
 DECLARE
@@ -171,7 +171,7 @@ BEGIN
     RETURN true;
 END $$;
 
--- What is restored: a partition for each restore, dropped when its days are over.
+-- Restored rows: one partition for each restore, dropped when the restore expires.
 CREATE SCHEMA restored;
 GRANT USAGE ON SCHEMA restored TO proofgraph_app, proofgraph_worker;
 CREATE TABLE restored.events (
@@ -196,7 +196,7 @@ BEGIN
     EXECUTE format('DROP TABLE IF EXISTS restored.%I', 'r_' || replace(restore::text, '-', ''));
 END $$;
 
--- Rights. `archives` tells of all tenants at once and is for our services alone.
+-- Grants. `archives` covers all tenants, so only the services may read it.
 GRANT SELECT ON archive_shares, archive_restores, exports TO proofgraph_app;
 GRANT INSERT (id, share_id, account_id, site_id, table_name, requested_by, days)
     ON archive_restores TO proofgraph_app;

@@ -1,7 +1,7 @@
--- ClickHouse's tables, for one node and for a cluster alike: deploy/migrations/clickhouse.py fills in
--- what differs. Each statement runs at every upgrade and may run again.
+-- ClickHouse's tables for one node and for a cluster. deploy/migrations/clickhouse.py substitutes
+-- what differs. Each statement runs at every upgrade, so each must be repeatable.
 
--- What happened, once per id: a repeated insert collapses, and counts are taken with FINAL.
+-- One row for each event ID: a repeated insert collapses, and queries count with FINAL.
 CREATE TABLE IF NOT EXISTS ${raw_events} ${on_cluster} (
     site_id         UUID,
     metric          LowCardinality(String),
@@ -21,7 +21,7 @@ PARTITION BY toYYYYMM(occurred_at)
 ORDER BY (site_id, metric, occurred_at, id)
 SETTINGS index_granularity = ${granularity};
 
--- The first tables had neither these columns nor an end.
+-- Tables of the first version had neither these columns nor a TTL.
 ALTER TABLE ${raw_events} ${on_cluster}
     ADD COLUMN IF NOT EXISTS variant_id   Nullable(UUID) AFTER claim_id,
     ADD COLUMN IF NOT EXISTS page         String AFTER variant_id,
@@ -33,8 +33,8 @@ ALTER TABLE ${raw_events} ${on_cluster}
 ALTER TABLE ${raw_events} ${on_cluster}
     MODIFY TTL toDateTime(occurred_at, 'UTC') + INTERVAL ${raw_days} DAY;
 
--- Counts by the hour, for the whole site (dimension '') and by one dimension at a time. Rows are
--- true while `rolled_hours` has their version; what another version left behind is not read.
+-- Counts per hour: for the whole site (dimension '') and for one dimension at a time. Only rows with
+-- the version in `rolled_hours` are read; rows of other versions are left over.
 CREATE TABLE IF NOT EXISTS ${hourly_counts} ${on_cluster} (
     site_id   UUID,
     timestamp DateTime('UTC'),
@@ -48,8 +48,8 @@ PARTITION BY toYYYYMM(timestamp)
 ORDER BY (site_id, dimension, metric, timestamp, key)
 SETTINGS index_granularity = ${granularity};
 
--- The whole site's alone, which charts ask for first and which are few beside the dimensions'. Rows
--- come and count as those they are copied from.
+-- The counts of whole sites alone: charts read them first, and they are few beside the dimensions'.
+-- A row is valid while the row it is copied from is.
 CREATE TABLE IF NOT EXISTS ${hourly_totals} ${on_cluster} (
     site_id   UUID,
     timestamp DateTime('UTC'),
@@ -64,7 +64,7 @@ SETTINGS index_granularity = ${granularity};
 CREATE MATERIALIZED VIEW IF NOT EXISTS totals_of_hours ${on_cluster} TO ${hourly_totals} AS
 SELECT site_id, timestamp, metric, value, version FROM ${hourly_counts} WHERE dimension = '';
 
--- The same by the day, for as long as the site is there: the long-term trends.
+-- Counts per day, kept as long as the site exists, for long-term trends.
 CREATE TABLE IF NOT EXISTS ${daily_counts} ${on_cluster} (
     site_id   UUID,
     timestamp DateTime('UTC'),
@@ -78,8 +78,8 @@ PARTITION BY toYear(timestamp)
 ORDER BY (site_id, dimension, metric, timestamp, key)
 SETTINGS index_granularity = ${granularity};
 
--- Every hour that has events, and whether its counts stand in `hourly_counts`, under which version.
--- A late event opens its hour again, until the next rollup.
+-- Every hour that has events, whether its counts are in `hourly_counts`, and under which version.
+-- A late event reopens its hour until the next rollup.
 CREATE TABLE IF NOT EXISTS rolled_hours ${on_cluster} (
     timestamp DateTime('UTC'),
     closed    Bool,
@@ -87,8 +87,8 @@ CREATE TABLE IF NOT EXISTS rolled_hours ${on_cluster} (
 ) ENGINE = ${everywhere_by_version}
 ORDER BY timestamp;
 
--- Which days stand in `daily_counts`, under which version, made of which states of their hours.
--- As soon as one of the hours has another state, the day is read by the hour.
+-- The days in `daily_counts`, their version, and the states of the hours they were made from.
+-- Once one of the hours has another state, queries read the day by the hour.
 CREATE TABLE IF NOT EXISTS rolled_days ${on_cluster} (
     timestamp DateTime('UTC'),
     hours     UInt64,
@@ -96,7 +96,7 @@ CREATE TABLE IF NOT EXISTS rolled_days ${on_cluster} (
 ) ENGINE = ${everywhere_by_version}
 ORDER BY timestamp;
 
--- The first rollups knew no dimensions: what they closed is rolled anew, from the raw events.
+-- The first rollups had no dimensions: hours that they closed are rolled up again from raw events.
 INSERT INTO rolled_hours
 SELECT timestamp, false, toUnixTimestamp64Micro(now64(6)) FROM rolled_hours FINAL
 WHERE closed AND (
@@ -105,6 +105,6 @@ WHERE closed AND (
 
 DROP TABLE IF EXISTS hourly ${on_cluster};
 
--- A rollup that began before there were totals closes no hour without them: this is newer.
+-- A rollup from before there were totals must not close an hour: this version is newer than its own.
 INSERT INTO rolled_hours
 SELECT timestamp, false, toUnixTimestamp64Micro(now64(6)) FROM rolled_hours FINAL WHERE NOT closed;

@@ -1,5 +1,5 @@
--- PostgreSQL takes no COPY into a table with row security. The worker serves all tenants anyway, and
--- may therefore insert, no more, into the months of notification_events by themselves.
+-- PostgreSQL refuses COPY into a table with row security. The worker serves all tenants anyway, so it
+-- may insert (and nothing else) into the monthly partitions of notification_events directly.
 
 ALTER FUNCTION make_partition(text, timestamptz) RENAME TO make_partition_itself;
 

@@ -1,5 +1,5 @@
--- Orders and page views are counted as they are written, as claims' events are. What was written
--- before is counted here.
+-- The stream worker counts orders and page views as it writes them, like notification events. This
+-- counts those that were written before.
 INSERT INTO counters (site_id, account_id, metric, value)
 SELECT site_id, account_id,
        CASE event_type WHEN 'order.created' THEN 'orders' ELSE 'page_views' END,

@@ -1,5 +1,5 @@
 GRANT DELETE ON visitor_profiles TO proofgraph_worker;
--- Rows lie about in the order they were last written, so a few bytes for each range of blocks find
--- the old ones; unlike other indexes this one leaves updates in place.
+-- Rows are stored in the order of their last write, so a BRIN index of a few bytes per block range
+-- finds the old ones. Unlike other indexes, it allows HOT updates.
 CREATE INDEX visitor_profiles_last_seen_at_idx ON visitor_profiles USING brin (last_seen_at)
     WITH (autosummarize = on);

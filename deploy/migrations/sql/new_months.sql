@@ -1,5 +1,5 @@
--- Whoever waited for another to make the month does not find it by its name yet: names that were
--- looked up in vain are remembered until the next statement.
+-- A session that waited for another to create the month does not find it by name yet: PostgreSQL
+-- caches failed look-ups of names until the next statement.
 CREATE OR REPLACE FUNCTION let_worker_insert(partition text) RETURNS void
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE

@@ -1,5 +1,5 @@
--- The job compared and dropped with writers in between, and did not tell `archives`. What it did is
--- done by `drop_archived`, which the archiver calls for chunks as it does for months.
+-- The job compared and dropped without blocking writers, and did not update `archives`. The archiver
+-- now calls `drop_archived` for chunks, as it does for months.
 DO $$
 BEGIN
     IF is_hypertable('events') THEN

@@ -1,5 +1,5 @@
--- The ledger by months: `events` (a TimescaleDB hypertable where that extension can be had) and
--- `notification_events` (months, each in 8 parts by site). What stood in them before is moved.
+-- Partitions the ledger by month: `events` (a TimescaleDB hypertable where that extension is
+-- available) and `notification_events` (each month in 8 parts by site). Existing rows are moved.
 
 ALTER TABLE events RENAME TO events_before;
 ALTER INDEX events_pkey RENAME TO events_before_pkey;
@@ -35,8 +35,8 @@ CREATE INDEX notification_events_site_id_visitor_id_created_at_idx
     ON notification_events (site_id, visitor_id, created_at) WHERE visitor_id IS NOT NULL;
 COMMENT ON COLUMN notification_events.source_event_id IS 'The order behind a conversion.';
 
--- TimescaleDB is taken where the server has loaded it (its settings exist then; without, CREATE
--- EXTENSION would end the connection) and its licence has compression and jobs.
+-- TimescaleDB is used where the server has loaded it and its licence includes compression and jobs.
+-- Its settings exist only if it is loaded; otherwise CREATE EXTENSION would end the connection.
 DO $$
 DECLARE
     shape text := '';
@@ -74,8 +74,8 @@ SET search_path = pg_catalog, pg_temp
 RETURN (SELECT relkind = 'r' FROM pg_class
         WHERE relname = parent AND relnamespace = 'public'::regnamespace);
 
--- Makes a month's partition unless it is there. It is attached when complete: that lets others read
--- and write the table meanwhile. Two who want the same month wait for each other.
+-- Creates a month's partition unless it exists. It is attached when complete, so other sessions can
+-- read and write the table meanwhile. Sessions that need the same month wait for each other.
 CREATE FUNCTION make_partition(parent text, month timestamptz) RETURNS void
 LANGUAGE plpgsql SET search_path = public, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
@@ -150,11 +150,11 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION partitions_of IS 'Oldest first; range_end is not in the partition.';
 
--- The archive says what it has; until there is one, nothing is archived.
+-- The archive replaces this function; until then, nothing is archived.
 CREATE FUNCTION is_archived(parent text, starting timestamptz, ending timestamptz) RETURNS boolean
 LANGUAGE sql STABLE RETURN false;
 
--- Waits no longer for its lock than writers may wait behind it.
+-- Waits for its lock no longer than writers may wait behind it.
 CREATE FUNCTION drop_partition(parent text, partition text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '5s' AS $$
 DECLARE
@@ -175,8 +175,8 @@ BEGIN
     END IF;
 END $$;
 
--- For the trigger of a staging table, whose new rows are `staged`: the months of what was just put into
--- it. The trigger's argument is the column that tells the time.
+-- For the trigger of a staging table, whose new rows are `staged`: creates the months of these rows.
+-- The trigger's argument is the name of the time column.
 CREATE FUNCTION partition_staged() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
@@ -211,7 +211,7 @@ BEGIN
                             timescaledb.compress_orderby = 'time DESC');
     EXECUTE format('SELECT %s.add_compression_policy(''public.events''::regclass,
                         interval ''7 days'')', at);
-    -- Not a retention policy: that would drop what nobody has archived yet.
+    -- Not a retention policy: that would drop rows that are not archived yet.
     CREATE FUNCTION drop_archived_chunks(job_id integer, config jsonb) RETURNS void
     LANGUAGE plpgsql SET search_path = public, pg_temp AS $job$
     DECLARE
@@ -229,7 +229,7 @@ BEGIN
                         config => ''{"keep": "90 days"}'')', at);
 END $$;
 
--- Times are cut to milliseconds, as they are from now on when an envelope is read.
+-- Truncates times to milliseconds, as the envelope reader does from now on.
 INSERT INTO events
 SELECT date_trunc('milliseconds', time), id, account_id, site_id, event_type, captured_at, source,
        visitor_id, payload
@@ -241,8 +241,8 @@ SELECT date_trunc('milliseconds', created_at), id, account_id, site_id, notifica
 FROM notification_events_before;
 DROP TABLE events_before, notification_events_before;
 
--- TimescaleDB does not compress a table with row security, so `events` is reached by tenants through
--- a view alone. Partitions have no grants: whoever reads them reads through the parent's rows.
+-- TimescaleDB does not compress a table with row security, so tenants reach `events` only through a
+-- view. Partitions have no grants: every read goes through the parent's row security.
 GRANT SELECT, INSERT ON events, notification_events TO proofgraph_worker;
 GRANT SELECT ON notification_events TO proofgraph_app;
 ALTER TABLE notification_events ENABLE ROW LEVEL SECURITY;

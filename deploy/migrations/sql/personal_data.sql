@@ -1,8 +1,8 @@
--- Personal data: written in plain, stored encrypted, read through functions that check authority.
+-- Personal data: written as plain text, stored encrypted, read through functions that check access.
 --
--- The wrapping key comes with each transaction (setting proofgraph.pii_key, base64) and is never in
--- the database. Every account has a data key, 32 random bytes wrapped by it. A random key needs no
--- stretching, so s2k-mode 1 (salted) is used instead of the slow iterated one.
+-- Each transaction sets the wrapping key (setting proofgraph.pii_key, base64); the database never
+-- stores it. Every account has a data key: 32 random bytes, encrypted with the wrapping key. Random
+-- keys need no stretching, so s2k-mode 1 (salted) replaces the slow iterated one.
 
 CREATE FUNCTION current_accounts() RETURNS uuid[] LANGUAGE sql STABLE
     RETURN string_to_array(current_setting('proofgraph.accounts', true), ',')::uuid[];
@@ -70,7 +70,7 @@ END $$;
 CREATE TRIGGER users_seal BEFORE INSERT OR UPDATE OF email, full_name ON users
     FOR EACH ROW EXECUTE FUNCTION users_seal();
 
--- A user may be read by himself and by the members of the accounts he is in.
+-- A user can be read by themselves and by members of their accounts.
 CREATE FUNCTION may_read_user(who uuid) RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public
 RETURN who = current_user_id() OR EXISTS (
@@ -86,7 +86,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public
 RETURN (SELECT pgp_sym_decrypt(full_name_encrypted, data_key(full_name_encryption_key_id))
         FROM users WHERE id = who AND may_read_user(who));
 
--- Log-in comes before there is a viewer: it may ask for one address, and needs the key to do so.
+-- Log-in happens before there is a viewer: it may read one address, and needs the key for that.
 CREATE FUNCTION find_login(
     address text, OUT user_id uuid, OUT hashed_password text, OUT account_ids uuid[])
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public

@@ -1,4 +1,5 @@
--- What a plan allows, and the copy of it that the doors and the retention read beside each site.
+-- The limits of each plan, and a copy of them beside each site for the ingest endpoint, the webhook
+-- receiver and the retention.
 
 ALTER TABLE plans
     ADD COLUMN events_per_second integer CHECK (events_per_second > 0),
@@ -11,7 +12,7 @@ ALTER TABLE plans
     ALTER COLUMN events_per_second SET NOT NULL,
     ALTER COLUMN retention_days SET NOT NULL;
 
--- The defaults are those of the free plan, which every site begins with.
+-- The defaults are those of the free plan, on which every site starts.
 ALTER TABLE tenants
     ADD COLUMN events_per_second integer NOT NULL DEFAULT 50,
     ADD COLUMN retention_days    integer NOT NULL DEFAULT 90;

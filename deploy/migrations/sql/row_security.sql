@@ -1,5 +1,5 @@
--- Two roles, two views of the tables. proofgraph_app sees the rows of the viewer's accounts and
--- nothing else; proofgraph_worker serves all tenants, but only on the tables its work needs.
+-- Two roles. proofgraph_app sees only the rows of the viewer's accounts. proofgraph_worker serves all
+-- tenants, but only on the tables that its work needs.
 
 GRANT SELECT, INSERT, UPDATE ON accounts, users, sites, templates, notifications, integrations,
     subscriptions TO proofgraph_app;
@@ -13,7 +13,7 @@ GRANT SELECT ON members, tenants, credentials, notifications, templates, integra
     subscriptions TO proofgraph_worker;
 GRANT SELECT, INSERT, UPDATE ON claims, events, notification_events, counters, inbox
     TO proofgraph_worker;
--- UPDATE is what FOR UPDATE asks for.
+-- FOR UPDATE requires the UPDATE privilege.
 GRANT SELECT, INSERT, UPDATE, DELETE ON outbox TO proofgraph_worker;
 
 DO $$

@@ -1,6 +1,6 @@
 -- A page of a site's source events, newest first. The view `source_events` is a security barrier, and
--- nothing is ordered through one: it would read and sort all that a site ever had for each page.
--- Whose rows they are is checked here as there.
+-- PostgreSQL does not use an index order through one: each page would sort all rows of the site.
+-- This function checks access as the view does.
 
 CREATE FUNCTION source_events_before(
     site uuid, most integer, before_time timestamptz, before_id uuid, before_type text,
@@ -9,8 +9,8 @@ RETURNS SETOF events
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 20
 SET search_path = public, pg_temp SET plan_cache_mode = force_custom_plan SET enable_sort = off AS $$
 BEGIN
-    -- A custom plan knows what is null, and has no condition for it. Sorting is what the planner would
-    -- choose for a month it has no statistics of: it takes every site's part for small.
+    -- A custom plan drops the conditions on null parameters. Sorting is off because the planner would
+    -- choose it for a month without statistics, where it underestimates every site's rows.
     RETURN QUERY
         SELECT e.* FROM events e
         WHERE e.site_id = site

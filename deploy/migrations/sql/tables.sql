@@ -1,4 +1,4 @@
--- The tables of all domains. Foreign keys stay inside a domain, or point at a site or an account.
+-- The tables of all domains. A foreign key stays inside a domain, or references a site or an account.
 
 CREATE EXTENSION IF NOT EXISTS pgcrypto;
 
@@ -62,7 +62,7 @@ CREATE TABLE sites (
 );
 CREATE INDEX sites_account_id_id_idx ON sites (account_id, id DESC);
 
--- kernel: what the edge and the other domains know of a site
+-- kernel: the data of a site that the edge and the other domains read
 CREATE TABLE tenants (
     site_id    uuid PRIMARY KEY REFERENCES sites (id),
     account_id uuid NOT NULL REFERENCES accounts (id),
@@ -123,7 +123,7 @@ CREATE TABLE claims (
 );
 CREATE INDEX claims_notification_id_id_idx ON claims (notification_id, id DESC);
 
--- analytics: the ledger. Time stands in each primary key so that both tables can be partitioned.
+-- analytics: the ledger. Each primary key contains the time, so both tables can be partitioned.
 CREATE TABLE events (
     time        timestamptz NOT NULL,
     id          uuid NOT NULL,
@@ -155,8 +155,8 @@ CREATE INDEX notification_events_site_id_created_at_idx
     ON notification_events (site_id, created_at DESC);
 CREATE INDEX notification_events_claim_id_idx ON notification_events (claim_id);
 
--- How often each thing happened to a site's claims: written in the transaction that writes the
--- ledger, so that a repeated batch adds nothing. Redis shows a copy of it.
+-- Counters of a site's notification events. The transaction that writes the ledger updates them, so a
+-- repeated batch adds nothing. Redis has a copy.
 CREATE TABLE counters (
     site_id    uuid NOT NULL,
     account_id uuid NOT NULL,
@@ -193,7 +193,7 @@ CREATE TABLE inbox (
     UNIQUE (integration_id, delivery_id)
 );
 CREATE INDEX inbox_integration_id_id_idx ON inbox (integration_id, id DESC);
--- What waits to be processed: a handful of rows, looked for every few seconds.
+-- Unprocessed webhooks: few rows, queried every few seconds.
 CREATE INDEX inbox_received_at_idx ON inbox (received_at) WHERE status = 'RECEIVED';
 
 -- billing

@@ -1,4 +1,4 @@
--- What each visitor of a site has done, added up from what is new in the ledger. The rules are in
+-- Totals of each visitor of a site, updated from new rows of the ledger. The rules are in
 -- subgraphs/analytics/pipeline/sessions.py.
 CREATE TABLE visitor_profiles (
     id              uuid PRIMARY KEY DEFAULT gen_random_uuid(),

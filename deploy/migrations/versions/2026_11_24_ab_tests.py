@@ -1,4 +1,4 @@
-"""A/B tests of notifications, and the variant a claim was worded by."""
+"""Adds A/B tests of notifications, and the variant of each claim."""
 
 from deploy.migrations import scripts
 

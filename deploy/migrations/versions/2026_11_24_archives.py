@@ -1,4 +1,4 @@
-"""The archive, what is restored of it, and exports."""
+"""Adds the archive, restores and exports."""
 
 from deploy.migrations import scripts
 

@@ -1,4 +1,4 @@
-"""The worker may copy straight into a month of `notification_events`."""
+"""Lets the worker COPY into the monthly partitions of `notification_events`."""
 
 from deploy.migrations import scripts
 

@@ -1,4 +1,4 @@
-"""Orders and page views in the ledger's counters."""
+"""Adds orders and page views to the ledger's counters."""
 
 from deploy.migrations import scripts
 

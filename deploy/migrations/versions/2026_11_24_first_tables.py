@@ -1,4 +1,4 @@
-"""The first tables, with row-level security from the start."""
+"""Creates the first tables, with row-level security."""
 
 from deploy.migrations import scripts
 

@@ -1,4 +1,4 @@
-"""Visitors who have not come back are forgotten with the events behind their profiles."""
+"""Adds the index that finds profiles of visitors who have not returned."""
 
 from deploy.migrations import scripts
 

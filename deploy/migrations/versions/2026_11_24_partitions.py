@@ -1,4 +1,4 @@
-"""The ledger by months: TimescaleDB where it can be had, native partitions elsewhere."""
+"""Partitions the ledger by month: with TimescaleDB if available, else natively."""
 
 from deploy.migrations import scripts
 

@@ -1,4 +1,4 @@
-"""What a plan allows: events a second, and days until raw events are archived."""
+"""Adds the limits of plans: events a second, and days until raw events are archived."""
 
 from deploy.migrations import scripts
 

@@ -1,4 +1,4 @@
-"""A page of a site's source events costs what is on it."""
+"""Adds a function that reads one page of a site's source events by index."""
 
 from deploy.migrations import scripts
 

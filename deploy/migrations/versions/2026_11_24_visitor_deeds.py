@@ -1,4 +1,4 @@
-"""A journal of what visitors did, between the ledger and their profiles."""
+"""Adds the journal of visitor events between the ledger and the profiles."""
 
 from deploy.migrations import scripts
 

@@ -1,4 +1,4 @@
-"""Visitor profiles: sessions, behaviour and a score, kept up by the stream worker."""
+"""Adds visitor profiles: sessions, behaviour and a score."""
 
 from deploy.migrations import scripts
 

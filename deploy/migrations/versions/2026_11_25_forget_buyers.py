@@ -1,4 +1,4 @@
-"""Buyers are forgotten: in what shops sent, and in claims."""
+"""Lets the worker delete the personal data of buyers from webhooks and claims."""
 
 from deploy.migrations import scripts
 

@@ -1,4 +1,4 @@
-"""Two who need the same new month at once both get it."""
+"""Lets two sessions that need the same new month both succeed."""
 
 from deploy.migrations import scripts
 

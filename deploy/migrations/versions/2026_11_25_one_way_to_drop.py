@@ -1,4 +1,4 @@
-"""Chunks, too, are dropped by the archive alone."""
+"""Lets only the archiver drop chunks of the ledger."""
 
 from deploy.migrations import scripts
 

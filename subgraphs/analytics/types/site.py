@@ -46,9 +46,9 @@ from subgraphs.kernel.errors import BadUserInput, NotFound
 from subgraphs.kernel.graphql import connections, paging
 from subgraphs.kernel.graphql.connections import Connection
 from subgraphs.kernel.graphql.context import Info
-from subgraphs.kernel.graphql.limits import MAX_QUERY_COST
 from subgraphs.kernel.graphql.loading import ChildKey
 from subgraphs.kernel.graphql.paging import MAX_PAGE
+from subgraphs.kernel.graphql.query_cost import MAX_QUERY_COST
 from subgraphs.kernel.graphql.selections import most_names
 from subgraphs.kernel.graphql.types import BigInt, Money, to_uuid
 from subgraphs.kernel.identity.permissions import IsUser
@@ -127,7 +127,7 @@ class SiteAnalytics:
     async def values(self, info: Info, metric: service.Metric) -> list[BigInt] | None:
         if metric.value not in self.asked.metrics or metric is service.Metric.REVENUE:
             return None
-        info.context.charge(self.asked.period.length)
+        info.context.query_cost.charge(self.asked.period.length)
         points = (await self._series(info)).points.values()
         return [BigInt(numbers.get(metric.value, 0)) for numbers in points]
 
@@ -181,7 +181,7 @@ class Site:
     ) -> SiteAnalytics:
         asked = service.asked(service.period(start, end, granularity), metrics)
         by = service.asked_groups(asked, group_by, top_groups) if group_by else None
-        info.context.charge(asked.period.length)
+        info.context.query_cost.charge(asked.period.length)
         return SiteAnalytics(site_id=await visible(info, self.id), asked=asked, by=by)
 
     @strawberry.field(
@@ -302,7 +302,7 @@ def charge_for_points(info: Info, asked: Asked) -> None:
     Raises:
         BadUserInput: they are more than is left.
     """
-    info.context.charge(asked.period.length * most_names(info._raw_info))
+    info.context.query_cost.charge(asked.period.length * most_names(info._raw_info))
 
 
 def site_of(reference: Mapping[str, Any] | None) -> Site:

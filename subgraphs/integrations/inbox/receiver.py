@@ -1,9 +1,7 @@
-"""The door for shops: `POST /hooks/shopify/<integration id>`.
+"""The webhook receiver: `POST /hooks/shopify/<integration id>`.
 
-Answers 200 once the webhook is one row in the inbox, whether this delivery put it there or an
-earlier one. What goes wrong is told with the status that makes the shop do the right thing: send
-again later (503), or not (4xx).
-"""
+It answers 200 once the webhook is a row of the inbox, from this delivery or an earlier one. An
+error has the status that makes the shop do the right thing: 503 to send again, 4xx not to."""
 
 import asyncio
 import base64
@@ -38,16 +36,16 @@ from subgraphs.kernel.retry import is_store_fault
 log = logging.getLogger(__name__)
 
 MAX_BODY = 1_048_576
-"""Bytes. Shopify's largest orders, with hundreds of line items, come to half of it."""
+"""Bytes. Shopify's largest orders, with hundreds of line items, have half as many."""
 
 RETRY_AFTER_SECONDS = 30
-"""When to come again after a 503; Shopify has a schedule of its own, other senders may listen."""
+"""The `Retry-After` of a 503. Shopify has its own schedule; other senders respect the header."""
 
 _COUNT_SECONDS = 1.0
-"""How long a refusal waits to be counted."""
+"""Longest time to count a rejected webhook."""
 
 _EVENT_ID = "X-Shopify-Event-Id"
-"""May be absent: webhooks from before Shopify had it."""
+"""Absent in webhooks of older Shopify API versions."""
 
 _PRINTABLE = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -64,33 +62,39 @@ _senders = Senders()
 
 
 async def receive(request: Request) -> Response:
-    """One webhook, answered whatever happens to the stores meanwhile."""
+    """Receive one webhook; a store that is unavailable becomes a 503."""
     try:
         return await _receive(request.path_params["integration_id"], request)
     except ClientDisconnect:
-        return Response(status_code=HTTP_400_BAD_REQUEST)  # nobody is there to read it
+        return Response(
+            status_code=HTTP_400_BAD_REQUEST
+        )  # the client has gone; nobody reads the response
     except Exception as error:
         if not is_store_fault(error):
             raise
-        log.warning("a webhook was put off: %s", type(error).__name__)
+        log.warning("webhook_deferred error=%s", type(error).__name__)
         retry = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-        return _answer(503, "UNAVAILABLE", "It cannot be kept right now; send it again.", retry)
+        return _response(
+            503, "UNAVAILABLE", "The webhook cannot be stored right now; send it again.", retry
+        )
 
 
 async def _receive(integration_id: str, request: Request) -> Response:
-    """Who sends it, is it theirs, keep it."""
+    """Identify the sender, verify the signature, store the webhook."""
     sender = await _sender(integration_id)
     body = await _body(request)
     if not _is_signed(body, sender.secret(), request.headers.get("x-shopify-hmac-sha256", "")):
-        await _count_refusal(sender.integration_id)
-        raise Unauthenticated("The signature is missing or does not match the body.")
+        await _count_rejection(sender.integration_id)
+        raise Unauthenticated(
+            "`X-Shopify-Hmac-Sha256` is missing or does not match the body; check the secret."
+        )
     webhook = Webhook(
         delivery_id=_header(request, "X-Shopify-Webhook-Id"),
         event_id=_header(request, _EVENT_ID) if _EVENT_ID in request.headers else None,
         topic=_header(request, "X-Shopify-Topic"),
         body=body,
     )
-    error = _why_not_json(body)
+    error = _json_error(body)
     async with asyncio.timeout(STORE_SECONDS), db.service_transaction() as session:
         is_new = await service.receive(session, sender=sender, webhook=webhook, error=error)
     if error:
@@ -103,14 +107,14 @@ async def _sender(integration_id: str) -> Sender:
     try:
         sender = await _senders.find(UUID(integration_id))
     except ValueError:
-        sender = None  # no UUID, so nothing has it
+        sender = None  # not a UUID, so no integration has it
     if sender is None:
-        raise NotFound("There is no such integration.")
+        raise NotFound("No integration with this ID.")
     return sender
 
 
 async def _body(request: Request) -> bytes:
-    """The raw body, let go of as soon as it is too large."""
+    """The raw body; reading stops when it is too large."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -127,11 +131,11 @@ def _is_signed(body: bytes, secret: str, signature: str) -> bool:
 def _header(request: Request, name: str) -> str:
     value = request.headers.get(name, "")
     if not _PRINTABLE.fullmatch(value):
-        raise BadUserInput(f"The header {name} must have 1 to 255 letters, digits and signs.")
+        raise BadUserInput(f"The header {name} must have 1 to 255 printable ASCII characters.")
     return value
 
 
-def _why_not_json(body: bytes) -> str | None:
+def _json_error(body: bytes) -> str | None:
     try:
         content = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -139,12 +143,12 @@ def _why_not_json(body: bytes) -> str | None:
     return None if isinstance(content, dict) else "The body is not a JSON object."
 
 
-async def _count_refusal(integration_id: UUID) -> None:
+async def _count_rejection(integration_id: UUID) -> None:
     try:
         async with asyncio.timeout(_COUNT_SECONDS):
             await redis.client().incr(f"hooks:rejected:{integration_id}")
     except (RedisError, OSError) as error:
-        log.warning("a refused webhook was not counted: %s", type(error).__name__)
+        log.warning("rejection_not_counted error=%s", type(error).__name__)
 
 
 @lru_cache(maxsize=1)
@@ -152,24 +156,24 @@ def _nudger() -> jobs.Nudger:
     return jobs.Nudger()
 
 
-def _answer(
+def _response(
     status: int, code: str, message: str, headers: Mapping[str, str] | None = None
 ) -> Response:
     return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
 
 
-async def _answer_expected(_request: Request, error: Exception) -> Response:
+async def _respond_to_expected(_request: Request, error: Exception) -> Response:
     if not isinstance(error, ProofgraphError):
         raise error
-    return _answer(error.http_status, error.code, error.message)
+    return _response(error.http_status, error.code, error.message)
 
 
-async def _answer_routing(_request: Request, error: Exception) -> Response:
-    """No such path, or another method than POST."""
+async def _respond_to_routing(_request: Request, error: Exception) -> Response:
+    """Answer an unknown path, or a method other than POST."""
     if not isinstance(error, HTTPException):
         raise error
     code = "NOT_FOUND" if error.status_code == HTTP_404_NOT_FOUND else "BAD_USER_INPUT"
-    return _answer(error.status_code, code, error.detail, error.headers)
+    return _response(error.status_code, code, error.detail, error.headers)
 
 
 @asynccontextmanager
@@ -183,7 +187,7 @@ async def _lifespan(_app: Starlette) -> AsyncIterator[None]:
 app = Starlette(
     routes=[Route("/hooks/shopify/{integration_id}", receive, methods=["POST"])],
     lifespan=_lifespan,
-    exception_handlers={ProofgraphError: _answer_expected, HTTPException: _answer_routing},
+    exception_handlers={ProofgraphError: _respond_to_expected, HTTPException: _respond_to_routing},
 )
-# Redis only counts and wakes: without it webhooks are kept all the same.
+# Without Redis webhooks are stored all the same; it only counts rejections and wakes the worker.
 add_health(app, [partial(db.ping, worker=True)])

@@ -1,7 +1,7 @@
-"""What each outside system sends, read into source events. Pure: bytes in, events out."""
+"""Converts each outside system's webhooks to source events: bytes in, events out, no I/O."""
 
 from subgraphs.kernel.errors import BadUserInput
 
 
 class Unreadable(BadUserInput):
-    """A webhook whose content is not what its sender documents; the merchant reads the message."""
+    """The body does not have the shape its sender documents; the merchant sees the message."""

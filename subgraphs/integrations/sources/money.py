@@ -1,11 +1,11 @@
-"""Money as senders write it (a decimal number) and as we keep it (integer minor units)."""
+"""Converts amounts from decimal numbers, as senders write them, to integer minor units."""
 
 from decimal import Decimal
 
 from subgraphs.integrations.sources import Unreadable
 
-# ISO 4217, where it is not two. CLDR, which libraries go by, tells what people write instead: for
-# the Iraqi and the Serbian dinar that is another number.
+# The exponents of ISO 4217 that are not 2. Libraries use CLDR, which has the number of decimals
+# that people write instead; it differs for the Iraqi and the Serbian dinar.
 _WITHOUT_DECIMALS = {
     *("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG"),
     *("RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF"),
@@ -17,17 +17,17 @@ _DECIMALS = {
 }
 
 _MAX_AMOUNT = 10**11
-"""No order comes near, and in minor units JavaScript still counts it exactly."""
+"""Above any order, and still an exact JavaScript number in minor units."""
 
 
 def minor_units(amount: Decimal, currency: str) -> int:
-    """An amount in the currency's smallest units, exactly.
+    """Convert an amount to minor units, exactly.
 
     >>> minor_units(Decimal("89.00"), "EUR"), minor_units(Decimal("1200"), "JPY")
     (8900, 1200)
 
     Raises:
-        Unreadable: no amount that a price can be, or finer than the currency's smallest unit.
+        Unreadable: the amount is negative, too large, or has more decimals than the currency.
     """
     if not amount.is_finite() or not 0 <= amount <= _MAX_AMOUNT:
         raise Unreadable("The order's total is not an amount of money.")

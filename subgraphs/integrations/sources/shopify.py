@@ -1,10 +1,10 @@
-"""Shopify's webhooks: `orders/create` becomes `order.created`, other topics nothing.
+"""Shopify's webhooks: `orders/create` becomes `order.created`; other topics become nothing.
 
-A theme that gives the cart the attribute `proofgraph_visitor` tells which visitor bought, and the
-order can be owed to the claim he saw.
+A theme may give the cart the attribute `proofgraph_visitor`. The order is then attributed to the
+claim that this visitor saw.
 
-Of a buyer only what visitors may see goes on: a first name and a place. Surnames, addresses, e-mail
-and telephone numbers stay in the inbox, also where a buyer typed them into the wrong field.
+Of a buyer only the first name and the place go on the event stream. Surnames, addresses, e-mail and
+telephone numbers stay in the inbox, also if a buyer typed them into the wrong field.
 """
 
 import re
@@ -24,26 +24,26 @@ from subgraphs.kernel.text import one_line
 ORDER_CREATED = "orders/create"
 
 NO_SALE = frozenset({"voided", "expired", "refunded"})
-"""Financial states in which nobody bought anything: a claim of it would be untrue. So would be one
-of a cancelled order, or of the shop's own test orders."""
+"""Financial states without a sale: a claim about such an order would be untrue. The same holds for
+cancelled orders and the shop's test orders."""
 
 MAX_AGE = timedelta(days=5 * 365)
 MAX_AHEAD = timedelta(hours=1)
-"""An order from outside this span, seen from when it reached us, has a wrong date."""
+"""An order whose date is outside this span around its receipt has a wrong date."""
 
 _MAX_NAME = 40
 _MAX_PLACE = 60
 _MAX_PRODUCT = 120
-"""Characters; longer ones would not fit into a claim together."""
+"""Characters; longer values would not fit into a claim together."""
 
-_TELLS_TOO_MUCH = re.compile(r"[@\d]")
-"""An e-mail address, a telephone number, a street with its number, a postal code."""
+_PERSONAL = re.compile(r"[@\d]")
+"""Signs of an e-mail address, a telephone number, a street address or a postal code."""
 
 _COUNTRY_CODE = re.compile(r"[A-Z]{2}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
 VISITOR = "proofgraph_visitor"
-"""The note attribute by which the shop's page says which visitor the buyer is."""
+"""The note attribute that carries the buyer's visitor id."""
 
 _VISITOR_ID = re.compile(r"[^\x00]{1,100}")
 
@@ -65,16 +65,16 @@ class _LineItem(msgspec.Struct):
 
 
 class _Note(msgspec.Struct):
-    """A note attribute: the shop's theme may put anything there."""
+    """A note attribute; a theme may put any JSON value there."""
 
     name: Any = None
     value: Any = None
 
 
 class _Order(msgspec.Struct):
-    """The fields we read of the some ninety that are documented."""
+    """The fields that we read; Shopify documents some ninety."""
 
-    # A NUL would go unseen as far as the event stream, where nothing can store it.
+    # PostgreSQL cannot store a NUL, so an id with one is rejected here.
     id: int | Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\x00]*\Z")]
     created_at: Annotated[datetime, msgspec.Meta(tz=True)]
     total_price: Decimal
@@ -94,10 +94,10 @@ _decoder = msgspec.json.Decoder(_Order)
 
 
 def events_of(item: InboxItem) -> list[Event]:
-    """The source events in a webhook; none where there is nothing to tell.
+    """The source events of a webhook; none for another topic or an order without a sale.
 
     Raises:
-        Unreadable: it is not what Shopify documents for its topic.
+        Unreadable: the body does not have the shape Shopify documents for its topic.
     """
     if item.topic != ORDER_CREATED:
         return []
@@ -112,7 +112,7 @@ def events_of(item: InboxItem) -> list[Event]:
 
 def _order_created(order: _Order, item: InboxItem) -> Event:
     if not -MAX_AHEAD < item.received_at - order.created_at < MAX_AGE:
-        raise Unreadable("The order's `created_at` is not a date it can have been placed at.")
+        raise Unreadable("The order's `created_at` is more than an hour ahead or five years old.")
     occurred_at = order.created_at.astimezone(UTC)
     order_id = str(order.id)
     return Event(
@@ -142,7 +142,7 @@ def _visitor(order: _Order) -> str | None:
 def _buyer(order: _Order) -> dict[str, str | None]:
     billing, shipping = order.billing_address, order.shipping_address
     name = (order.customer and order.customer.first_name) or (billing and billing.first_name)
-    # A parcel to somebody else is a present: where it goes is not where the buyer is.
+    # A parcel to another person is a gift: its address is not the buyer's place.
     is_own = shipping is not None and name in (None, "", shipping.first_name)
     home = billing or (shipping if is_own else None) or _Address()
     code = home.country_code or ""
@@ -172,12 +172,12 @@ def _bought(order: _Order) -> dict[str, Any]:
 
 
 def _first_name(text: str | None) -> str | None:
-    """The first word: some buyers type their whole name into the field."""
+    """The first word: some buyers type their full name into the field."""
     name = _public(text, _MAX_NAME)
     return name.split()[0] if name else None
 
 
 def _public(text: str | None, max_length: int) -> str | None:
-    """What a visitor may see of a field that buyers fill in, or None."""
+    """A field that buyers fill in, if visitors may see it; otherwise None."""
     line = one_line(text or "", max_length=max_length)
-    return None if _TELLS_TOO_MUCH.search(line) else line or None
+    return None if _PERSONAL.search(line) else line or None

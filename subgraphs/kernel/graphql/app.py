@@ -1,4 +1,4 @@
-"""The ASGI app around one subgraph or several: GraphQL, health, and a tidy end."""
+"""The ASGI app that serves one or several subgraphs: GraphQL, health checks, clean shutdown."""
 
 import gc
 from collections.abc import AsyncIterator, Mapping
@@ -19,12 +19,16 @@ from subgraphs.kernel.logging import configure_logging
 from subgraphs.kernel.storage import clickhouse
 
 _COLLECT_EVERY = 50_000
-"""Objects: a page of numbers has thousands that go with its answer. By Python's 700 the collector
-would walk them, and all others, for longer than a query takes."""
+"""Allocations between two runs of the garbage collector. A page of analytics allocates thousands of
+objects; with Python's default of 700 the collector takes longer than the query."""
 
 
 def create_app(schemas: Mapping[str, SubgraphSchema]) -> FastAPI:
-    """Serve each schema at `/<name>/graphql`, behind the viewer's signature."""
+    """Serve each schema at `/<name>/graphql`; every request needs a signed viewer header.
+
+    Args:
+        schemas: the schema of each subgraph, by the subgraph's name.
+    """
     app = FastAPI(title="Proofgraph subgraphs", docs_url=None, redoc_url=None, lifespan=_lifespan)
     getter = context_getter(ViewerVerifier(settings().viewer_verify_key))
     for name, schema in schemas.items():
@@ -44,11 +48,11 @@ def create_app(schemas: Mapping[str, SubgraphSchema]) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     configure_logging()
-    usual = gc.get_threshold()
-    gc.freeze()  # what is loaded stays: the collector need not look at it again
+    threshold = gc.get_threshold()
+    gc.freeze()  # modules live as long as the process: the collector can skip them
     gc.set_threshold(_COLLECT_EVERY)
     yield
-    gc.set_threshold(*usual)
+    gc.set_threshold(*threshold)
     gc.unfreeze()
     for dispose in (live.dispose, clickhouse.dispose, redis.dispose, db.dispose):
         await dispose()

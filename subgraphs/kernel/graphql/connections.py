@@ -1,4 +1,4 @@
-"""Relay connections, as GraphQL shows the pages of `paging.py`."""
+"""Relay connections: the GraphQL types of a page (https://relay.dev/graphql/connections.htm)."""
 
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -32,7 +32,11 @@ class Connection(Generic[N]):
 
 
 def connection(page: Page[M], to_node: Callable[[M], N]) -> Connection[N]:
-    """A page as GraphQL shows it."""
+    """Convert a page of rows to a connection.
+
+    Args:
+        to_node: converts a row to its GraphQL type.
+    """
     edges = [Edge(cursor=cursor_of(_id(row)), node=to_node(row)) for row in page.rows]
     info = PageInfo(
         has_next_page=page.has_next,

@@ -1,4 +1,4 @@
-"""The base of all loaders: a batch opens one read session and asks once for all its keys."""
+"""The base class of all loaders: each batch opens one read session and loads all its keys."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
@@ -16,7 +16,7 @@ V = TypeVar("V")
 
 
 class Loader(DataLoader[K, V], Generic[K, V]):
-    """One class per key; `load_all` answers in the order of its keys."""
+    """A loader; each subclass has one type of key and implements `load_all`."""
 
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()
@@ -27,6 +27,7 @@ class Loader(DataLoader[K, V], Generic[K, V]):
             return await self.load_all(session, keys)
 
     async def load_all(self, session: AsyncSession, keys: Sequence[K]) -> list[V]:
+        """The values of these keys, in the order of the keys."""
         raise NotImplementedError
 
 
@@ -41,7 +42,7 @@ async def by_window(
     keys: Sequence[ChildKey],
     fetch: Callable[[Collection[UUID], Window], Awaitable[Mapping[UUID, V]]],
 ) -> list[V]:
-    """Answer child keys with one fetch per distinct window; a document seldom has more than one."""
+    """The pages of these keys, with one fetch per distinct window; most documents have one."""
     parents: dict[Window, list[UUID]] = {}
     for key in keys:
         parents.setdefault(key.window, []).append(key.parent_id)

@@ -1,4 +1,4 @@
-"""Which errors a GraphQL client sees as they are, and which only as an id that is in the log."""
+"""Error masking: expected errors keep their message, others become an id that is in the log."""
 
 import logging
 from uuid import uuid4
@@ -10,14 +10,16 @@ from subgraphs.kernel.retry import took_too_long
 
 log = logging.getLogger(__name__)
 
-_TOO_LONG = "This takes too long to find: ask for less, such as a shorter time or a smaller page."
+_INTERNAL = "Internal error; report its `errorId` to support."
+
+_TOO_LONG = "The query takes too long: request a shorter time range or a smaller page."
 
 
 def to_graphql_error(error: GraphQLError) -> GraphQLError:
-    """Code an expected error, pass GraphQL's own about the document on, mask all else.
+    """Add a code to an expected or document error; mask every other error.
 
     Args:
-        error: what execution collected; `original_error` is None for syntax and validation.
+        error: an error of the execution; `original_error` is None for syntax and validation.
     """
     if "code" in (error.extensions or {}):
         return error
@@ -29,12 +31,12 @@ def to_graphql_error(error: GraphQLError) -> GraphQLError:
     elif isinstance(original, ProofgraphError):
         code, message = original.code, original.message
     elif took_too_long(original):
-        log.warning("at %s: a statement took too long", error.path)
+        log.warning("statement_timeout path=%s", error.path)
         code, message = "UNAVAILABLE", _TOO_LONG
     else:
         error_id = uuid4().hex
-        log.error("masked error %s at %s", error_id, error.path, exc_info=original)
-        return _rebuilt(error, "Something went wrong on our side.", "INTERNAL", error_id)
+        log.error("internal_error id=%s path=%s", error_id, error.path, exc_info=original)
+        return _rebuilt(error, _INTERNAL, "INTERNAL", error_id)
     return _rebuilt(error, message, code, None)
 
 

@@ -1,7 +1,7 @@
-"""Pages by keyset: newest first, the row's UUIDv7 is the cursor.
+"""Keyset pagination: newest first, with the row's UUIDv7 as the cursor.
 
-One statement serves every parent of a batch, so a page of sites with their notifications costs the
-same number of statements whether it holds one site or fifty.
+One statement serves all parents of a batch: a page of sites with their notifications needs the same
+number of statements for one site as for fifty.
 """
 
 import base64
@@ -19,12 +19,13 @@ from subgraphs.kernel.db import Base
 from subgraphs.kernel.errors import BadUserInput
 
 MAX_PAGE = 100
+"""Rows of one page at most."""
 
 M = TypeVar("M", bound=Base)
 
 
 class Page(NamedTuple, Generic[M]):
-    """Rows of one page, and whether more follow."""
+    """The rows of one page, and whether rows follow or precede it."""
 
     rows: Sequence[M]
     has_next: bool
@@ -32,22 +33,31 @@ class Page(NamedTuple, Generic[M]):
 
 
 class Window(NamedTuple):
-    """Which part of a list was asked for; hashable, so that it can be part of a loader's key."""
+    """The requested part of a list. Hashable, so it can be part of a loader's key."""
 
     first: int
     before_id: UUID | None
-    """Rows older than this one; None starts at the newest."""
+    """Only rows older than this one; None starts at the newest row."""
 
 
 def window(first: int, after: str | None) -> Window:
-    """Check a connection's arguments.
+    """Parse the arguments of a connection.
 
     Raises:
-        BadUserInput: `first` out of 1..100, or a cursor that none of our pages gave.
+        BadUserInput: `first` is outside 1 to 100, or `after` is not a cursor of a page.
+    """
+    return Window(check_first(first), _decode(after) if after is not None else None)
+
+
+def check_first(first: int) -> int:
+    """`first`, if a page may have as many rows.
+
+    Raises:
+        BadUserInput: `first` is outside 1 to 100.
     """
     if not 1 <= first <= MAX_PAGE:
         raise BadUserInput(f"`first` must be between 1 and {MAX_PAGE}.")
-    return Window(first, _decode(after) if after is not None else None)
+    return first
 
 
 async def pages_by_parent(
@@ -55,42 +65,50 @@ async def pages_by_parent(
     model: type[M],
     parent: InstrumentedAttribute[UUID],
     parent_ids: Collection[UUID],
-    asked: Window,
+    requested: Window,
     *where: ColumnElement[bool],
 ) -> dict[UUID, Page[M]]:
-    """The same window of each parent's children, in one statement."""
+    """The requested window of each parent's children, in one statement.
+
+    Args:
+        parent: the column of `model` that holds the parent's id.
+        where: further conditions on the children.
+    """
     id_ = model.__mapper__.primary_key[0]
     parents = func.unnest(literal(list(set(parent_ids)), ARRAY(Uuid)))
     ids = parents.table_valued("id", name="parents").render_derived()
     newest = select(model).where(parent == any_(array([ids.c.id])), *where)
-    if asked.before_id:
-        newest = newest.where(id_ < asked.before_id)
-    # Each parent's own LIMIT: the index of (parent, id DESC) is read as far as the page reaches.
-    # With an array, if of one, no other index has this order. Were the parent said to be equal, the
-    # primary key would have it too, and a parent without children could cost all rows there are.
-    children = newest.order_by(parent, id_.desc()).limit(asked.first + 1).lateral()
+    if requested.before_id:
+        newest = newest.where(id_ < requested.before_id)
+    # Each parent has a LIMIT of its own: PostgreSQL reads the index on (parent, id DESC) only as
+    # far as the page reaches. `= ANY(array)` instead of `=` rules out the primary key's index, with
+    # which a parent without children would cost a scan of all rows.
+    children = newest.order_by(parent, id_.desc()).limit(requested.first + 1).lateral()
     statement = select(aliased(model, children)).select_from(ids.join(children, true()))
     rows = (await session.scalars(statement.order_by(children.c[id_.name].desc()))).all()
     grouped: dict[UUID, list[M]] = {parent_id: [] for parent_id in parent_ids}
     for row in rows:
         grouped[getattr(row, parent.key)].append(row)
-    return {key: _page(found, asked) for key, found in grouped.items()}
+    return {key: _page(found, requested) for key, found in grouped.items()}
 
 
-async def page(session: AsyncSession, model: type[M], asked: Window) -> Page[M]:
-    """A window of all the rows that the viewer may see."""
+async def page(session: AsyncSession, model: type[M], requested: Window) -> Page[M]:
+    """The requested window of all rows that the viewer may see."""
     id_ = model.__mapper__.primary_key[0]
-    statement = select(model).order_by(id_.desc()).limit(asked.first + 1)
-    if asked.before_id:
-        statement = statement.where(id_ < asked.before_id)
-    return _page(list(await session.scalars(statement)), asked)
+    statement = select(model).order_by(id_.desc()).limit(requested.first + 1)
+    if requested.before_id:
+        statement = statement.where(id_ < requested.before_id)
+    return _page(list(await session.scalars(statement)), requested)
 
 
-def _page(rows: list[M], asked: Window) -> Page[M]:
-    return Page(rows[: asked.first], len(rows) > asked.first, asked.before_id is not None)
+def _page(rows: list[M], requested: Window) -> Page[M]:
+    return Page(
+        rows[: requested.first], len(rows) > requested.first, requested.before_id is not None
+    )
 
 
 def cursor_of(id_: UUID) -> str:
+    """The opaque cursor of a row: its id, in URL-safe base64."""
     return base64.urlsafe_b64encode(id_.bytes).rstrip(b"=").decode()
 
 
@@ -98,4 +116,6 @@ def _decode(cursor: str) -> UUID:
     try:
         return UUID(bytes=base64.urlsafe_b64decode(cursor + "=="))
     except (ValueError, binascii.Error) as error:
-        raise BadUserInput("`after` is not a cursor of this list.") from error
+        raise BadUserInput(
+            "`after` is not a cursor of this list: pass an `endCursor` or an edge's `cursor`."
+        ) from error

@@ -1,4 +1,4 @@
-"""How every subgraph's schema is built: caches on, limits on, errors coded."""
+"""Builds the schema of a subgraph: document caches, document limits and coded errors included."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,23 +14,22 @@ from strawberry.federation import Schema
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.execution import ExecutionContext
 
-from subgraphs.kernel.graphql.document_size import SizeRule
-from subgraphs.kernel.graphql.limits import MAX_TOKENS
+from subgraphs.kernel.graphql.limits import MAX_TOKENS, DocumentLimitsRule
 from subgraphs.kernel.graphql.masking import to_graphql_error
 from subgraphs.kernel.graphql.types import SCALARS
 
-# Without the two caches every request is parsed and validated anew: twelve times slower.
+# Without the two caches Strawberry parses and validates every request: twelve times slower.
 _CACHED_DOCUMENTS = 512
 
 
 class SubgraphSchema(Schema):
-    """A federated schema: expected errors leave with their code, all others masked and logged."""
+    """A federated schema. Expected errors carry a code; all others are masked and logged."""
 
     def process_errors(
         self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
     ) -> None:
-        # In place: this is the one hook that sees syntax, limits, execution and streams alike. The
-        # MaskErrors extension misses whatever fails before execution.
+        # Changes the list in place. This is the one hook that sees syntax errors, limits, execution
+        # and subscriptions alike; the MaskErrors extension misses errors before execution.
         errors[:] = [to_graphql_error(error) for error in errors]
 
 
@@ -41,10 +40,10 @@ def build_schema(
     subscription: type | None = None,
     types: Sequence[type] = (),
 ) -> SubgraphSchema:
-    """The schema of a subgraph, from its root types.
+    """Build the schema of a subgraph from its root types.
 
     Args:
-        types: entities that no root type leads to, as where a subgraph only adds to another's.
+        types: entities that no root type reaches, such as those this subgraph only extends.
     """
     options: dict[str, Any] = {"query": query, "mutation": mutation, "subscription": subscription}
     return SubgraphSchema(
@@ -55,6 +54,6 @@ def build_schema(
             lambda: ParserCache(maxsize=_CACHED_DOCUMENTS),
             lambda: ValidationCache(maxsize=_CACHED_DOCUMENTS),
             lambda: MaxTokensLimiter(max_token_count=MAX_TOKENS),
-            lambda: AddValidationRules([SizeRule]),
+            lambda: AddValidationRules([DocumentLimitsRule]),
         ],
     )

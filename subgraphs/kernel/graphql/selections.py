@@ -1,4 +1,4 @@
-"""What a document selects below a field, before it is resolved."""
+"""Reads what a document selects below a field, before the field is resolved."""
 
 from collections import defaultdict
 from typing import Any
@@ -7,9 +7,9 @@ from graphql import FieldNode, FragmentSpreadNode, GraphQLResolveInfo, InlineFra
 
 
 def most_names(info: GraphQLResolveInfo[Any]) -> int:
-    """Under how many names the same is told of each thing in this field: aliases repeat it.
+    """The largest number of aliases that select one and the same field below this field.
 
-    At least one. Each fragment is walked once, however often it is spread.
+    A field without alias counts as one. Each fragment is walked once, however often it is spread.
     """
     names: defaultdict[str, set[str]] = defaultdict(set)
     spread: set[str] = set()

@@ -1,4 +1,4 @@
-"""Small things every subgraph's types need."""
+"""GraphQL types and conversions that every subgraph uses: BigInt, Money, ids."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,17 +13,17 @@ from strawberry.types.scalar import ScalarDefinition
 from subgraphs.kernel.errors import NotFound
 
 BigInt = NewType("BigInt", int)
-"""A whole number of JSON, exact up to 2^53: GraphQL's Int ends at two thousand million, which some
-currencies' smallest units pass within a day."""
+"""A JSON integer, exact up to 2^53. GraphQL's Int ends at 2^31, which a day's revenue exceeds in
+the minor units of some currencies."""
 
 SCALARS: Mapping[object, ScalarDefinition] = {
     BigInt: strawberry.scalar(
         name="BigInt",
-        description="A whole number, up to 2^53 either way.",
+        description="An integer from -2^53 to 2^53, as a JSON number.",
         serialize=int,
         parse_value=int,
     ),
-    # Strawberry's lets 24 o'clock of the last day there is through as a fault of ours.
+    # Strawberry's parser raises OverflowError for 24:00 on 9999-12-31, which would be masked.
     datetime: replace(
         DateTimeDefinition,
         parse_value=wrap_parser(
@@ -37,23 +37,24 @@ SCALARS: Mapping[object, ScalarDefinition] = {
 
 @strawberry.federation.type(shareable=True)
 class Money:
-    """An amount in the smallest units of its currency (ISO 4217)."""
+    """An amount in the minor units of its currency, such as cents."""
 
     amount_minor: BigInt
     currency: str
 
 
 def to_uuid(id_: strawberry.ID) -> UUID:
-    """A GraphQL id as ours.
+    """Parse a GraphQL ID.
 
     Raises:
-        NotFound: it is no UUID, so nothing has it.
+        NotFound: the ID is no UUID, so no entity has it.
     """
     try:
         return UUID(id_)
     except ValueError as error:
-        raise NotFound("There is nothing with this id.") from error
+        raise NotFound("No entity has this ID.") from error
 
 
 def to_id(uuid: UUID) -> strawberry.ID:
+    """The GraphQL ID of a UUID."""
     return strawberry.ID(str(uuid))

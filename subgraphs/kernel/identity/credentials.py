@@ -1,7 +1,7 @@
 """Site keys and ended sessions: one table, looked up by hash at the edge.
 
-The domain that makes or revokes a credential writes it in its own transaction. Look-ups are cached
-for `CACHE_SECONDS`, and dropped at once when a change is announced.
+The domain that creates or revokes a credential writes it in its own transaction. Look-ups are
+cached for `CACHE_SECONDS`; a published change invalidates them at once.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
+from cachetools import FIFOCache
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,14 +24,14 @@ from subgraphs.kernel.identity.tenants import Tenant
 from subgraphs.kernel.redis.invalidation import Change
 
 CACHE_SECONDS = 5.0
-"""How long a revoked credential may still pass where the announcement was lost; a look-up a request
-would cost ten times more."""
+"""How long a revoked credential may still be accepted if the invalidation was lost. A look-up for
+every request would cost ten times more."""
 
 _CACHE_ENTRIES = 50_000
-"""Of keys that are somebody's, and as many of others."""
+"""Valid keys, and as many invalid ones."""
 
 _LONGEST_KEY = 100
-"""Characters; a key has 27. What is longer is not worth a look-up, nor a place in the cache."""
+"""Characters; a key has 27. Longer keys are rejected without a look-up or a cache entry."""
 
 
 class CredentialKind(StrEnum):
@@ -39,7 +40,7 @@ class CredentialKind(StrEnum):
 
 
 class Credential(db.Base):
-    """A credential by the SHA-256 of its secret. The secret itself is not kept here."""
+    """A credential, stored as the SHA-256 of its secret; the secret itself is not stored."""
 
     __tablename__ = "credentials"
 
@@ -51,7 +52,7 @@ class Credential(db.Base):
 
 
 class SiteAccess(msgspec.Struct, frozen=True):
-    """What a site key opens."""
+    """The site that a site key belongs to, and its limit."""
 
     site_id: UUID
     account_id: UUID
@@ -60,26 +61,27 @@ class SiteAccess(msgspec.Struct, frozen=True):
 
 
 class KeyLookup(NamedTuple):
-    """The outcome of a look-up."""
+    """The cached result of a look-up."""
 
     access: SiteAccess | None
-    """None: nobody's key."""
+    """None: the key belongs to no site."""
 
 
-_NOBODY = KeyLookup(None)
+_UNKNOWN = KeyLookup(None)
 
 
 def new_site_key() -> str:
-    """A public site key: it identifies a shop, it is not a secret."""
+    """A new site key. It is public: it identifies a shop and proves nothing."""
     return "pk_" + secrets.token_urlsafe(18)
 
 
 def digest(secret: str) -> bytes:
-    """The SHA-256 a credential is found by; of any text a client can send."""
+    """The SHA-256 that a credential is stored under; accepts any text, lone surrogates included."""
     return hashlib.sha256(secret.encode(errors="surrogatepass")).digest()
 
 
-def remember_site_key(session: AsyncSession, *, key: str, site_id: UUID, account_id: UUID) -> None:
+def store_site_key(session: AsyncSession, *, key: str, site_id: UUID, account_id: UUID) -> None:
+    """Store a site's key with the session's transaction."""
     session.add(
         Credential(
             hash=digest(key),
@@ -90,10 +92,10 @@ def remember_site_key(session: AsyncSession, *, key: str, site_id: UUID, account
     )
 
 
-async def remember_ended_session(
+async def store_ended_session(
     session: AsyncSession, *, session_id: UUID, expires_at: datetime
 ) -> None:
-    """Refuse a session from now on; one that has ended already stays ended."""
+    """Reject a session from now on; ending it again changes nothing."""
     ended = insert(Credential).values(
         hash=digest(str(session_id)), kind=CredentialKind.ENDED_SESSION, expires_at=expires_at
     )
@@ -101,7 +103,7 @@ async def remember_ended_session(
 
 
 async def site_of_key(session: AsyncSession, *, key: str) -> UUID | None:
-    """The site a key opens, as far as the viewer may see it."""
+    """The site of a key, or None if the viewer may not see it."""
     statement = select(Credential.site_id).where(
         Credential.hash == digest(key), Credential.kind == CredentialKind.SITE_KEY
     )
@@ -109,29 +111,36 @@ async def site_of_key(session: AsyncSession, *, key: str) -> UUID | None:
 
 
 class SiteKeys:
-    """Site keys as a door sees them, with a small cache that also remembers misses.
+    """Looks up site keys, with a cache of hits and one of misses.
 
-    Misses are kept apart: whoever invents keys must not push out those that are somebody's.
+    The caches are apart so that a client that invents keys cannot evict valid ones.
     """
 
     def __init__(self) -> None:
-        self._good: dict[str, tuple[float, KeyLookup]] = {}
-        """Kept when their time is over: a key that was good is worth a look-up."""
-        self._misses: dict[str, float] = {}
+        self._good: FIFOCache[str, tuple[float, KeyLookup]] = FIFOCache(_CACHE_ENTRIES)
+        """When each entry expires, and the entry. Expired entries stay: see `was_good`."""
+        self._misses: FIFOCache[str, float] = FIFOCache(_CACHE_ENTRIES)
         self._changes = 0
 
     def peek(self, key: str) -> KeyLookup | None:
-        """What is known without a look-up, if anything."""
+        """The cached result of a key; None if it must be looked up."""
         now = time.monotonic()
-        until, found = self._good.get(key) or (self._misses.get(key, 0.0), _NOBODY)
+        until, found = self._good.get(key) or (self._misses.get(key, 0.0), _UNKNOWN)
         return found if until > now else None
 
     def was_good(self, key: str) -> bool:
-        """Whether it was somebody's when it was last looked up."""
+        """Whether the key belonged to a site at its last look-up.
+
+        Such a key is worth a look-up even while a client invents many keys.
+        """
         return key in self._good
 
     async def find(self, key: str, *, fresh: bool = False) -> SiteAccess | None:
-        """The site a key belongs to, or None; a `fresh` answer was looked up after this call."""
+        """The site of a key, or None.
+
+        Args:
+            fresh: skip the cache, as a caller does that may know of a change earlier.
+        """
         if len(key) > _LONGEST_KEY:
             return None
         if not fresh and (found := self.peek(key)) is not None:
@@ -139,30 +148,26 @@ class SiteKeys:
         now = time.monotonic()
         changes = self._changes
         access = await _find_site(key)
-        if changes == self._changes:  # else this may be what was true before
-            self._remember(key, access, now + CACHE_SECONDS)
+        if changes == self._changes:  # otherwise the row may be from before the change
+            self._cache(key, access, now + CACHE_SECONDS)
         return access
 
     def invalidate(self, change: Change | None) -> None:
-        """Look up anew what a change may concern."""
+        """Drop the entries that a change may concern; None drops all."""
         if change is not None and change.kind != "site":
             return
         self._changes += 1
         self._misses.clear()
-        for key, (_, found) in self._good.items():
+        for key, (_, found) in list(self._good.items()):
             if change is None or (found.access and found.access.site_id == change.id):
                 self._good[key] = (0.0, found)
 
-    def _remember(self, key: str, access: SiteAccess | None, until: float) -> None:
+    def _cache(self, key: str, access: SiteAccess | None, until: float) -> None:
         self._good.pop(key, None)
         self._misses.pop(key, None)
         if access is not None:
-            if len(self._good) >= _CACHE_ENTRIES:
-                del self._good[next(iter(self._good))]
             self._good[key] = (until, KeyLookup(access))
         else:
-            if len(self._misses) >= _CACHE_ENTRIES:
-                self._misses.clear()
             self._misses[key] = until
 
 
@@ -178,7 +183,7 @@ async def _find_site(key: str) -> SiteAccess | None:
 
 
 async def session_ended(session_id: UUID) -> bool:
-    """Whether a user logged this session out."""
+    """Whether the session was ended by logging out."""
     statement = select(Credential.kind).where(Credential.hash == digest(str(session_id)))
     async with db.service_transaction() as session:
         return await session.scalar(statement) is not None

@@ -1,10 +1,10 @@
-"""Which web pages may use a site's public key: the browser's `Origin` against the site's domain."""
+"""Checks whether a web page may use a site key: its `Origin` against the site's domain."""
 
 import re
 
 _LABEL = r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?"
 
-# An origin as browsers write it. What only nearly reads as one is not guessed at.
+# An origin exactly as browsers send it; anything else is rejected.
 _ORIGIN = re.compile(
     rf"(?P<scheme>https?)://(?P<host>{_LABEL}(\.{_LABEL})*|\[[0-9a-f:]+\])(:(?P<port>[0-9]{{1,5}}))?"
 )
@@ -14,10 +14,10 @@ _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
 def origin_allowed(origin: str, domain: str, *, allow_loopback: bool = False) -> bool:
-    """Whether a page of this origin may act for the site of this domain, or `domain:port`.
+    """Whether a page of this origin may use the key of the site at `domain` or `domain:port`.
 
-    A caller without an origin is no web page, and could have written any: it is let in. The rule
-    keeps one shop's key off another shop's pages; it is no proof of who is calling.
+    A request without an origin comes from no web page and could claim any origin, so it passes.
+    The rule keeps a shop's key off other shops' pages; it authenticates nobody.
 
     >>> origin_allowed("https://shop.example.com", "example.com")
     True

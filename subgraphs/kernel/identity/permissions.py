@@ -1,4 +1,4 @@
-"""The first wall: who may use a field at all. Row-level security is the second."""
+"""Permission checks of resolvers: the first of two walls. Row-level security is the second."""
 
 from typing import Any
 from uuid import UUID
@@ -12,46 +12,46 @@ from subgraphs.kernel.identity.viewer import Viewer, ViewerKind
 
 
 class IsUser(BasePermission):
-    """Only a logged-in user."""
+    """Allows logged-in users only."""
 
     def has_permission(self, source: Any, info: Info[Any, Any], **kwargs: Any) -> bool:
         viewer = info.context.viewer
         if viewer.kind is ViewerKind.NOBODY:
             raise Unauthenticated("Log in first: send `Authorization: Bearer <token>`.")
         if viewer.kind is not ViewerKind.USER:
-            raise Forbidden("A site key does not open this field; log in as a user.")
+            raise Forbidden("A site key may not read this field; log in as a user.")
         return True
 
 
 class IsSite(BasePermission):
-    """Only a storefront, by its site key."""
+    """Allows storefronts only, by their site key."""
 
     def has_permission(self, source: Any, info: Info[Any, Any], **kwargs: Any) -> bool:
         viewer = info.context.viewer
         if viewer.kind is ViewerKind.NOBODY:
             raise Unauthenticated("Send the site key: `X-Proofgraph-Site-Key: pk_…`.")
         if viewer.kind is not ViewerKind.SITE:
-            raise Forbidden("Only a site key opens this field.")
+            raise Forbidden("Only a site key may read this field.")
         return True
 
 
 def in_account(viewer: Viewer, account_id: strawberry.ID) -> UUID:
-    """An account the viewer is in.
+    """The id of an account that the viewer is a member of.
 
     Raises:
-        NotFound: the viewer is not in it, or there is none.
+        NotFound: no such account, or the viewer is not a member.
     """
-    for mine in viewer.account_ids:
-        if str(mine) == account_id:
-            return mine
-    raise NotFound("There is no such account.")
+    for own_id in viewer.account_ids:
+        if str(own_id) == account_id:
+            return own_id
+    raise NotFound("No account with this ID.")
 
 
 def may_change(viewer: Viewer, account_id: UUID) -> None:
-    """Let owners and administrators of an account pass.
+    """Check that the viewer may change an account.
 
     Raises:
-        Forbidden: the viewer's role in it is to look on.
+        Forbidden: the viewer's role in the account is read-only.
     """
     if account_id in viewer.read_only_ids:
-        raise Forbidden("Your role in this account may look and not change.")
+        raise Forbidden("Your role in this account is read-only; ask an owner or administrator.")

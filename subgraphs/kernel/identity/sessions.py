@@ -1,4 +1,4 @@
-"""Users' sessions: a token signed by the users subgraph at log-in, read by the edge authz."""
+"""User sessions: a token that the users subgraph signs at log-in and the edge authz verifies."""
 
 import base64
 from datetime import UTC, datetime, timedelta
@@ -12,14 +12,14 @@ from subgraphs.kernel.config import settings
 from subgraphs.kernel.errors import Unauthenticated
 
 SESSION_LIFETIME = timedelta(hours=12)
-"""A working day; a session ends before by logging out."""
+"""A working day. Logging out ends a session earlier."""
 
 _AUDIENCE = "proofgraph-session"
 _ISSUER = "proofgraph"
 
 
 class SessionClaims(NamedTuple):
-    """Who is logged in, and with which session."""
+    """The token claims of a session."""
 
     user_id: UUID
     session_id: UUID
@@ -27,7 +27,7 @@ class SessionClaims(NamedTuple):
 
 
 class SessionSigner:
-    """Makes session tokens.
+    """Signs session tokens.
 
     Args:
         signing_key: Ed25519 private key, PEM in base64.
@@ -37,7 +37,7 @@ class SessionSigner:
         self._key = base64.b64decode(signing_key)
 
     def sign(self, user_id: UUID, session_id: UUID) -> tuple[str, datetime]:
-        """The token, and when it expires."""
+        """A new token and its expiry time."""
         now = datetime.now(UTC)
         expires_at = now + SESSION_LIFETIME
         claims = {
@@ -52,7 +52,7 @@ class SessionSigner:
 
 
 class SessionVerifier:
-    """Reads session tokens.
+    """Verifies session tokens.
 
     Args:
         verify_key: Ed25519 public key, PEM in base64.
@@ -62,10 +62,10 @@ class SessionVerifier:
         self._key = base64.b64decode(verify_key)
 
     def verify(self, token: str) -> SessionClaims:
-        """Who the token stands for.
+        """The token claims of a valid token.
 
         Raises:
-            Unauthenticated: it is expired, or none of ours.
+            Unauthenticated: the token is expired or was not signed by Proofgraph.
         """
         try:
             claims = jwt.decode(

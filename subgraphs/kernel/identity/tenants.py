@@ -1,7 +1,8 @@
-"""The directory of sites: which account a site belongs to, and its domain.
+"""The tenant directory: each site's account, domain and plan limits.
 
 The sites subgraph writes it; every other domain reads it here instead of importing sites. Under the
-app's role row-level security hides other tenants' rows, so "not yours" and "not there" are one.
+app's role row-level security hides other tenants' rows, so another tenant's site looks like a site
+that does not exist.
 """
 
 from collections.abc import Collection
@@ -15,19 +16,19 @@ from sqlalchemy.orm import Mapped, mapped_column
 from subgraphs.kernel.db import Base
 from subgraphs.kernel.errors import NotFound
 
-# `members` is the users subgraph's; a function of the database keeps its shape out of the kernel.
+# The table `members` belongs to the users subgraph; a database function hides it from the kernel.
 _MEMBERSHIPS_OF = text("SELECT account_id, role FROM memberships_of(:user_id)")
 
 
 class Memberships(NamedTuple):
-    """The accounts a user is in, and those of them where the role is to look on."""
+    """The accounts of a user, and those in which the user's role is read-only."""
 
     account_ids: tuple[UUID, ...]
     read_only_ids: tuple[UUID, ...]
 
 
 class Tenant(Base):
-    """One site as the other domains know it."""
+    """A site, as far as the other domains need it."""
 
     __tablename__ = "tenants"
 
@@ -35,27 +36,27 @@ class Tenant(Base):
     account_id: Mapped[UUID]
     domain: Mapped[str]
     events_per_second: Mapped[int] = mapped_column(server_default=FetchedValue())
-    """What the snippet's door takes, by plan; billing writes it, as it does the next."""
+    """Limit of the ingest endpoint, by plan. Billing writes it and `retention_days`."""
     retention_days: Mapped[int] = mapped_column(server_default=FetchedValue())
-    """How long raw events are kept at hand, by plan."""
+    """Days that events stay in the ledger, by plan."""
 
 
 async def account_of(session: AsyncSession, *, site_id: UUID) -> UUID:
     """The account that owns a site.
 
     Raises:
-        NotFound: no such site, or not the viewer's.
+        NotFound: no such site, or it belongs to another tenant.
     """
     account_id = await session.scalar(select(Tenant.account_id).where(Tenant.site_id == site_id))
     if account_id is None:
-        raise NotFound("There is no such site.")
+        raise NotFound("No site with this ID.")
     return account_id
 
 
 async def set_limits(
     session: AsyncSession, *, site_id: UUID, events_per_second: int, retention_days: int
 ) -> None:
-    """Have a site's plan take effect at the doors and in the retention."""
+    """Store the limits of a site's plan."""
     statement = update(Tenant).where(Tenant.site_id == site_id)
     await session.execute(
         statement.values(events_per_second=events_per_second, retention_days=retention_days)
@@ -63,13 +64,13 @@ async def set_limits(
 
 
 async def visible_sites(session: AsyncSession, site_ids: Collection[UUID]) -> set[UUID]:
-    """Those of `site_ids` that the viewer may see, in one statement."""
+    """The subset of `site_ids` that the viewer may see, in one statement."""
     rows = await session.scalars(select(Tenant.site_id).where(Tenant.site_id.in_(site_ids)))
     return set(rows)
 
 
 async def memberships_of(session: AsyncSession, *, user_id: UUID) -> Memberships:
-    """The accounts a user is a member of; for the edge authz, on the worker's role."""
+    """The accounts of a user. The edge authz calls it, with the worker's role."""
     rows = (await session.execute(_MEMBERSHIPS_OF, {"user_id": user_id})).all()
     read_only = tuple(account_id for account_id, role in rows if role == "VIEWER")
     return Memberships(tuple(account_id for account_id, _ in rows), read_only)

@@ -1,7 +1,7 @@
-"""Who is asking: the viewer, and the signed header that carries it from the edge to a subgraph.
+"""The viewer of a request, and the signed header that carries it from the edge to the subgraphs.
 
-The edge authz signs (`ViewerSigner`), every subgraph verifies (`ViewerVerifier`) and trusts nothing
-else. EdDSA: a subgraph that is broken into can read viewers, not make them.
+The edge authz signs the header (`ViewerSigner`). Every subgraph verifies it (`ViewerVerifier`) and
+trusts nothing else. EdDSA is asymmetric: a compromised subgraph can read viewers but not sign them.
 """
 
 import base64
@@ -17,7 +17,7 @@ from subgraphs.kernel.errors import Unauthenticated
 
 VIEWER_HEADER = "x-proofgraph-viewer"
 VIEWER_LIFETIME = timedelta(seconds=60)
-"""Long enough for one request with its fan-out, too short to be worth stealing."""
+"""Long enough for one request and its subrequests, too short for a stolen header to be useful."""
 
 _AUDIENCE = "proofgraph-subgraphs"
 
@@ -29,23 +29,23 @@ class ViewerKind(StrEnum):
 
 
 class Viewer(msgspec.Struct, frozen=True):
-    """Who is asking, and the accounts whose rows they may see."""
+    """The principal of a request, and the accounts whose rows it may see."""
 
     kind: ViewerKind
     id: UUID | None = None
-    """The user or the site; None for nobody."""
+    """The user's or the site's id; None for NOBODY."""
     account_ids: tuple[UUID, ...] = ()
     read_only_ids: tuple[UUID, ...] = ()
-    """Those of the accounts in which the user may look and not touch."""
+    """The accounts in which the user's role is read-only."""
     session_id: UUID | None = None
-    """The session a user came with, so that it can be ended."""
+    """The user's session, which logging out ends."""
 
 
 NOBODY = Viewer(ViewerKind.NOBODY)
 
 
 class ViewerSigner:
-    """Makes the `x-proofgraph-viewer` header.
+    """Signs the `x-proofgraph-viewer` header.
 
     Args:
         signing_key: Ed25519 private key, PEM in base64.
@@ -55,6 +55,7 @@ class ViewerSigner:
         self._key = base64.b64decode(signing_key)
 
     def sign(self, viewer: Viewer) -> str:
+        """The header's value, a JWT that expires after `VIEWER_LIFETIME`."""
         now = datetime.now(UTC)
         claims = {
             "viewer": msgspec.to_builtins(viewer),
@@ -66,7 +67,7 @@ class ViewerSigner:
 
 
 class ViewerVerifier:
-    """Reads the `x-proofgraph-viewer` header.
+    """Verifies the `x-proofgraph-viewer` header.
 
     Args:
         verify_key: Ed25519 public key, PEM in base64.
@@ -79,13 +80,15 @@ class ViewerVerifier:
         """The viewer of a request.
 
         Raises:
-            Unauthenticated: the header is absent, expired or not signed by the edge.
+            Unauthenticated: the header is absent, expired or not signed by the edge authz.
         """
         token = headers.get(VIEWER_HEADER)
         if not token:
-            raise Unauthenticated("This subgraph answers only requests that came through the edge.")
+            raise Unauthenticated(
+                "A subgraph accepts only requests that come through the public port."
+            )
         try:
             claims = jwt.decode(token, self._key, algorithms=["EdDSA"], audience=_AUDIENCE)
             return msgspec.convert(claims["viewer"], Viewer)
         except (jwt.InvalidTokenError, msgspec.ValidationError, KeyError) as error:
-            raise Unauthenticated("The viewer's signature is not valid.") from error
+            raise Unauthenticated("The viewer header is not valid.") from error

@@ -1,4 +1,4 @@
-"""ClickHouse's tables: a single node has them; a cluster would, the engine says of the text."""
+"""The DDL of ClickHouse: run on a single node, and parsed by the engine for a cluster."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -41,7 +41,7 @@ ENGINE = ReplacingMergeTree(version) ORDER BY timestamp
 
 @pytest.fixture
 def client() -> Iterator[Client]:
-    """In an empty database of its own."""
+    """A client of an empty database."""
     client = clickhouse_connect.get_client(dsn=settings().clickhouse_url)
     database = f"ddl_{uuid4().hex}"
     client.command(f"CREATE DATABASE {database}")
@@ -61,7 +61,7 @@ def upgrade(client: Client, raw_retention_days: int = 365) -> None:
 
 
 def shapes(client: Client) -> dict[str, str]:
-    """How the engine would make each table again."""
+    """The CREATE statement of each table, as the engine writes it."""
     result = client.query(
         "SELECT name, create_table_query FROM system.tables"
         " WHERE database = currentDatabase() ORDER BY name"
@@ -83,14 +83,14 @@ def test_a_second_upgrade_changes_nothing(client: Client) -> None:
     assert shapes(client) == once
 
 
-def test_how_long_raw_events_stay_may_change(client: Client) -> None:
+def test_the_retention_of_raw_events_can_change(client: Client) -> None:
     upgrade(client)
     upgrade(client, raw_retention_days=100)
 
     assert "TTL toDateTime(occurred_at, 'UTC') + toIntervalDay(107)" in shapes(client)["raw_events"]
 
 
-def test_the_first_tables_become_the_newest_and_their_hours_are_counted_anew(
+def test_tables_of_the_first_version_are_upgraded_and_recounted(
     client: Client,
 ) -> None:
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0, tzinfo=None)
@@ -111,11 +111,11 @@ def test_the_first_tables_become_the_newest_and_their_hours_are_counted_anew(
     client.command(
         "INSERT INTO rolled_hours SELECT timestamp, true, version + 1 FROM rolled_hours FINAL"
     )
-    upgrade(client)  # the old rollups are gone: nothing is opened again
+    upgrade(client)  # the old rollups no longer exist: no hour is reopened
     assert client.query(states).result_rows == [(earlier, True), (hour, True)]
 
 
-def test_upgraded_tables_have_the_shape_of_new_ones(client: Client) -> None:
+def test_upgraded_tables_equal_new_ones(client: Client) -> None:
     upgrade(client)
     new = shapes(client)
     for table in ("raw_events", "rolled_hours"):
@@ -128,7 +128,7 @@ def test_upgraded_tables_have_the_shape_of_new_ones(client: Client) -> None:
     assert shapes(client) == new
 
 
-def test_a_table_of_another_granularity_gets_ours_and_keeps_its_events(client: Client) -> None:
+def test_the_granularity_changes_and_events_are_kept(client: Client) -> None:
     now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0, tzinfo=None)
     upgrade(client)
     new = shapes(client)
@@ -160,7 +160,7 @@ def test_a_table_of_another_granularity_gets_ours_and_keeps_its_events(client: C
     assert versions.result_rows[0][0] > micros
 
 
-def test_hours_that_were_rolled_without_totals_get_them(client: Client) -> None:
+def test_totals_are_filled_for_hours_rolled_without_them(client: Client) -> None:
     upgrade(client)
     for table in ("totals_of_hours", "hourly_totals"):
         client.command(f"DROP TABLE {table}")
@@ -191,11 +191,11 @@ def test_hours_that_were_rolled_without_totals_get_them(client: Client) -> None:
 
 
 @pytest.mark.parametrize("statement", cluster_statements())
-def test_the_engine_reads_what_a_cluster_gets(client: Client, statement: str) -> None:
+def test_the_engine_parses_the_ddl_of_a_cluster(client: Client, statement: str) -> None:
     assert client.command(f"EXPLAIN AST {statement}")
 
 
-def test_a_cluster_keeps_a_site_on_one_shard_and_states_everywhere() -> None:
+def test_a_cluster_has_one_shard_per_site_and_rollup_states_on_every_node() -> None:
     text = [" ".join(statement.split()) for statement in cluster_statements()]
 
     def engine(table: str) -> str:

@@ -1,4 +1,4 @@
-"""The door to the engine, with the client that every process uses, in its default options."""
+"""The ClickHouse HTTP server, with the client that every process uses and its default options."""
 
 import asyncio
 import signal
@@ -36,8 +36,8 @@ UNKNOWN_SESSION = "372"
 COLUMNS = ["number", "text", "moment", "id", "kind", "claim"]
 
 
-class Door:
-    """A door of our own, that can be killed and started again."""
+class Server:
+    """A ClickHouse HTTP server that can be killed and started again."""
 
     def __init__(self, data: Path) -> None:
         self.data = data
@@ -50,7 +50,7 @@ class Door:
         return clickhouse_connect.get_client(host="127.0.0.1", port=self.port, **options)
 
     def restart(self, number: signal.Signals) -> int:
-        """End it by a signal and start it anew; its exit code."""
+        """Send a signal, wait for the end, start the server again; returns the exit code."""
         self.process.send_signal(number)
         code = self.process.wait(10)
         self.process = self._start()
@@ -67,20 +67,20 @@ class Door:
                     return process
             except httpx.TransportError:
                 time.sleep(0.05)
-        raise AssertionError("the door did not open")
+        raise AssertionError("the ClickHouse HTTP server did not start")
 
 
 @pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    door = Door(tmp_path_factory.mktemp("clickhouse"))
-    yield door
-    door.process.kill()
-    door.process.wait()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("clickhouse"))
+    yield server
+    server.process.kill()
+    server.process.wait()
 
 
 @pytest.fixture
-def client(door: Door) -> Iterator[Client]:
-    client = door.client()
+def client(server: Server) -> Iterator[Client]:
+    client = server.client()
     client.command("DROP DATABASE IF EXISTS shop")
     client.command("CREATE DATABASE shop")
     client.database = "shop"
@@ -111,10 +111,10 @@ def test_rows_come_back_as_they_were_inserted(client: Client) -> None:
 
 
 @pytest.mark.parametrize("encoding", [False, True, "lz4", "zstd", "gzip"])
-def test_inserts_and_answers_in_every_encoding(
-    door: Door, client: Client, encoding: bool | str
+def test_inserts_and_results_in_every_encoding(
+    server: Server, client: Client, encoding: bool | str
 ) -> None:
-    other = door.client(compress=encoding, database="shop")
+    other = server.client(compress=encoding, database="shop")
 
     assert other.insert("seen", rows(3_000), column_names=COLUMNS).written_rows == 3_000
     assert other.query("SELECT sum(number) FROM seen").result_rows == [(4_498_500,)]
@@ -131,7 +131,7 @@ def test_parameters_arrive_as_they_were_given(client: Client, text: str) -> None
     assert found.first_row == (text, [text, "b"], 42)
 
 
-def test_a_setting_holds_for_its_request_alone(client: Client) -> None:
+def test_a_setting_applies_to_its_request_alone(client: Client) -> None:
     query = "SELECT getSetting('max_block_size')"
     before = client.query(query).first_row
 
@@ -142,10 +142,10 @@ def test_a_setting_holds_for_its_request_alone(client: Client) -> None:
     assert client.query(query).first_row == (99,)
 
 
-def test_a_session_keeps_its_own(door: Door, client: Client) -> None:
+def test_a_session_keeps_its_settings(server: Server, client: Client) -> None:
     client.command("CREATE TEMPORARY TABLE mine (n UInt8)")
     client.insert("mine", [[1], [2]], column_names=["n"])
-    other = door.client(database="shop")
+    other = server.client(database="shop")
 
     assert client.command("SELECT sum(n) FROM mine") == 3
     with pytest.raises(DatabaseError, match="UNKNOWN_TABLE"):
@@ -153,7 +153,7 @@ def test_a_session_keeps_its_own(door: Door, client: Client) -> None:
     other.close()
 
 
-def test_the_summary_tells_what_was_read(client: Client) -> None:
+def test_the_summary_counts_the_rows_read(client: Client) -> None:
     client.insert("seen", rows(100), column_names=COLUMNS)
 
     found = client.query("SELECT number FROM seen WHERE number < 10")
@@ -169,16 +169,16 @@ def test_the_summary_tells_what_was_read(client: Client) -> None:
         ("SELECT * FROM nothing", 60, 404),
         ("SELECT missing FROM seen", 47, 404),
         ("SELEC 1", 62, 400),
-        ("SELECT throwIf(1, 'told so')", 395, 500),
+        ("SELECT throwIf(1, 'on purpose')", 395, 500),
         ("SELECT 1; SELECT 2", 62, 400),
         ('INSERT INTO seen (number) FORMAT JSONEachRow {"number": "x"}', 27, 400),
         ("SELECT * FROM system.one SETTINGS no_such_setting = 1", 115, 404),
     ],
 )
 def test_errors_have_the_server_s_code_and_status(
-    door: Door, client: Client, statement: str, code: int, status: int
+    server: Server, client: Client, statement: str, code: int, status: int
 ) -> None:
-    answer = httpx.post(f"http://127.0.0.1:{door.port}/?database=shop", content=statement)
+    answer = httpx.post(f"http://127.0.0.1:{server.port}/?database=shop", content=statement)
 
     assert answer.status_code == status
     assert answer.headers["X-ClickHouse-Exception-Code"] == str(code)
@@ -186,23 +186,23 @@ def test_errors_have_the_server_s_code_and_status(
 
 
 def test_the_client_reads_the_error(client: Client) -> None:
-    with pytest.raises(DatabaseError, match="told so") as caught:
-        client.query("SELECT throwIf(1, 'told so')")
+    with pytest.raises(DatabaseError, match="on purpose") as caught:
+        client.query("SELECT throwIf(1, 'on purpose')")
 
     assert caught.value.code == 395
     assert client.command("SELECT 1") == 1
 
 
 @pytest.mark.parametrize(
-    ("asked", "body"),
+    ("clause", "body"),
     [
         ("FORMAT JSONEachRow", b'{"n":1,"s":"x"}\n'),
         ("FORMAT CSVWithNames", b'"n","s"\n1,"x"\n'),
         ("", b"1\tx\n"),
     ],
 )
-def test_any_format_of_the_engine(client: Client, asked: str, body: bytes) -> None:
-    assert client.raw_query(f"SELECT 1 AS n, 'x' AS s {asked}") == body
+def test_results_in_any_format_of_the_engine(client: Client, clause: str, body: bytes) -> None:
+    assert client.raw_query(f"SELECT 1 AS n, 'x' AS s {clause}") == body
 
 
 def test_inserts_as_text(client: Client) -> None:
@@ -218,16 +218,16 @@ def test_inserts_as_text(client: Client) -> None:
     assert [tuple(row) for row in found] == expected
 
 
-def test_a_table_may_come_along(client: Client) -> None:
+def test_a_request_may_bring_a_table(client: Client) -> None:
     table = ExternalData(file_name="ids", data=b"1\n2\n", fmt="CSV", structure=["n UInt32"])
 
-    for _ in range(2):  # in one session, and it is gone in between
+    for _ in range(2):  # in one session, which drops it in between
         assert client.query("SELECT sum(n) FROM ids", external_data=table).first_row == (3,)
 
 
-async def test_requests_run_beside_each_other(door: Door) -> None:
+async def test_requests_run_in_parallel(server: Server) -> None:
     client = await clickhouse_connect.get_async_client(
-        dsn=f"http://user:password@127.0.0.1:{door.port}/", autogenerate_session_id=False
+        dsn=f"http://user:password@127.0.0.1:{server.port}/", autogenerate_session_id=False
     )
     started = time.monotonic()
 
@@ -237,8 +237,8 @@ async def test_requests_run_beside_each_other(door: Door) -> None:
     await client.close()
 
 
-def test_a_busy_session_refuses_a_second_request(door: Door) -> None:
-    url = f"http://127.0.0.1:{door.port}/?session_id=busy"
+def test_a_busy_session_refuses_a_second_request(server: Server) -> None:
+    url = f"http://127.0.0.1:{server.port}/?session_id=busy"
     with subprocess.Popen(["curl", "-s", url, "-d", "SELECT sleep(2)"]) as first:
         code = UNKNOWN_SESSION
         while code == UNKNOWN_SESSION:  # until the first has it
@@ -251,23 +251,23 @@ def test_a_busy_session_refuses_a_second_request(door: Door) -> None:
 
 
 @pytest.mark.parametrize("header", [{"Origin": "https://evil.example"}, {"Host": "evil.example"}])
-def test_pages_in_a_browser_have_no_business_here(door: Door, header: dict[str, str]) -> None:
-    answer = httpx.post(f"http://127.0.0.1:{door.port}/", content="SELECT 1", headers=header)
+def test_requests_from_web_pages_are_refused(server: Server, header: dict[str, str]) -> None:
+    answer = httpx.post(f"http://127.0.0.1:{server.port}/", content="SELECT 1", headers=header)
 
     assert answer.status_code in (400, 403)
     assert "1\n" not in answer.text
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_what_was_answered_is_there_after_the_end(
-    door: Door, client: Client, number: signal.Signals
+def test_acknowledged_inserts_survive_the_end_of_the_server(
+    server: Server, client: Client, number: signal.Signals
 ) -> None:
     client.insert("seen", rows(20_000), column_names=COLUMNS)
 
-    code = door.restart(number)
+    code = server.restart(number)
 
     assert code == -number
-    after = door.client(database="shop")
+    after = server.client(database="shop")
     assert after.command("SELECT count(), sum(number) FROM seen") == ["20000", "199990000"]
     assert after.insert("seen", rows(10), column_names=COLUMNS).written_rows == 10
     after.close()

@@ -21,11 +21,11 @@ from deploy.local.engines.clickhouse.statement import Statement, parse
     ],
 )
 def test_an_insert_with_data(text: bytes, head: bytes, name: str, data: bytes) -> None:
-    assert parse(text) == Statement(head, name, data, answers=False)
+    assert parse(text) == Statement(head, name, data, returns_rows=False)
 
 
 @pytest.mark.parametrize(
-    ("text", "name", "answers"),
+    ("text", "name", "returns_rows"),
     [
         (b"SELECT 'FORMAT CSV', '\\' FORMAT CSV'", None, True),
         (b"SELECT 1\n FORMAT Native", "Native", True),
@@ -35,14 +35,14 @@ def test_an_insert_with_data(text: bytes, head: bytes, name: str, data: bytes) -
         (b"CREATE TABLE t (a String DEFAULT ';') ENGINE = Memory", None, False),
     ],
 )
-def test_a_statement_without_data(text: bytes, name: str | None, answers: bool) -> None:
-    assert parse(text) == Statement(text, name, None, answers)
+def test_a_statement_without_data(text: bytes, name: str | None, returns_rows: bool) -> None:
+    assert parse(text) == Statement(text, name, None, returns_rows)
 
 
 @pytest.mark.parametrize(
     "text", [b"", b" -- nothing", b"SELECT 1; SELECT 2", b"INSERT INTO t FORMAT"]
 )
-def test_what_the_server_refuses(text: bytes) -> None:
+def test_refused_statements(text: bytes) -> None:
     with pytest.raises(EngineError) as caught:
         parse(text)
 

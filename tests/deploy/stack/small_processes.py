@@ -1,6 +1,8 @@
-"""Small programs that stand for processes of a stack, and a supervisor over some of them.
+"""Small programs to run as the processes of a stack, and a supervisor over them.
 
-python -m tests.deploy.stack.small_processes <state folder>: runs one that has a child of its own.
+    python -m tests.deploy.stack.small_processes <state folder>
+
+supervises one process that has a child.
 """
 
 import asyncio
@@ -21,23 +23,23 @@ subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 {FOREVER}
 """
 
-DEAF = f"""
+IGNORES_SIGTERM = f"""
 import signal
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 {FOREVER}
 """
 
 
-def python(name: str, code: str, **about: Any) -> Process:
-    """A process that runs a piece of Python, ready when it prints so."""
+def python(name: str, code: str, **fields: Any) -> Process:
+    """A process that runs Python code and is ready once it prints "ready"."""
     command = [sys.executable, "-c", code]
-    return Process(name=name, command=command, **{"ready_line": "ready", **about})
+    return Process(name=name, command=command, **{"ready_line": "ready", **fields})
 
 
 def supervisor(state: State, *processes: Process, reports: list[str] | None = None) -> Supervisor:
-    told = [] if reports is None else reports
+    collected = [] if reports is None else reports
     inherited = {"PATH": os.environ["PATH"]}
-    return Supervisor(state, processes, about={}, inherited=inherited, report=told.append)
+    return Supervisor(state, processes, about={}, inherited=inherited, report=collected.append)
 
 
 async def main() -> None:

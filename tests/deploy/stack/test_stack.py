@@ -1,4 +1,4 @@
-"""The stack as people start it: from a shell, with real engines."""
+"""The stack with real engines, from a shell and from Python."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ import pytest
 from redis import Redis
 
 from deploy.local.problems import Problem
-from deploy.local.stack.environment import NEEDED
+from deploy.local.stack.environment import SETTINGS_OF
 from deploy.local.stack.secrets import load_secrets
 from deploy.local.stack.stack import Stack
 from deploy.local.stack.state import ROOT, State
@@ -25,7 +25,7 @@ from tests.fixtures.deadline import eventually
 
 
 def shell(state: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """`python -m deploy.local`, with the stores of nobody else."""
+    """Run `python -m deploy.local` without addresses of other stores."""
     ours = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return subprocess.run(
         [sys.executable, "-m", "deploy.local", *arguments],
@@ -45,7 +45,7 @@ def no_stores_given(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """A port that is taken."""
+    """A port on which this test listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -60,24 +60,29 @@ def test_up_twice_status_and_down(state: State) -> None:
     settings = shell(state.folder, "env").stdout.splitlines()
     down = shell(state.folder, "down")
     again = shell(state.folder, "down")
+    stopped = shell(state.folder, "status")
 
     assert (first.returncode, second.returncode, status.returncode) == (0, 0, 0)
     assert second.stdout == "Already running: http://localhost:8080\n"
     assert f"  valkey         {pid:>8}  ready\n" in status.stdout
     assert f"export PII_KEY={load_secrets(state).pii_key}" in settings
     assert (down.returncode, down.stdout) == (0, "Stopped.\n")
-    assert again.stdout == f"Nothing runs on {state.folder}.\n"
+    assert (stopped.returncode, stopped.stdout) == (
+        3,
+        f"Nothing runs on {state.folder}. Start it with `make up`.\n",
+    )
+    assert (again.returncode, again.stdout) == (0, f"Nothing runs on {state.folder}.\n")
     assert running_on(state) == []
     assert not psutil.pid_exists(pid)
 
 
-def test_a_taken_port_is_told_with_its_holder(state: State, port: int) -> None:
+def test_a_taken_port_is_reported_with_its_process(state: State, port: int) -> None:
     done = shell(state.folder, "up", PROOFGRAPH_PORT=str(port))
 
     holder = psutil.Process().name()
     assert done.returncode == 2
     assert done.stderr == (
-        f"Port {port} is held by {holder} (pid {os.getpid()}):"
+        f"Port {port} is taken by {holder} (pid {os.getpid()}):"
         f" stop it, or choose another port, as in PROOFGRAPH_PORT={port + 1}.\n"
     )
     assert running_on(state) == []
@@ -91,7 +96,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr == (
         f"{tmp_path}/file/state cannot be written (Not a directory):"
-        " mend its owner or mode, or name another folder with PROOFGRAPH_STATE.\n"
+        " change its owner or mode, or name another folder in PROOFGRAPH_STATE.\n"
     )
 
 
@@ -99,13 +104,13 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     ("environment", "message"),
     [
         ({"PROOFGRAPH_GATEWAY": "embedded", "PATH": "/nowhere"}, "node is not on PATH: install"),
-        ({"APOLLO_ROUTER": "/nowhere/router"}, "APOLLO_ROUTER names /nowhere/router, which is no"),
-        ({"PROOFGRAPH_GATEWAY": "both"}, "PROOFGRAPH_GATEWAY is both: it must be router or"),
-        ({"PROOFGRAPH_PORT": "http"}, "PROOFGRAPH_PORT is http: it must be a number"),
-        ({"DATABASE_URL": "nonsense"}, "DATABASE_URL must look like postgresql://"),
+        ({"APOLLO_ROUTER": "/nowhere/router"}, "APOLLO_ROUTER is /nowhere/router, which is not"),
+        ({"PROOFGRAPH_GATEWAY": "both"}, "PROOFGRAPH_GATEWAY is both: set router or"),
+        ({"PROOFGRAPH_PORT": "http"}, "PROOFGRAPH_PORT is http: set a number"),
+        ({"DATABASE_URL": "nonsense"}, "DATABASE_URL has no host: write it as postgresql://"),
     ],
 )
-def test_a_machine_that_is_not_as_it_must_be(
+def test_a_wrong_setting_or_machine_is_reported_in_one_line(
     state: State, environment: dict[str, str], message: str
 ) -> None:
     done = shell(state.folder, "up", "--only", "router,valkey", **environment)
@@ -137,9 +142,7 @@ def test_a_given_store_is_not_started(
             assert two.env["REDIS_URL"] == one.stores["redis"]
 
 
-async def test_stores_killed_at_once_are_back_with_all_they_had(
-    no_stores_given: None, tmp_path: Path
-) -> None:
+async def test_killed_stores_restart_with_their_data(no_stores_given: None, tmp_path: Path) -> None:
     seen: list[str] = []
     stack = Stack(state=tmp_path / "state", only=["postgres", "valkey"], progress=seen.append)
     async with stack:
@@ -171,7 +174,7 @@ async def test_stores_killed_at_once_are_back_with_all_they_had(
     assert running_on(State(tmp_path / "state")) == []
 
 
-async def test_a_program_that_is_killed_takes_its_stack_along(state: State) -> None:
+async def test_the_stack_ends_with_the_program_that_started_it(state: State) -> None:
     code = f"""
 import sys, time
 from pathlib import Path
@@ -194,7 +197,7 @@ with Stack(state=Path({str(state.folder)!r}), only=["valkey"]):
     await eventually(left, lambda pids: pids == [], seconds=10)
 
 
-def test_secrets_are_made_once_and_for_us_alone(state: State) -> None:
+def test_secrets_are_generated_once_and_readable_by_us_alone(state: State) -> None:
     first, second = load_secrets(state), load_secrets(State(state.folder))
 
     assert first == second
@@ -202,34 +205,38 @@ def test_secrets_are_made_once_and_for_us_alone(state: State) -> None:
     assert stat.S_IMODE((state.folder / "secrets.json").stat().st_mode) == 0o600
 
 
-def test_no_process_is_told_a_secret_it_does_not_need() -> None:
-    told: dict[str, list[str]] = {}
-    for process, names in NEEDED.items():
+def test_no_process_gets_a_secret_it_does_not_need() -> None:
+    receivers: dict[str, list[str]] = {}
+    for process, names in SETTINGS_OF.items():
         for name in names:
-            told.setdefault(name, []).append(process)
+            receivers.setdefault(name, []).append(process)
 
-    assert sorted(told["VIEWER_SIGNING_KEY"]) == ["authz"]
-    assert sorted(told["SESSION_SIGNING_KEY"]) == ["subgraphs", "users"]
-    assert sorted(told["PII_KEY"]) == ["subgraphs", "users"]
-    assert sorted(told["SECRETS_KEY"]) == ["inbox", "integrations", "subgraphs"]
-    assert sorted(told["S3_SECRET_KEY"]) == ["analytics", "archiver", "subgraphs"]
-    assert sorted(told["OWNER_DATABASE_URL"]) == ["migrate"]
+    assert sorted(receivers["VIEWER_SIGNING_KEY"]) == ["authz"]
+    assert sorted(receivers["SESSION_SIGNING_KEY"]) == ["subgraphs", "users"]
+    assert sorted(receivers["PII_KEY"]) == ["subgraphs", "users"]
+    assert sorted(receivers["SECRETS_KEY"]) == ["inbox", "integrations", "subgraphs"]
+    assert sorted(receivers["S3_SECRET_KEY"]) == ["analytics", "archiver", "subgraphs"]
+    assert sorted(receivers["OWNER_DATABASE_URL"]) == ["migrate"]
 
 
-def test_a_process_inherits_nothing_else(no_stores_given: None, state: State) -> None:
-    os.environ["OPERATORS_TOKEN"] = "secret"
-    try:
-        with Stack(state=state.folder, only=["clickhouse"]) as stack:
-            told = psutil.Process(stack.pids["clickhouse"]).environ()
-    finally:
-        del os.environ["OPERATORS_TOKEN"]
+def test_a_process_inherits_nothing_else(
+    no_stores_given: None, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPERATORS_TOKEN", "HTTPS_PROXY", "http_proxy", "ALL_PROXY", "PGSSLMODE"):
+        monkeypatch.setenv(name, "secret")
+
+    with Stack(state=state.folder, only=["clickhouse"]) as stack:
+        environment = psutil.Process(stack.pids["clickhouse"]).environ()
 
     allowed = {"HOME", "LANG", "LC_ALL", "LOG_LEVEL", "PATH", "TMPDIR", "USER"}
-    ours = {"PYTHONUNBUFFERED", "TZ", "PROOFGRAPH_STACK"}
-    assert ours <= told.keys() <= allowed | ours
-    assert json.loads((stack.state / "settings.json").read_text())["PII_KEY"] not in str(told)
+    ours = {"MALLOC_ARENA_MAX", "PYTHONUNBUFFERED", "TZ", "PROOFGRAPH_STACK"}
+    assert ours <= environment.keys() <= allowed | ours
+    settings = json.loads((stack.state / "settings.json").read_text())
+    assert settings["PII_KEY"] not in str(environment)
 
 
-def test_what_cannot_start_is_a_problem_with_a_reason(no_stores_given: None, state: State) -> None:
-    with pytest.raises(Problem, match="There is no kafka in the stack; there are: postgres,"):
+def test_an_unknown_process_is_reported_with_the_known_ones(
+    no_stores_given: None, state: State
+) -> None:
+    with pytest.raises(Problem, match="The stack has no kafka; name one of: postgres,"):
         Stack(state=state.folder, only=["kafka"]).start()

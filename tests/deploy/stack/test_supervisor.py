@@ -1,4 +1,4 @@
-"""Order, readiness, restarts and endings, with small processes in place of the real ones."""
+"""The supervisor: order, readiness, restarts and the end, with small processes."""
 
 import asyncio
 import os
@@ -17,13 +17,19 @@ from deploy.local.problems import Problem
 from deploy.local.stack.process import Process
 from deploy.local.stack.state import ROOT, STACK_FILE, State
 from tests.deploy.conftest import running_on
-from tests.deploy.stack.small_processes import DEAF, FOREVER, WITH_CHILD, python, supervisor
+from tests.deploy.stack.small_processes import (
+    FOREVER,
+    IGNORES_SIGTERM,
+    WITH_CHILD,
+    python,
+    supervisor,
+)
 from tests.fixtures.deadline import eventually
 
 
 @asynccontextmanager
 async def running(state: State, *processes: Process) -> AsyncIterator[list[str]]:
-    """These processes, all ready."""
+    """Run these processes; yields the reports once all are ready."""
     reports: list[str] = []
     stop = asyncio.Event()
     run = asyncio.create_task(supervisor(state, *processes, reports=reports).run(stop))
@@ -70,10 +76,8 @@ async def test_a_process_starts_when_what_it_needs_is_ready(state: State, tmp_pa
     assert names == ["store", "step", "user", "ready"]
 
 
-async def test_what_needs_nothing_of_each_other_starts_together(
-    state: State, tmp_path: Path
-) -> None:
-    # Each waits for the other's file before it is ready: one after the other would never end.
+async def test_independent_processes_start_in_parallel(state: State, tmp_path: Path) -> None:
+    # Each waits for the other's file before it is ready: in sequence they would wait for ever.
     def waits(own: str, other: str) -> str:
         return (
             f"import os, time\nopen({str(tmp_path / own)!r}, 'w')\n"
@@ -84,7 +88,7 @@ async def test_what_needs_nothing_of_each_other_starts_together(
         assert sorted(pids(state)) == ["a", "b"]
 
 
-async def test_a_killed_process_is_back_under_another_pid(state: State) -> None:
+async def test_a_killed_process_restarts_and_its_children_end(state: State) -> None:
     async with running(state, python("victim", WITH_CHILD), python("other", FOREVER)):
         before = pids(state)
         (child,) = psutil.Process(before["victim"]).children()
@@ -104,7 +108,7 @@ async def test_a_killed_process_is_back_under_another_pid(state: State) -> None:
         await eventually(readiness, lambda found: found == {"victim": True, "other": True})
 
 
-async def test_one_that_keeps_dying_is_started_at_growing_intervals(
+async def test_the_pause_before_a_restart_doubles(
     state: State, caplog: pytest.LogCaptureFixture
 ) -> None:
     short = "print('ready', flush=True)\nimport time\ntime.sleep(0.15)\nraise SystemExit(7)"
@@ -112,14 +116,14 @@ async def test_one_that_keeps_dying_is_started_at_growing_intervals(
     async with running(state, python("weak", short)):
 
         async def pauses() -> list[str]:
-            return re.findall(r"weak ended \(exit 7\) after 0 s; again in (\S+) s", caplog.text)
+            return re.findall(r"name=weak reason='exit 7' lived=0s restart_in=(\S+)s", caplog.text)
 
         seen = await eventually(pauses, lambda found: len(found) >= 4)
 
     assert seen[:4] == ["0.1", "0.2", "0.4", "0.8"]
 
 
-async def test_one_that_is_never_ready_says_what_it_wrote_last(state: State) -> None:
+async def test_a_process_that_is_not_ready_in_time_fails_with_its_last_lines(state: State) -> None:
     code = "for n in range(30): print('line', n, flush=True)\nimport time\ntime.sleep(600)"
 
     with pytest.raises(Problem) as caught:
@@ -130,14 +134,16 @@ async def test_one_that_is_never_ready_says_what_it_wrote_last(state: State) -> 
 
     log = state.logs / "mute.log"
     lines = "\n".join(f"    line {number}" for number in range(10, 30))
-    assert str(caught.value) == f"mute was not ready after 1 s; {log}:\n{lines}"
+    assert str(caught.value) == (
+        f"mute was not ready after 1 s (its log has no “ready”); {log}:\n{lines}"
+    )
     assert caught.value.exit_code == 1
     assert running_on(state) == []
     assert state.read(STACK_FILE) is None
 
 
 @pytest.mark.parametrize("once", [True, False])
-async def test_one_that_fails_at_the_start_stops_all(state: State, once: bool) -> None:
+async def test_a_process_that_fails_at_the_start_stops_all(state: State, once: bool) -> None:
     code = "import sys\nprint('no table')\nsys.exit(3)"
 
     with pytest.raises(Problem) as caught:
@@ -154,31 +160,35 @@ async def test_one_that_fails_at_the_start_stops_all(state: State, once: bool) -
     assert not (state.logs / "later.log").exists()
 
 
-async def test_stopping_goes_the_other_way_and_leaves_nothing(state: State, tmp_path: Path) -> None:
+async def test_processes_stop_in_reverse_order_and_none_is_left(
+    state: State, tmp_path: Path
+) -> None:
     order = tmp_path / "order"
 
-    def tells(name: str) -> str:
-        told = f"{appends(order, name).strip()}; raise SystemExit"
-        return f"import signal\ndef end(*_): {told}\nsignal.signal(signal.SIGTERM, end)\n{FOREVER}"
+    def writes(name: str) -> str:
+        ending = f"{appends(order, name).strip()}; raise SystemExit"
+        return (
+            f"import signal\ndef end(*_): {ending}\nsignal.signal(signal.SIGTERM, end)\n{FOREVER}"
+        )
 
     async with running(
         state,
-        python("store", tells("store")),
-        python("user", tells("user"), needs=("store",)),
-        python("door", tells("door"), needs=("user", "store")),
+        python("store", writes("store")),
+        python("user", writes("user"), needs=("store",)),
+        python("web", writes("web"), needs=("user", "store")),
         python("parent", WITH_CHILD),
-        python("deaf", DEAF, grace_seconds=0.3),
+        python("deaf", IGNORES_SIGTERM, grace_seconds=0.3),
     ):
         assert len(running_on(state)) == 6
 
-    assert order.read_text().split() == ["door", "user", "store"]
+    assert order.read_text().split() == ["web", "user", "store"]
     assert running_on(state) == []
     assert state.read(STACK_FILE) is None
 
 
 @pytest.fixture
 async def killable(state: State) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A supervisor in a process of its own, over a process that has a child."""
+    """A supervisor in its own process, which runs a process that has a child."""
     command = [sys.executable, "-m", "tests.deploy.stack.small_processes", str(state.folder)]
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=subprocess.DEVNULL)
     yield process
@@ -187,8 +197,8 @@ async def killable(state: State) -> AsyncIterator[asyncio.subprocess.Process]:
     await process.wait()
 
 
-@pytest.mark.parametrize("killed", ["supervisor", "supervisor and sentinel"])
-async def test_a_killed_supervisor_leaves_nothing(
+@pytest.mark.parametrize("killed", ["supervisor", "supervisor and reaper"])
+async def test_no_process_outlives_a_killed_supervisor(
     state: State, killable: asyncio.subprocess.Process, killed: str
 ) -> None:
     async def found() -> list[int]:
@@ -196,35 +206,35 @@ async def test_a_killed_supervisor_leaves_nothing(
 
     await eventually(found, lambda pids: len(pids) == 2)
     children = psutil.Process(killable.pid).children()
-    (guard,) = [child for child in children if "sentinel" in str(child.cmdline())]
-    both = killed == "supervisor and sentinel"
+    (reaper,) = [child for child in children if "orphan_reaper" in str(child.cmdline())]
+    both = killed == "supervisor and reaper"
 
     if both:
-        guard.suspend()  # so that nobody can start another
+        reaper.suspend()  # alive, so the supervisor starts no other
     killable.kill()
     await killable.wait()
     if both:
-        guard.kill()
-        # Without a sentinel the system ends our children, and theirs wait for the next start.
+        reaper.kill()
+        # The kernel ends the children; the next supervisor ends their children.
         await eventually(found, lambda pids: len(pids) <= 1, seconds=5)
         async with running(state, python("next", FOREVER)):
             assert running_on(state) == [pids(state)["next"]]
     else:
         await eventually(found, lambda pids: pids == [], seconds=5)
-    await eventually(lambda: _alive(guard), lambda alive: not alive, seconds=5)
+    await eventually(lambda: _alive(reaper), lambda alive: not alive, seconds=5)
 
 
 async def _alive(process: psutil.Process) -> bool:
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
-async def test_a_killed_sentinel_is_replaced(state: State) -> None:
+async def test_a_killed_orphan_reaper_is_replaced(state: State) -> None:
     async with running(state, python("one", FOREVER)):
 
-        async def sentinels() -> list[int]:
+        async def reapers() -> list[int]:
             children = psutil.Process().children()
             return [c.pid for c in children if c.cmdline()[-1:] == [str(state.folder)]]
 
-        (first,) = await eventually(sentinels, lambda found: len(found) == 1)
+        (first,) = await eventually(reapers, lambda found: len(found) == 1)
         os.kill(first, signal.SIGKILL)
-        await eventually(sentinels, lambda found: len(found) == 1 and found != [first])
+        await eventually(reapers, lambda found: len(found) == 1 and found != [first])

@@ -72,7 +72,7 @@ async def test_an_expected_error_keeps_its_message_and_gets_its_code() -> None:
 
 @pytest.mark.usefixtures("stores")
 async def test_a_statement_that_is_cut_off_says_to_ask_for_less() -> None:
-    told = "This takes too long to find: ask for less, such as a shorter time or a smaller page."
+    told = "The query takes too long: request a shorter time range or a smaller page."
 
     assert await errors_of("{ slow }") == [(told, "UNAVAILABLE")]
 
@@ -85,7 +85,7 @@ async def test_an_unexpected_error_is_masked_and_found_in_the_log(
 
     assert result.errors is not None
     (error,) = result.errors
-    assert error.message == "Something went wrong on our side."
+    assert error.message == "Internal error; report its `errorId` to support."
     assert error.extensions is not None
     assert error.extensions["code"] == "INTERNAL"
     assert str(error.extensions["errorId"]) in caplog.text
@@ -98,7 +98,10 @@ async def test_a_subscription_that_breaks_is_masked_too() -> None:
         async for result in await schema.subscribe("subscription { falters }")
     ]
 
-    assert results == [({"falters": 1}, []), (None, ["Something went wrong on our side."])]
+    assert results == [
+        ({"falters": 1}, []),
+        (None, ["Internal error; report its `errorId` to support."]),
+    ]
 
 
 async def test_a_document_that_does_not_fit_is_the_callers_error() -> None:
@@ -149,10 +152,10 @@ async def test_fragments_hide_neither_depth_nor_aliases() -> None:
 
     assert await errors_of(
         f"{{ node {{ ...F0 }} }} {deep} fragment F{MAX_DEPTH} on Node {{ name }}"
-    ) == [("The document is more than 12 levels deep.", "BAD_USER_INPUT")]
+    ) == [("The document is 14 levels deep; at most 12 are allowed.", "BAD_USER_INPUT")]
     assert await errors_of(
         f"{{ node {{ {wide} }} }} fragment F on Node {{ a: name b: name c: name }}"
-    ) == [("32 aliases found. Allowed: 30", "BAD_USER_INPUT")]
+    ) == [("The document has 32 aliases; at most 30 are allowed.", "BAD_USER_INPUT")]
 
 
 async def test_fragments_in_circles_and_without_a_definition_are_the_callers_error() -> None:

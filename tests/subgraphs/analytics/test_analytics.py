@@ -11,7 +11,7 @@ from subgraphs.analytics.clickhouse import rollups, store
 from subgraphs.analytics.clickhouse.store import RawEvent
 from subgraphs.analytics.schema import schema
 from subgraphs.kernel.graphql.context import Context
-from subgraphs.kernel.graphql.limits import MAX_QUERY_COST
+from subgraphs.kernel.graphql.query_cost import MAX_QUERY_COST
 from subgraphs.kernel.identity.viewer import NOBODY
 from subgraphs.kernel.ids import new_id
 from tests.fixtures.graph import Answer, counted_statements, run, user
@@ -237,8 +237,8 @@ async def test_what_is_past_the_points_of_a_request_is_not_read(
 
     assert [(error.message, (error.extensions or {})["code"]) for error in result.errors or []] == [
         (
-            "A request may have 50000 points in all: ask for fewer series, lists or groups, "
-            "a shorter range, or days instead of hours.",
+            "A request may return at most 50000 points in all: request fewer series, lists or "
+            "groups, a shorter range, or days instead of hours.",
             "BAD_USER_INPUT",
         )
     ]

@@ -158,7 +158,7 @@ async def test_what_another_has_chosen_cannot_be_seen(shop: Shop) -> None:
     assert await subscriptions(eve.owner, shop.site_id) == [{"plan": {"id": "free"}, "since": None}]
     # The permission check aside: the same statement sees nothing as someone else.
     async with db.read_session(eve.owner) as session:
-        assert await service.of_sites(session, [shop.site_id]) == {}
+        assert await service.get_many(session, [shop.site_id]) == {}
 
 
 async def test_many_sites_cost_as_many_statements_as_one(shop: Shop) -> None:

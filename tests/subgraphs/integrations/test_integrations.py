@@ -34,7 +34,9 @@ query($id: ID!, $first: Int = 20, $after: String) {
 OF_SITES = """
 query($representations: [_Any!]!) {
   _entities(representations: $representations) {
-    ... on Site { integrations { id deliveries(first: 5) { edges { node { topic } } } } }
+    ... on Site { integrations(first: 10) { edges { node {
+      id deliveries(first: 5) { edges { node { topic } } }
+    } } } }
   }
 }"""
 SECRET = "shpss_0123456789abcdef"
@@ -61,7 +63,10 @@ async def connected(shop: Shop) -> Sender:
 async def integrations_of(viewer: Viewer, *site_ids: UUID) -> list[list[dict[str, object]]]:
     asked = [{"__typename": "Site", "id": str(site_id)} for site_id in site_ids]
     answer = await run(schema, viewer, OF_SITES, representations=asked)
-    return [entity["integrations"] for entity in answer.data["_entities"]]
+    return [
+        [edge["node"] for edge in entity["integrations"]["edges"]]
+        for entity in answer.data["_entities"]
+    ]
 
 
 async def received(sender: Sender, *topics: str, error: str | None = None) -> None:

@@ -1,10 +1,13 @@
-"""ClickHouse on one machine: its engine (chdb) behind an HTTP door on loopback.
+"""ClickHouse on one machine: its engine (chdb) behind an HTTP server on loopback.
 
-The door speaks as the server does, so every process uses the same client as in production.
+The HTTP server implements ClickHouse's protocol, so every process uses its production client.
 
     python -m deploy.local.engines.clickhouse --port 8123 --data .proofgraph/clickhouse
 
-statement  what must be known of a statement before the engine sees it
-engine     the engine itself: sessions, settings, results
-door       HTTP: how a request becomes a statement, and an outcome a response
+statement    splits a request's text into the statement and its data
+engine       runs statements: sessions, settings, results
+errors       ClickHouse's error codes and their HTTP statuses
+encodings    compressed request bodies
+memory       returns memory that only the start needed
+http_server  turns HTTP requests into statements, and results into responses
 """

@@ -1,14 +1,13 @@
-"""Serve one data folder until told to stop."""
+"""Serves one data folder until a signal ends it."""
 
 import argparse
+import sys
 from pathlib import Path
 
 import uvicorn
 
-from deploy.local.engines.clickhouse.http_server import create_app
-
 _KEEP_ALIVE_SECONDS = 75
-"""Longer than clients keep idle connections, so that none is closed under a request."""
+"""Longer than clients keep idle connections, so the server never closes one under a request."""
 
 _GRACE_SECONDS = 5
 
@@ -18,9 +17,13 @@ def main() -> None:
         prog="python -m deploy.local.engines.clickhouse", description=__doc__
     )
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--data", type=Path, required=True, help="made if it is not there")
+    parser.add_argument("--data", type=Path, required=True, help="created if it does not exist")
     options = parser.parse_args()
     options.data.mkdir(parents=True, exist_ok=True)
+    # chdb imports pyarrow if it is installed. Only chdb's Arrow API needs it, and it takes 40 MB.
+    sys.modules["pyarrow"] = None  # type: ignore[assignment]
+    from deploy.local.engines.clickhouse.http_server import create_app
+
     uvicorn.run(
         create_app(options.data),
         host="127.0.0.1",

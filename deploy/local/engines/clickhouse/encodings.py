@@ -1,4 +1,4 @@
-"""Request bodies as clients compress them."""
+"""Decompresses request bodies."""
 
 import gzip
 import sys
@@ -11,15 +11,18 @@ else:
 
 try:
     from lz4.frame import LZ4FrameDecompressor  # type: ignore[import-untyped]
-except ImportError:  # not packaged for every Python; clients that lack it do not use it either
+except ImportError:  # has no wheel for every Python; clients without it do not use it either
     LZ4FrameDecompressor = None
 
 
 def decode(body: bytes, encoding: str) -> bytes:
-    """The plain bytes.
+    """The decompressed body.
+
+    Args:
+        encoding: the Content-Encoding header.
 
     Raises:
-        NotImplementedError: the encoding is none of ours.
+        NotImplementedError: the encoding is unknown.
     """
     match encoding.strip().lower():
         case "" | "identity":
@@ -37,7 +40,7 @@ def decode(body: bytes, encoding: str) -> bytes:
 
 
 def _lz4(body: bytes) -> bytes:
-    """Clients send a frame for each block of rows, one after the other."""
+    """The content of consecutive frames; clients send one for each block of rows."""
     parts = []
     while body:
         frame = LZ4FrameDecompressor()

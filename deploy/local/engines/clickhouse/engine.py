@@ -1,7 +1,7 @@
-"""The engine of one data folder: sessions, settings for one statement, results.
+"""Runs statements on one data folder: sessions, settings of one statement, results.
 
-One process holds one folder. Every request has a connection of its own, so that `USE`, `SET` and
-temporary tables of one are never seen by another; requests of one session share theirs.
+Only one process may open a folder. Every request gets its own connection, so `USE`, `SET` and
+temporary tables of one request do not affect another. Requests of one session share a connection.
 """
 
 import time
@@ -23,7 +23,7 @@ _SESSION_IS_LOCKED = 373
 
 @dataclass(frozen=True)
 class ExternalTable:
-    """A temporary table sent along with a request."""
+    """A temporary table that a request brings along."""
 
     name: str
     structure: str
@@ -33,7 +33,7 @@ class ExternalTable:
 
 @dataclass(frozen=True)
 class Request:
-    """A statement and all that goes with it."""
+    """A statement with its parameters, settings, tables and session."""
 
     statement: Statement
     default_format: str
@@ -46,8 +46,8 @@ class Request:
     session_must_exist: bool = False
 
 
-class Outcome(NamedTuple):
-    """What a statement answered, and its size as the server's summary tells it."""
+class Result(NamedTuple):
+    """The rows of a statement in its format, and the counts of ClickHouse's summary header."""
 
     body: bytes
     summary: dict[str, str]
@@ -64,25 +64,25 @@ class Engine:
     """Runs statements, from several threads at once.
 
     Args:
-        folder: where databases are kept; open in this process alone.
+        folder: the folder of the databases; no other process may have it open.
     """
 
     def __init__(self, folder: Path) -> None:
         self._address = str(folder)
-        self._keeper = Connection(self._address)  # the engine ends with its last connection
+        self._first_connection = Connection(self._address)  # the engine ends with its last one
         self._sessions: dict[str, _Session] = {}
         self._lock = Lock()
 
     def close(self) -> None:
         for session in self._sessions.values():
             session.connection.close()
-        self._keeper.close()
+        self._first_connection.close()
 
-    def run(self, request: Request) -> Outcome:
+    def run(self, request: Request) -> Result:
         """Run one statement.
 
         Raises:
-            EngineError: it failed.
+            EngineError: the statement failed.
         """
         try:
             with self._connection(request) as connection:
@@ -94,7 +94,7 @@ class Engine:
                     return _run(connection, request)
         except EngineError:
             raise
-        except (RuntimeError, ValueError) as error:  # chdb's own errors are RuntimeErrors
+        except (RuntimeError, ValueError) as error:  # chdb raises RuntimeErrors
             raise EngineError.of(error) from error
 
     @contextmanager
@@ -116,7 +116,7 @@ class Engine:
             session.lock.release()
 
     def _session(self, request: Request) -> _Session:
-        """The session of that name, taken."""
+        """The session of that name, locked for this request."""
         with self._lock:
             self._drop_expired()
             session = self._sessions.get(request.session_id)
@@ -138,7 +138,7 @@ class Engine:
                 del self._sessions[name]
 
 
-def _run(connection: Connection, request: Request) -> Outcome:
+def _run(connection: Connection, request: Request) -> Result:
     statement = request.statement
     started = time.perf_counter_ns()
     if statement.data is not None:
@@ -146,7 +146,7 @@ def _run(connection: Connection, request: Request) -> Outcome:
             insert.append(statement.data)
             written = insert.finish()
         counts = {"written_rows": written.rows_written, "written_bytes": written.bytes_written}
-        return Outcome(b"", _summary(started, counts))
+        return Result(b"", _summary(started, counts))
     result: Any = connection.query(statement.sql.decode(), request.default_format)
     body = result.bytes() or b""
     counts = {
@@ -157,7 +157,7 @@ def _run(connection: Connection, request: Request) -> Outcome:
         "result_rows": result.rows_read(),
         "result_bytes": len(body),
     }
-    return Outcome(body, _summary(started, counts))
+    return Result(body, _summary(started, counts))
 
 
 def _summary(started: int, counts: Mapping[str, int]) -> dict[str, str]:
@@ -175,14 +175,14 @@ def _create(connection: Connection, table: ExternalTable) -> None:
 
 @contextmanager
 def _settings(connection: Connection, request: Request) -> Iterator[None]:
-    """Settings and parameters for this statement alone; a session's own come back afterwards."""
-    wanted = dict(request.settings)
-    wanted.update({f"param_{name}": value for name, value in request.parameters.items()})
-    if not wanted:
+    """Apply settings and parameters to one statement; restore those of the session afterwards."""
+    values = dict(request.settings)
+    values.update({f"param_{name}": value for name, value in request.parameters.items()})
+    if not values:
         yield
         return
     before = _current(connection, request.settings) if request.session_id else {}
-    _set(connection, {name: _text(value) for name, value in wanted.items()})
+    _set(connection, {name: _text(value) for name, value in values.items()})
     try:
         yield
     finally:

@@ -1,13 +1,13 @@
-"""What goes wrong in the engine, with the server's code and HTTP status for it."""
+"""Errors of the engine with ClickHouse's code and HTTP status."""
 
 import re
 
 _MESSAGE = re.compile(r"Code: (\d+)\. (.*)", re.DOTALL)
 
 _UNKNOWN_CODE = 1002
-"""UNKNOWN_EXCEPTION, what the server itself uses where it has no better code."""
+"""UNKNOWN_EXCEPTION, which ClickHouse uses for errors without a code of their own."""
 
-# As the server maps them; whatever is not here is 500.
+# ClickHouse's own mapping; every other code is 500.
 _STATUS_OF_CODES = {
     400: {27, 6, 26, 38, 41, 43, 53, 62, 69, 72, 130, 131, 190, 321, 386, 456, 457, 636},
     403: {192, 193, 497, 516},
@@ -18,11 +18,11 @@ _STATUS_OF_CODES = {
 
 
 class EngineError(Exception):
-    """A statement that failed.
+    """A statement failed.
 
     Attributes:
-        code: ClickHouse's number for it, such as 60 for an unknown table.
-        status: the HTTP status that goes with it.
+        code: ClickHouse's error code, such as 60 for an unknown table.
+        status: the HTTP status of the response.
     """
 
     def __init__(self, code: int, message: str) -> None:
@@ -32,7 +32,7 @@ class EngineError(Exception):
 
     @classmethod
     def of(cls, error: Exception) -> "EngineError":
-        """The engine tells its errors as text alone; read code and message from it."""
+        """An EngineError with the code and message in the text of an error of chdb."""
         found = _MESSAGE.search(str(error))
         if found is None:
             return cls(_UNKNOWN_CODE, str(error))

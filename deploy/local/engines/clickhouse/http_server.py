@@ -1,4 +1,4 @@
-"""The HTTP side: how a request becomes a statement, and an outcome a response."""
+"""The HTTP server: turns requests into statements, and results into responses."""
 
 import json
 import uuid
@@ -16,14 +16,15 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from deploy.local.engines.clickhouse.encodings import decode
-from deploy.local.engines.clickhouse.engine import Engine, ExternalTable, Outcome, Request
+from deploy.local.engines.clickhouse.engine import Engine, ExternalTable, Request, Result
 from deploy.local.engines.clickhouse.errors import EngineError
+from deploy.local.engines.clickhouse.memory import release_start_up_code
 from deploy.local.engines.clickhouse.statement import Statement, parse
 
 _NOT_IMPLEMENTED = 48
 _INCORRECT_DATA = 117
 
-_OF_THE_REQUEST = {
+_REQUEST_ARGUMENTS = {
     "client_protocol_version",
     "close_session",
     "compress",
@@ -43,7 +44,7 @@ _OF_THE_REQUEST = {
     "wait_end_of_query",
     "buffer_size",
 }
-"""Arguments that speak of the request; all others, but parameters, are the engine's settings."""
+"""Arguments of the HTTP interface; other arguments are parameters or settings of the engine."""
 
 _MEDIA_TYPES = {
     "JSON": "application/json; charset=UTF-8",
@@ -56,11 +57,12 @@ _MEDIA_TYPES = {
 
 
 def create_app(folder: Path) -> Starlette:
-    """A door to the engine over that folder."""
+    """An application that serves the engine on a data folder."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         app.state.engine = await run_in_threadpool(Engine, folder)
+        release_start_up_code()
         yield
         await run_in_threadpool(app.state.engine.close)
 
@@ -69,7 +71,7 @@ def create_app(folder: Path) -> Starlette:
             Route("/ping", _ping),
             Route("/", _query, methods=["GET", "POST"]),
         ],
-        # Another name for this machine is a page in somebody's browser trying its luck.
+        # Another host name comes from a web page that attacks this port by DNS rebinding.
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])],
         lifespan=lifespan,
     )
@@ -81,7 +83,7 @@ async def _ping(request: HttpRequest) -> Response:
 
 async def _query(request: HttpRequest) -> Response:
     if "origin" in request.headers:
-        return PlainTextResponse("Pages have no business here.\n", 403)
+        return PlainTextResponse("Requests from web pages are not allowed.\n", 403)
     query_id = request.query_params.get("query_id") or str(uuid.uuid4())
     headers = {"X-ClickHouse-Query-Id": query_id, "X-ClickHouse-Timezone": "UTC"}
     try:
@@ -89,19 +91,20 @@ async def _query(request: HttpRequest) -> Response:
         if not text.strip() and request.method == "GET":
             return PlainTextResponse("Ok.\n")
         statement = parse(text)
-        wanted = arguments.get("default_format") or request.headers.get("x-clickhouse-format")
-        engine_request = _request(statement, wanted or "TabSeparated", arguments, external)
-        outcome = await run_in_threadpool(request.app.state.engine.run, engine_request)
+        header = request.headers.get("x-clickhouse-format", "TabSeparated")
+        default_format = arguments.get("default_format") or header
+        engine_request = _request(statement, default_format, arguments, external)
+        result = await run_in_threadpool(request.app.state.engine.run, engine_request)
     except EngineError as error:
         headers["X-ClickHouse-Exception-Code"] = str(error.code)
         return PlainTextResponse(f"{error}\n", error.status, headers=headers)
-    return _response(outcome, statement, engine_request.default_format, headers)
+    return _response(result, statement, engine_request.default_format, headers)
 
 
 async def _read(
     request: HttpRequest,
 ) -> tuple[bytes, dict[str, str], tuple[ExternalTable, ...]]:
-    """The statement with what follows it, the arguments, and tables sent along."""
+    """The text with the statement and its data, the arguments, and the external tables."""
     arguments = dict(request.query_params)
     external: tuple[ExternalTable, ...] = ()
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
@@ -115,7 +118,7 @@ async def _read(
             body = decode(await request.body(), request.headers.get("content-encoding", ""))
         except NotImplementedError as error:
             raise EngineError(_NOT_IMPLEMENTED, str(error)) from error
-        except Exception as error:  # each library has its own way to say that bytes are not its own
+        except Exception as error:  # each library raises its own error for corrupt bytes
             raise EngineError(_INCORRECT_DATA, f"Cannot decompress: {error}") from error
     if arguments.get("compress") == "1" or arguments.get("decompress") == "1":
         raise EngineError(_NOT_IMPLEMENTED, "Native compression over HTTP; use Content-Encoding")
@@ -137,12 +140,13 @@ def _request(
     arguments: Mapping[str, str],
     external: tuple[ExternalTable, ...],
 ) -> Request:
-    described = {f"{t.name}_{what}" for t in external for what in ("structure", "types", "format")}
+    parts = ("structure", "types", "format")
+    described = {f"{table.name}_{part}" for table in external for part in parts}
     parameters, settings = {}, {}
     for name, value in arguments.items():
         if name.startswith("param_"):
             parameters[name.removeprefix("param_")] = value
-        elif name not in _OF_THE_REQUEST and name not in described:
+        elif name not in _REQUEST_ARGUMENTS and name not in described:
             settings[name] = value
     return Request(
         statement=statement,
@@ -158,12 +162,12 @@ def _request(
 
 
 def _response(
-    outcome: Outcome, statement: Statement, default_format: str, headers: dict[str, str]
+    result: Result, statement: Statement, default_format: str, headers: dict[str, str]
 ) -> Response:
-    headers["X-ClickHouse-Summary"] = json.dumps(outcome.summary, separators=(",", ":"))
+    headers["X-ClickHouse-Summary"] = json.dumps(result.summary, separators=(",", ":"))
     media_type: Any = "text/plain; charset=UTF-8"
-    if statement.answers:
-        named = statement.format or default_format
-        headers["X-ClickHouse-Format"] = named
-        media_type = _MEDIA_TYPES.get(named, media_type)
-    return Response(outcome.body, headers=headers, media_type=media_type)
+    if statement.returns_rows:
+        format_name = statement.format or default_format
+        headers["X-ClickHouse-Format"] = format_name
+        media_type = _MEDIA_TYPES.get(format_name, media_type)
+    return Response(result.body, headers=headers, media_type=media_type)

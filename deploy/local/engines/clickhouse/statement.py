@@ -1,4 +1,4 @@
-"""What must be known of a statement before the engine sees it: does data follow, and how?"""
+"""Splits the text of a request into its statement, its format and its data."""
 
 import re
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
-_ANSWERING = {
+_RETURNING_ROWS = {
     b"SELECT",
     b"WITH",
     b"FROM",
@@ -31,23 +31,23 @@ _ANSWERING = {
     b"KILL",
     b"(",
 }
-"""First words of statements that answer rows; all others answer nothing."""
+"""First words of the statements that return rows; all others return nothing."""
 
 
 class Statement(NamedTuple):
-    """A statement, taken apart as far as the door must.
+    """A parsed statement.
 
     Attributes:
-        sql: the statement; of an INSERT with data, the part before FORMAT or VALUES.
-        format: the one it names itself, if it does.
-        data: what an INSERT brings along, in `format`; else None.
-        answers: whether it has rows to answer, be it none.
+        sql: the statement; for an INSERT with data, the part before FORMAT or VALUES.
+        format: the format that the statement names; None if it names none.
+        data: the rows of an INSERT in `format`; None for other statements.
+        returns_rows: whether the statement returns a result, even an empty one.
     """
 
     sql: bytes
     format: str | None
     data: bytes | None
-    answers: bool
+    returns_rows: bool
 
 
 class _Word(NamedTuple):
@@ -58,13 +58,13 @@ class _Word(NamedTuple):
 
 
 def parse(text: bytes) -> Statement:
-    """Take a request's text apart.
+    """Split the text of a request.
 
-    The engine has a door of its own for data (`send_insert`): given inline, it reads data only up
-    to the first empty line, and two of a number's bytes may well look like one.
+    Data of an INSERT is separated, because the engine takes it through `send_insert`. Inline, it
+    would read data only up to the first empty line, and binary data may contain one.
 
     Raises:
-        EngineError: there are several statements, which the server refuses over HTTP.
+        EngineError: the text is empty, or has several statements as ClickHouse refuses over HTTP.
     """
     words = _words(text)
     first = next(words, None)
@@ -72,8 +72,7 @@ def parse(text: bytes) -> Statement:
         raise EngineError(_SYNTAX_ERROR, "Empty query")
     if first.text.upper() == b"INSERT":
         return _insert(text, words)
-    named = _last_format(words)
-    return Statement(text, named, None, first.text.upper() in _ANSWERING)
+    return Statement(text, _last_format(words), None, first.text.upper() in _RETURNING_ROWS)
 
 
 def _insert(text: bytes, words: Iterator[_Word]) -> Statement:
@@ -94,21 +93,25 @@ def _insert(text: bytes, words: Iterator[_Word]) -> Statement:
 
 
 def _last_format(words: Iterator[_Word]) -> str | None:
-    """The format named at the end; the statement may have no second one after it."""
-    named, wanted = None, False
+    """The format that the statement names at its end.
+
+    Raises:
+        EngineError: another statement follows.
+    """
+    name, is_next = None, False
     for word in words:
         if word.depth == 0 and word.text == b";":
             if next(words, None) is not None:
                 raise EngineError(_SYNTAX_ERROR, "Multi-statements are not allowed")
             break
-        if wanted:
-            named = word.text.decode(errors="replace")
-        wanted = word.depth == 0 and word.text.upper() == b"FORMAT"
-    return named
+        if is_next:
+            name = word.text.decode(errors="replace")
+        is_next = word.depth == 0 and word.text.upper() == b"FORMAT"
+    return name
 
 
 def _words(text: bytes) -> Iterator[_Word]:
-    """Everything but blanks and comments, with the depth of brackets around it."""
+    """The tokens without blanks and comments, each with its depth in brackets."""
     depth = 0
     for token in _TOKEN.finditer(text):
         if token.lastgroup == "blank":

@@ -1,1 +1,1 @@
-"""A Kafka broker on this machine: one JVM from Maven's jars, its own controller (KRaft)."""
+"""A Kafka broker on this machine: one JVM with jars from Maven, its own controller (KRaft)."""

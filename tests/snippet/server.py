@@ -1,7 +1,7 @@
-"""A Proofgraph of a few lines: the snippet's files, a live door that remembers, and an ingest.
+"""A small server for tests in the browser: the built pages, `/graphql` and the ingest endpoint.
 
-Real sockets and the real protocol, so that the snippet is tested as a browser runs it; what the
-doors themselves do is tested elsewhere.
+It speaks the real protocols over real sockets, so that the snippet runs as in a shop. The real
+subscription gateway and the real ingest endpoint have tests of their own.
 """
 
 import asyncio
@@ -29,56 +29,73 @@ PAGE = """<!doctype html><html lang="{lang}" {attributes}><head><title>Shop</tit
 Json = dict[str, Any]
 
 
-class Stand:
-    """What the browser did, and levers for what the server does."""
+class Server:
+    """Records what the browser sent. Attributes set what the server answers."""
 
     def __init__(self) -> None:
         self.origin = ""
         self.tags = TAG
+        """The script tags of the shop's page, with `{origin}` for this server."""
         self.attributes = ""
+        """Attributes of the page's `html` element."""
         self.lang = "en"
         self.csp: str | None = CSP
         self.claims: list[Json] = []
+        """The published claims, oldest first."""
         self.inits: list[Json] = []
+        """The payloads of `connection_init`."""
         self.subscribed: list[Json] = []
+        """The variables of each subscription."""
         self.pongs = 0
         self.refuse_key = False
+        """Whether to close each new connection with 4403 (Forbidden)."""
+        self.stopped = False
+        """Whether to close each new connection at once, as a stopped server does."""
         self.batches: list[Json] = []
+        """The bodies sent to the ingest endpoint."""
         self.batch_headers: list[dict[str, str]] = []
         self.event_statuses: list[int] = []
-        """What the next requests to ingest are answered; 202 when there is none left."""
-        self.graph: Callable[[Json, str | None], Json] = lambda request, token: {"data": None}
-        """Answers queries and mutations: the request, the bearer token."""
-        self.stream: list[Json] = []
-        """What a subscription other than the claims' is sent, as `data`."""
-        self._sockets: set[WebSocket] = set()
+        """The statuses of the next answers of the ingest endpoint; afterwards it answers 202."""
+        self.answer_graphql: Callable[[Json, str | None], Json] = lambda body, token: {"data": None}
+        """Returns the response to a query or mutation: takes the body and the bearer token."""
+        self.activity: list[Json] = []
+        """The results (`data`) of every subscription other than `liveNotifications`."""
+        self.demo_site_key: str | None = None
+        """The site key of the demo shop; `None` for a deployment, which has no demo."""
+        self.demo_error: str | None = None
+        """The error message of `POST /demo/order`; `None` if it succeeds."""
+        self.demo_orders = 0
+        self._connections: set[WebSocket] = set()
+        self._claim_subscribers: set[WebSocket] = set()
 
     def app(self) -> Starlette:
         return Starlette(
             routes=[
                 Route("/", self._page),
                 Route("/product", self._page),
-                Route("/graphql", self._graph, methods=["POST"]),
-                WebSocketRoute("/graphql", self._live),
+                Route("/graphql", self._graphql, methods=["POST"]),
+                WebSocketRoute("/graphql", self._subscriptions),
                 Route("/v1/events", self._ingest, methods=["POST", "OPTIONS"]),
+                Route("/demo/status", self._demo_status),
+                Route("/demo/order", self._demo_order, methods=["POST"]),
                 Mount("/", create_app()),
             ]
         )
 
     @property
     def events(self) -> list[Json]:
-        """The events received, in order, repeats included."""
+        """The received events in order, repeated ones included."""
         return [event for batch in self.batches for event in batch["events"]]
 
     def counts(self) -> dict[str, int]:
-        """How many of each type, repeats of one id counted once."""
+        """The number of events by type; a repeated ID counts once."""
         types = {event["id"]: event["type"] for event in self.events}
         return {kind: list(types.values()).count(kind) for kind in sorted(set(types.values()))}
 
     async def publish(
         self, text: str, *, url: str | None = None, at: str, cursor: str = ""
     ) -> Json:
-        """Say a claim to all who listen, and to those who ask later for what came after."""
+        """Send a claim to all subscribers. Later ones with an older cursor receive it as well."""
         claim = {
             "id": str(uuid4()),
             "cursor": cursor or f"{len(self.claims) + 1}-0",
@@ -87,18 +104,19 @@ class Stand:
             "occurredAt": at,
         }
         self.claims.append(claim)
-        for connected in list(self._sockets):
+        for connected in list(self._claim_subscribers):
             await _send_claim(connected, claim)
         return claim
 
-    async def say(self, message: Json) -> None:
-        for connected in list(self._sockets):
+    async def send(self, message: Json) -> None:
+        """Send a message to all subscribers of `liveNotifications`."""
+        for connected in list(self._claim_subscribers):
             await connected.send_json(message)
 
-    async def drop(self) -> None:
-        """Close every connection, as a restart does."""
-        for connected in list(self._sockets):
-            self._sockets.discard(connected)
+    async def disconnect_all(self) -> None:
+        """Close every connection, as a restart of the server does."""
+        for connected in list(self._connections):
+            self._forget(connected)
             await connected.close(1012)
 
     async def _page(self, request: Request) -> Response:
@@ -110,19 +128,29 @@ class Stand:
         )
         return HTMLResponse(page, headers={"Content-Security-Policy": self.csp} if self.csp else {})
 
-    async def _graph(self, request: Request) -> Response:
+    async def _graphql(self, request: Request) -> Response:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        return JSONResponse(self.graph(await request.json(), token if scheme == "Bearer" else None))
+        return JSONResponse(
+            self.answer_graphql(await request.json(), token if scheme == "Bearer" else None)
+        )
 
-    async def _live(self, websocket: WebSocket) -> None:
+    async def _subscriptions(self, websocket: WebSocket) -> None:
+        if self.stopped:
+            await websocket.close()  # before the handshake: the browser sees no connection
+            return
         await websocket.accept(subprotocol="graphql-transport-ws")
+        self._connections.add(websocket)
         try:
             while True:
-                await self._hear(websocket, await websocket.receive_json())
-        except (WebSocketDisconnect, RuntimeError):  # the second when we closed it ourselves
-            self._sockets.discard(websocket)
+                await self._handle(websocket, await websocket.receive_json())
+        except (WebSocketDisconnect, RuntimeError):  # RuntimeError: this server has closed it
+            self._forget(websocket)
 
-    async def _hear(self, websocket: WebSocket, message: Json) -> None:
+    def _forget(self, websocket: WebSocket) -> None:
+        self._connections.discard(websocket)
+        self._claim_subscribers.discard(websocket)
+
+    async def _handle(self, websocket: WebSocket, message: Json) -> None:
         match message["type"]:
             case "connection_init":
                 self.inits.append(message.get("payload") or {})
@@ -135,7 +163,7 @@ class Stand:
                 await self._replay(websocket, message)
             case "subscribe":
                 self.subscribed.append(message["payload"]["variables"])
-                for data in self.stream:
+                for data in self.activity:
                     await _next(websocket, message["id"], data)
             case "pong":
                 self.pongs += 1
@@ -148,7 +176,7 @@ class Stand:
             known = [claim["cursor"] for claim in self.claims]
             for claim in self.claims[known.index(after) + 1 :]:
                 await _send_claim(websocket, claim)
-        self._sockets.add(websocket)
+        self._claim_subscribers.add(websocket)
 
     async def _ingest(self, request: Request) -> Response:
         body = await request.json()
@@ -161,6 +189,17 @@ class Stand:
         results = [{"id": e["id"], "status": "accepted", "reason": None} for e in body["events"]]
         return JSONResponse({"results": results}, status, headers)
 
+    async def _demo_status(self, request: Request) -> Response:
+        if self.demo_site_key is None:
+            return Response(status_code=404)
+        return JSONResponse({"demo": {"siteKey": self.demo_site_key}})
+
+    async def _demo_order(self, request: Request) -> Response:
+        self.demo_orders += 1
+        if self.demo_error:
+            return JSONResponse({"error": {"code": "CONFLICT", "message": self.demo_error}}, 409)
+        return JSONResponse({"orderId": f"order-{self.demo_orders}"}, 202)
+
 
 async def _send_claim(websocket: WebSocket, claim: Json) -> None:
     await _next(websocket, websocket.state.subscription, {"liveNotifications": claim})
@@ -170,26 +209,26 @@ async def _next(websocket: WebSocket, subscription: str, data: Json) -> None:
     await websocket.send_json({"id": subscription, "type": "next", "payload": {"data": data}})
 
 
-class _Server(uvicorn.Server):
+class _UvicornServer(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        yield  # Ctrl-C is pytest's
+        yield  # pytest handles Ctrl-C
 
 
 @asynccontextmanager
-async def serving(stand: Stand) -> AsyncIterator[Stand]:
-    """Serve the stand on a free port of this machine."""
+async def serving(server: Server) -> AsyncIterator[Server]:
+    """Run the server on a free port of the loopback interface."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        stand.origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
         config = uvicorn.Config(
-            stand.app(), log_level="warning", ws="websockets-sansio", timeout_graceful_shutdown=1
+            server.app(), log_level="warning", ws="websockets-sansio", timeout_graceful_shutdown=1
         )
-        server = _Server(config)
-        task = asyncio.create_task(server.serve(sockets=[listener]))
+        uvicorn_server = _UvicornServer(config)
+        task = asyncio.create_task(uvicorn_server.serve(sockets=[listener]))
         try:
-            yield stand
+            yield server
         finally:
-            await stand.drop()
-            server.should_exit = True
+            await server.disconnect_all()
+            uvicorn_server.should_exit = True
             await task

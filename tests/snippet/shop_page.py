@@ -1,4 +1,4 @@
-"""A shop's page in the browser, and what to look at on it."""
+"""A shop's page in the browser, with the snippet on it."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -6,26 +6,28 @@ from typing import Any
 from playwright.async_api import BrowserContext, ConsoleMessage, Locator, Page
 
 from tests.fixtures.deadline import eventually
-from tests.snippet.stand import Stand
+from tests.snippet.server import Server
 
-_RECORDER = """
-window.heard = [];
-for (const name of ["ready", "received", "shown", "clicked", "dismissed"])
-  document.addEventListener("proofgraph:" + name, () => heard.push(name));
+RECORDER = """
+window.domEvents = [];
+const names = ["ready", "disconnected", "refused", "received", "shown", "clicked", "dismissed"];
+for (const name of names)
+  document.addEventListener("proofgraph:" + name, () => domEvents.push(name));
 window.shift = 0;
 new PerformanceObserver((list) => list.getEntries().forEach((entry) => (shift += entry.value)))
   .observe({ type: "layout-shift", buffered: true });
 window.violations = [];
 document.addEventListener("securitypolicyviolation", (e) => violations.push(e.violatedDirective));
 """
+"""Records the snippet's DOM events, the layout shift and violations of the page's policy."""
 
 
-class Shop:
-    """One open page."""
+class ShopPage:
+    """An open page: its toast, the snippet's DOM events, the browser's console."""
 
-    def __init__(self, page: Page, stand: Stand) -> None:
+    def __init__(self, page: Page, server: Server) -> None:
         self.page = page
-        self.stand = stand
+        self.server = server
         self.console: list[str] = []
         page.on("console", self._note)
         page.on("pageerror", lambda error: self.console.append(f"error: {error}"))
@@ -41,26 +43,26 @@ class Shop:
     def close(self) -> Locator:
         return self.page.get_by_role("button", name="Close", exact=True)
 
-    async def heard(self, name: str, times: int = 1) -> None:
-        """Wait for a DOM event of the snippet."""
+    async def wait_for_dom_event(self, name: str, times: int = 1) -> None:
+        """Wait until the snippet has dispatched `proofgraph:<name>` so many times."""
         await self.page.wait_for_function(
-            "([name, times]) => heard.filter((one) => one === name).length >= times",
+            "([name, times]) => domEvents.filter((one) => one === name).length >= times",
             arg=[name, times],
         )
 
-    async def sent(self, **counts: int) -> None:
+    async def wait_until_sent(self, **counts: int) -> None:
         """Wait until exactly these events have reached the server."""
 
         async def now() -> dict[str, int]:
-            return self.stand.counts()
+            return self.server.counts()
 
         await eventually(now, lambda seen: seen == counts, seconds=8)
 
-    async def subscribed(self, times: int = 1) -> None:
-        """Wait for so many subscriptions."""
+    async def wait_until_subscribed(self, times: int = 1) -> None:
+        """Wait until the server has received so many subscriptions."""
 
         async def now() -> int:
-            return len(self.stand.subscribed)
+            return len(self.server.subscribed)
 
         await eventually(now, lambda seen: seen == times, seconds=8)
 
@@ -69,19 +71,23 @@ class Shop:
 
 
 async def open_shop(
-    context: BrowserContext, stand: Stand, *, at: str = "/", clock: datetime | None = None
-) -> Shop:
-    """Open the page and wait until it listens."""
+    context: BrowserContext, server: Server, *, at: str = "/", clock: datetime | None = None
+) -> ShopPage:
+    """Open the page and wait until it has subscribed.
+
+    Args:
+        clock: the browser's time; it then stands still until the test advances it.
+    """
     page = await context.new_page()
     if clock:
         await page.clock.install(time=clock)
-    await page.add_init_script(_RECORDER)
-    shop = Shop(page, stand)
-    await page.goto(stand.origin + at)
-    await shop.subscribed()
+    await page.add_init_script(RECORDER)
+    shop = ShopPage(page, server)
+    await page.goto(server.origin + at)
+    await shop.wait_until_subscribed()
     return shop
 
 
 def ago(**how_long: float) -> str:
-    """The moment so long ago, as the graph writes it."""
+    """Return the time so long ago, in ISO 8601; takes the arguments of `timedelta`."""
     return (datetime.now(UTC) - timedelta(**how_long)).isoformat()
