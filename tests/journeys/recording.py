@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from deploy.local.stack.environment import SUBGRAPHS
-from deploy.local.stack.options import OWN
+from deploy.local.stack.options import OWN_COMMAND
 
 ROOT = Path(__file__).parents[2]
 _RECORDER = Path(__file__).parent / "order_recorder"
@@ -51,7 +51,7 @@ def recording_commands(file: Path) -> dict[str, list[str]]:
         "ORDER_STOPS": "\n".join(python_stops()),
         "ORDER_RECORD": str(file),
     }
-    command = ["env", *(f"{name}={value}" for name, value in settings.items()), OWN]
+    command = ["env", *(f"{name}={value}" for name, value in settings.items()), OWN_COMMAND]
     return dict.fromkeys(_PYTHON_PROCESSES, command)
 
 
