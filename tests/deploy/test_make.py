@@ -15,6 +15,7 @@ TARGETS = [
     "demo",
     "order",
     "screenshots",
+    "check",
     "test",
     "chaos",
     "up",
