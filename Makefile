@@ -24,8 +24,16 @@ setup: ## Install what is missing: Python and npm packages, the snippet's build,
 	echo "There is no Python 3.11 or newer on PATH: install one, or name it in PYTHON." >&2; exit 2
 
 .PHONY: demo
-demo: setup ## Start all, send a morning of orders, stay until Ctrl-C; ONCE=1: stop at the end
+demo: setup ## Start all, send demo orders, stay until Ctrl-C; ONCE=1: stop at the end
 	@$(VENV)/python -m deploy.local.demo
+
+.PHONY: order
+order: setup ## Send one more demo order to the running stack and follow it
+	@$(VENV)/python -m deploy.local.demo.order
+
+.PHONY: screenshots
+screenshots: setup ## Take the pictures in docs/images from the running demo, or start it
+	@$(VENV)/python -m deploy.local.demo.screenshots
 
 .PHONY: check
 check: lint types ## Check style, layout and types, and run the tests that need no server

@@ -49,6 +49,19 @@ async function buildDemo() {
   await cp(join(ROOT, "demo/products"), join(DIST, "demo/products"), { recursive: true });
 }
 
+/** The local stack alone serves the start page, so it has a folder of its own. */
+async function buildStart() {
+  const outdir = join(DIST, "start");
+  await build({
+    ...common,
+    entryPoints: ["demo/start.ts", "demo/start.css"],
+    outdir,
+    format: "esm",
+    target: "es2022",
+  });
+  await cp(join(ROOT, "demo/start.html"), join(outdir, "start.html"));
+}
+
 async function buildGraphiql() {
   const outdir = join(DIST, "graphiql");
   await build({
@@ -76,4 +89,4 @@ async function buildGraphiql() {
 }
 
 await rm(DIST, { recursive: true, force: true });
-await Promise.all([buildSnippet(), buildDemo(), buildGraphiql()]);
+await Promise.all([buildSnippet(), buildDemo(), buildStart(), buildGraphiql()]);

@@ -1,1 +1,1 @@
-"""The static pages: the snippet for shops, the demo pages, GraphiQL."""
+"""The pages app: static pages at the public port, each section with headers of its own."""

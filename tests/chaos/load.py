@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import httpx
 
-from deploy.local.demo.shopify import order, signed
+from deploy.local.demo.shopify import order, signed_headers
 from subgraphs.kernel.ids import new_id
 from tests.chaos.tenants import Tenant
 from tests.chaos.traces import ORDERS, PAGE_VIEWS, Trace, Traces
@@ -94,7 +94,7 @@ class Load:
         self._number += 1
         payload = order(number=self._number, placed=datetime.now(UTC), dice=self._dice)
         body = json.dumps(payload, ensure_ascii=False).encode()
-        headers = signed(body, self._shop.hook_secret, delivery_id=str(uuid4()))
+        headers = signed_headers(body, self._shop.hook_secret, delivery_id=str(uuid4()))
         trace = self._trace(str(payload["id"]), ORDERS)
 
         async def attempt() -> bool:

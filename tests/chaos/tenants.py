@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import httpx
 
-from deploy.local.demo.merchant import Merchant, Shop
-from deploy.local.demo.subscriber import following
+from deploy.local.demo.merchant import DemoMerchant, Shop
+from deploy.local.demo.subscriber import subscribe_to_claims
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Tenant:
         claimed: when the claim of a source event came.
     """
 
-    merchant: Merchant
+    merchant: DemoMerchant
     shop: Shop
     claims: list[dict[str, Any]] = field(default_factory=list)
     claimed: dict[str, float] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Tenant:
     async def _follow(self, url: str, dice: random.Random | None) -> None:
         after = self.claims[-1]["cursor"] if self.claims else "0-0"
         async with asyncio.timeout(_JOIN_SECONDS) as patience:
-            async with following(url, self.shop.site_key, after=after) as claims:
+            async with subscribe_to_claims(url, self.shop.site_key, after=after) as claims:
                 self.connections += 1
                 ends = asyncio.get_running_loop().time() + dice.uniform(*_STAYS) if dice else None
                 patience.reschedule(ends)
@@ -71,9 +71,9 @@ class Tenant:
 
 
 async def new_tenant(client: httpx.AsyncClient) -> Tenant:
-    merchant = Merchant(client)
+    merchant = DemoMerchant(client)
     name = uuid4().hex
     await merchant.sign_up(
         f"{name}@example.com", PASSWORD, full_name="Anna Berg", account=f"Shops of {name}"
     )
-    return Tenant(merchant, await merchant.open_shop(name="Shoes", domain=f"{name}.localhost"))
+    return Tenant(merchant, await merchant.create_shop(name="Shoes", domain=f"{name}.localhost"))

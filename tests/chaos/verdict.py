@@ -119,7 +119,7 @@ class Judge:
         now = datetime.now(UTC)
         span = {"start": now - timedelta(hours=2), "end": now + timedelta(hours=1)}
         variables = {"id": site_id, **{name: day.isoformat() for name, day in span.items()}}
-        graph = (await tenant.merchant.ask(ANALYTICS, variables))["site"]["analytics"]["totals"]
+        graph = (await tenant.merchant.execute(ANALYTICS, variables))["site"]["analytics"]["totals"]
         for metric in _COUNTED:
             what = f"{metric} at {site_id}"
             verdict.same(f"{what}, counters", counted.get(metric, 0), ledger[metric])

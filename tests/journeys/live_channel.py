@@ -1,4 +1,4 @@
-"""The live channel of a running stack, written to as the stream worker does, only much faster."""
+"""Publishes claims to the live channel of a running stack, as the stream worker does but faster."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -15,22 +15,22 @@ from subgraphs.kernel.live.channel import BUFFERED, claims_of
 from subgraphs.kernel.live.wakeups import pubsub_channel
 from tests.journeys.conftest import Running
 
-_AT_ONCE = 50
+_PIPELINED = 50
 
 
 class Channel(NamedTuple):
-    """One site's channel."""
+    """The live channel of a site."""
 
     client: Redis
     shop: Shop
 
     async def publish(self, count: int, text: str = "Anna bought shoes") -> list[str]:
-        """Publish claims; returns their cursors."""
+        """Publish `count` claims; returns their cursors."""
         name = claims_of(UUID(self.shop.site_id))
         cursors: list[str] = []
         while len(cursors) < count:
             async with self.client.pipeline(transaction=False) as pipe:
-                for _ in range(min(_AT_ONCE, count - len(cursors))):
+                for _ in range(min(_PIPELINED, count - len(cursors))):
                     pipe.xadd(name, self._entry(text), maxlen=BUFFERED, approximate=True)
                 pipe.publish(pubsub_channel(name), "")
                 *added, _ = await pipe.execute()

@@ -1,4 +1,4 @@
-"""From an A/B test and real orders to every number a merchant may ask for."""
+"""An A/B test and orders, and every figure of the analytics that a merchant can query."""
 
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from deploy.local.demo.merchant import ApiError, Merchant, Shop
+from deploy.local.demo.merchant import ApiError, DemoMerchant, Shop
 from deploy.local.demo.shopify import deliver, order
 from deploy.local.demo.visitor import AGENT
 from tests.fixtures.deadline import eventually
@@ -19,7 +19,7 @@ mutation($input: CreateABTestInput!) { createABTest(input: $input) { id variants
 START_TEST = "mutation($id: ID!) { startABTest(id: $id) { status } }"
 STOP_TEST = "mutation($id: ID!) { stopABTest(id: $id) { status } }"
 
-NUMBERS = """
+FIGURES = """
 query($site: ID!, $notification: ID!, $start: DateTime!, $end: DateTime!) {
   site(id: $site) {
     analytics(start: $start, end: $end, granularity: DAY, groupBy: NOTIFICATION) {
@@ -72,47 +72,47 @@ FOREIGN = {
 FOREIGN_CHANGES = {"createABTest": CREATE_TEST, "startABTest": START_TEST, "stopABTest": STOP_TEST}
 
 
-async def running_test(merchant: Merchant, shop: Shop) -> str:
+async def start_ab_test(merchant: DemoMerchant, shop: Shop) -> str:
     variants = [{"name": "short", "body": "{{ product }} sold"}, {"name": "own"}]
-    asked = {"notificationId": shop.notification_id, "name": "Wording", "variants": variants}
-    test = (await merchant.ask(CREATE_TEST, {"input": asked}))["createABTest"]
-    await merchant.ask(START_TEST, {"id": test["id"]})
+    test_input = {"notificationId": shop.notification_id, "name": "Template", "variants": variants}
+    test = (await merchant.execute(CREATE_TEST, {"input": test_input}))["createABTest"]
+    await merchant.execute(START_TEST, {"id": test["id"]})
     return str(test["id"])
 
 
-async def see(client: httpx.AsyncClient, shop: Shop, *events: dict[str, Any]) -> None:
-    """What a visitor's page reports."""
+async def report_events(client: httpx.AsyncClient, shop: Shop, *events: dict[str, Any]) -> None:
+    """Send events as the snippet on a visitor's page does."""
     body = {"siteKey": shop.site_key, "events": [{"id": str(uuid4()), **it} for it in events]}
-    answer = await client.post("/v1/events", json=body, headers={"User-Agent": AGENT})
-    assert answer.status_code == 202, answer.text
+    response = await client.post("/v1/events", json=body, headers={"User-Agent": AGENT})
+    assert response.status_code == 202, response.text
 
 
-async def buy(
+async def place_order(
     client: httpx.AsyncClient, shop: Shop, number: int, placed: datetime, visitor: str | None
 ) -> str:
-    """Have a visitor order; answers the price."""
+    """Place an order of a visitor; returns the price."""
     payload = order(number=number, placed=placed, dice=Random(number))
     if visitor:
         payload["note_attributes"] = [{"name": "proofgraph_visitor", "value": visitor}]
-    answer = await deliver(client, shop.hook_url, shop.hook_secret, payload)
-    assert answer.status_code == 200
+    response = await deliver(client, shop.hook_url, shop.hook_secret, payload)
+    assert response.status_code == 200
     return str(payload["total_price"])
 
 
-async def test_every_number_of_a_morning_is_exact_and_nobody_elses(
-    public: httpx.AsyncClient, merchant: Merchant, shop: Shop
+async def test_every_figure_is_exact_and_no_other_tenant_reads_it(
+    public: httpx.AsyncClient, merchant: DemoMerchant, shop: Shop
 ) -> None:
     now = datetime.now(UTC)
     start = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
     span = {"start": start.isoformat(), "end": (now + timedelta(hours=1)).isoformat()}
-    test_id = await running_test(merchant, shop)
-    await buy(public, shop, 1, now - timedelta(minutes=10), None)
+    test_id = await start_ab_test(merchant, shop)
+    await place_order(public, shop, 1, now - timedelta(minutes=10), None)
     (claim,) = await eventually(lambda: claims_of(merchant, shop), lambda found: len(found) == 1)
     about = {"claimId": claim["id"], "page": "/shoes?colour=blue", "visitorId": "visitor-1"}
-    # Not before the test of the wordings began: its results count from that hour on.
+    # After the start of the A/B test, whose results count from that hour on.
     seen = datetime.now(UTC)
     viewed, shown, clicked = ((seen + timedelta(milliseconds=n)).isoformat() for n in range(3))
-    await see(
+    await report_events(
         public,
         shop,
         {**about, "type": "shown", "occurredAt": shown},
@@ -121,20 +121,20 @@ async def test_every_number_of_a_morning_is_exact_and_nobody_elses(
     )
     variables = {"site": shop.site_id, "notification": shop.notification_id, **span}
 
-    async def numbers() -> Any:
-        return await merchant.ask(NUMBERS, variables)
+    async def figures() -> Any:
+        return await merchant.execute(FIGURES, variables)
 
-    await eventually(numbers, lambda found: found["site"]["funnel"]["clicked"] == 1)
-    after = seen + timedelta(seconds=2)  # Shopify tells the second
-    price = await buy(public, shop, 2, after, "visitor-1")
+    await eventually(figures, lambda found: found["site"]["funnel"]["clicked"] == 1)
+    after = seen + timedelta(seconds=2)  # Shopify sends whole seconds
+    price = await place_order(public, shop, 2, after, "visitor-1")
     await eventually(
-        numbers,
+        figures,
         lambda found: (
             found["site"]["funnel"]["converted"] == 1
             and found["notification"]["stats"]["counters"]["published"] == 2
         ),
     )
-    found = await numbers()  # the fields of one answer are read one after the other
+    found = await figures()  # the fields of one response are read one after the other
 
     paid = round(float(price) * 100)
     revenue = [{"amountMinor": paid, "currency": "EUR"}]
@@ -160,12 +160,12 @@ async def test_every_number_of_a_morning_is_exact_and_nobody_elses(
     assert top["performance"] == {"counters": {"shown": 1, "pageViews": 1}}
     test = found["notification"]["abTests"]["edges"][0]["node"]
     (chosen,) = {it["node"]["claim"]["variant"]["name"] for it in site["events"]["edges"]}
-    said = {"text": claim["text"], "variant": {"name": chosen}}
-    told = {"page": "/shoes", "arm": None, "claim": said, "value": None}
+    shown_claim = {"text": claim["text"], "variant": {"name": chosen}}
+    event = {"page": "/shoes", "arm": None, "claim": shown_claim, "value": None}
     assert [edge["node"] for edge in site["events"]["edges"]] == [
-        {**told, "type": "claim.converted", "arm": "CLICKED", "value": {"amountMinor": paid}},
-        {**told, "type": "claim.clicked"},
-        {**told, "type": "claim.shown"},
+        {**event, "type": "claim.converted", "arm": "CLICKED", "value": {"amountMinor": paid}},
+        {**event, "type": "claim.clicked"},
+        {**event, "type": "claim.shown"},
     ]
     assert site["events"]["pageInfo"] == {"hasNextPage": False}
     assert found["notification"]["stats"] == {
@@ -174,20 +174,20 @@ async def test_every_number_of_a_morning_is_exact_and_nobody_elses(
         "revenue": revenue,
     }
     nothing = {"counters": {"shown": 0, "clicked": 0, "converted": 0}, "clickRate": None}
-    one = {"value": 1.0, "low": pytest.approx(0.2065, abs=1e-4), "high": pytest.approx(1.0)}
-    all_ = {"counters": {"shown": 1, "clicked": 1, "converted": 1}, "clickRate": one}
+    whole = {"value": 1.0, "low": pytest.approx(0.2065, abs=1e-4), "high": pytest.approx(1.0)}
+    all_ = {"counters": {"shown": 1, "clicked": 1, "converted": 1}, "clickRate": whole}
     assert test["status"] == "RUNNING"
     assert {it["variant"]["name"]: it["performance"] for it in test["results"]["variants"]} == {
         "short": nothing,
         "own": nothing,
     } | {chosen: all_}
-    await nobody_else_may(public, shop, test_id, span)
+    await check_that_no_other_tenant_may(public, shop, test_id, span)
 
 
-async def nobody_else_may(
+async def check_that_no_other_tenant_may(
     client: httpx.AsyncClient, shop: Shop, test_id: str, span: dict[str, str]
 ) -> None:
-    eve = await new_merchant(client)
+    other = await new_merchant(client)
     ids = {"site": shop.site_id, "id": shop.notification_id, "test": test_id, **span}
     for name, field in FOREIGN.items():
         used = [variable for variable in ids if f"${variable}" in field]
@@ -195,11 +195,13 @@ async def nobody_else_may(
         header = ", ".join(f"${variable}: {kind}" for variable, kind in kinds.items())
         document = f"query{f'({header})' if header else ''} {{ {field} }}"
         with pytest.raises(ApiError) as refused:
-            await eve.ask(document, {variable: ids[variable] for variable in used})
+            await other.execute(document, {variable: ids[variable] for variable in used})
         assert refused.value.codes == ["NOT_FOUND"], name
     variants = [{"name": "a"}, {"name": "b"}]
-    mine = {"notificationId": shop.notification_id, "name": "Mine", "variants": variants}
+    test_input = {"notificationId": shop.notification_id, "name": "Mine", "variants": variants}
     for name, document in FOREIGN_CHANGES.items():
         with pytest.raises(ApiError) as refused:
-            await eve.ask(document, {"input": mine} if name == "createABTest" else {"id": test_id})
+            await other.execute(
+                document, {"input": test_input} if name == "createABTest" else {"id": test_id}
+            )
         assert refused.value.codes == ["NOT_FOUND"], name

@@ -1,4 +1,4 @@
-"""A merchant takes his events home, through the public port and by the link it gives."""
+"""A merchant exports events through the public port and downloads the file from its link."""
 
 import csv
 import io
@@ -8,53 +8,55 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.local.demo.merchant import ApiError, Merchant, Shop
-from deploy.local.demo.shopify import deliver, morning_of_orders
+from deploy.local.demo.merchant import ApiError, DemoMerchant, Shop
+from deploy.local.demo.shopify import deliver, demo_orders
 from tests.fixtures.deadline import eventually
 from tests.journeys.conftest import counted, new_merchant
 
 EXPORT = "mutation($input: ExportEventsInput!) { exportEvents(input: $input) { id status } }"
-FIND = "query($id: ID!) { export(id: $id) { status progress rows bytes url } }"
-OF_SITE = """
+EXPORT_BY_ID = "query($id: ID!) { export(id: $id) { status progress rows bytes url } }"
+EXPORTS_OF_SITE = """
 query($id: ID!) {
   site(id: $id) { name exports { edges { node { id } } } archives { edges { node { id } } } }
 }"""
 
 
-async def test_the_orders_of_a_morning_leave_as_a_file(
-    public: httpx.AsyncClient, merchant: Merchant, shop: Shop
+async def test_orders_are_exported_as_a_file(
+    public: httpx.AsyncClient, merchant: DemoMerchant, shop: Shop
 ) -> None:
-    orders = list(morning_of_orders(3, until=datetime.now(UTC)))
+    orders = list(demo_orders(3, until=datetime.now(UTC)))
     for order in orders:
         await deliver(public, shop.hook_url, shop.hook_secret, order)
     await eventually(lambda: counted(merchant, shop), lambda totals: totals["published"] == 3)
 
     now = datetime.now(UTC)
     span = {"start": (now - timedelta(days=2)).isoformat(), "end": now.isoformat()}
-    asked = {"siteId": shop.site_id, **span, "format": "CSV", "types": ["order.created"]}
-    made = (await merchant.ask(EXPORT, {"input": asked}))["exportEvents"]
+    export_input = {"siteId": shop.site_id, **span, "format": "CSV", "types": ["order.created"]}
+    created = (await merchant.execute(EXPORT, {"input": export_input}))["exportEvents"]
 
-    async def found() -> dict[str, Any]:
-        export: dict[str, Any] = (await merchant.ask(FIND, {"id": made["id"]}))["export"]
+    async def current() -> dict[str, Any]:
+        export: dict[str, Any] = (await merchant.execute(EXPORT_BY_ID, {"id": created["id"]}))[
+            "export"
+        ]
         return export
 
-    export = await eventually(found, lambda export: export["status"] == "READY", seconds=30)
-    async with httpx.AsyncClient(trust_env=False) as anyone:
-        file = (await anyone.get(export["url"])).raise_for_status()
+    export = await eventually(current, lambda export: export["status"] == "READY", seconds=30)
+    async with httpx.AsyncClient(trust_env=False) as client:
+        file = (await client.get(export["url"])).raise_for_status()
     lines = list(csv.DictReader(io.StringIO(file.text, newline="")))
     assert (export["progress"], export["rows"], export["bytes"]) == (1.0, 3, len(file.content))
     assert [line["type"] for line in lines] == ["order.created"] * 3
     assert sorted(line["occurredAt"] for line in lines) == [line["occurredAt"] for line in lines]
     assert file.headers["content-disposition"].startswith('attachment; filename="events-')
 
-    site = (await merchant.ask(OF_SITE, {"id": shop.site_id}))["site"]
+    site = (await merchant.execute(EXPORTS_OF_SITE, {"id": shop.site_id}))["site"]
     assert site == {
         "name": "Shoes",
-        "exports": {"edges": [{"node": {"id": made["id"]}}]},
+        "exports": {"edges": [{"node": {"id": created["id"]}}]},
         "archives": {"edges": []},
     }
-    eve = await new_merchant(public)
+    other = await new_merchant(public)
     with pytest.raises(ApiError, match="There is no such export"):
-        await eve.ask(FIND, {"id": made["id"]})
+        await other.execute(EXPORT_BY_ID, {"id": created["id"]})
     with pytest.raises(ApiError, match="There is no such site"):
-        await eve.ask(EXPORT, {"input": asked})
+        await other.execute(EXPORT, {"input": export_input})

@@ -1,4 +1,4 @@
-"""The whole way of an order, from a new merchant's sign-up to the click on the toast."""
+"""The first order of a new merchant: the toast, the click on it, and the analytics."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from deploy.local.demo.merchant import ANALYTICS, Merchant, Shop
-from deploy.local.demo.shopify import deliver, morning_of_orders
-from deploy.local.demo.subscriber import following
-from deploy.local.demo.visitor import Visitor, visit
+from deploy.local.demo.merchant import ANALYTICS, DemoMerchant, Shop
+from deploy.local.demo.shopify import deliver, demo_orders
+from deploy.local.demo.subscriber import subscribe_to_claims
+from deploy.local.demo.visitor import DemoVisitor, visit
 from tests.fixtures.deadline import eventually
 from tests.journeys.conftest import SCREENSHOTS, Running, counted
 
@@ -17,36 +17,36 @@ NOTHING = {"orders": 0, "published": 0, "shown": 0, "clicked": 0, "dismissed": 0
 
 
 @pytest.fixture
-async def visitor(running: Running, shop: Shop) -> AsyncIterator[Visitor]:
+async def visitor(running: Running, shop: Shop) -> AsyncIterator[DemoVisitor]:
     async with visit(f"{running.url}/demo/shop.html?key={shop.site_key}") as visitor:
-        await visitor.happened("ready", seconds=15)
+        await visitor.wait_for("ready", seconds=15)
         yield visitor
 
 
-async def test_an_order_becomes_a_toast_a_click_and_three_exact_numbers(
+async def test_an_order_becomes_a_toast_that_is_clicked_and_counted(
     running: Running,
     public: httpx.AsyncClient,
-    merchant: Merchant,
+    merchant: DemoMerchant,
     shop: Shop,
-    visitor: Visitor,
+    visitor: DemoVisitor,
 ) -> None:
-    (order,) = morning_of_orders(1, until=datetime.now(UTC))
+    (order,) = demo_orders(1, until=datetime.now(UTC))
     buyer = order["customer"]["first_name"]
     product = order["line_items"][0]["title"]
     assert await counted(merchant, shop) == NOTHING
 
-    async with following(running.url, shop.site_key, after="0-0") as claims:
-        answer = await deliver(public, shop.hook_url, shop.hook_secret, order)
+    async with subscribe_to_claims(running.url, shop.site_key, after="0-0") as claims:
+        response = await deliver(public, shop.hook_url, shop.hook_secret, order)
         claim = await anext(claims)
 
-    await visitor.happened("shown", claim["id"], seconds=15)
+    await visitor.wait_for("shown", claim["id"], seconds=15)
     await visitor.page.screenshot(path=SCREENSHOTS / f"toast-{running.name}.png")
     toast = visitor.page.locator("proofgraph-toast")
     text = await toast.locator(".text").inner_text()
     await toast.locator(".text").click()
-    await visitor.happened("clicked", claim["id"], seconds=5)
+    await visitor.wait_for("clicked", claim["id"], seconds=5)
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert text == claim["text"]
     assert text == f"{buyer} from {order['shipping_address']['city']} bought {product}"
     assert order["customer"]["last_name"] not in text
@@ -55,11 +55,12 @@ async def test_an_order_becomes_a_toast_a_click_and_three_exact_numbers(
     ) == {"orders": 1, "published": 1, "shown": 1, "clicked": 1, "dismissed": 0}
 
 
-async def test_the_same_numbers_stand_in_the_hour_they_belong_to(
-    public: httpx.AsyncClient, merchant: Merchant, shop: Shop
+@pytest.mark.one_gateway
+async def test_claims_are_counted_in_the_hour_of_their_publication(
+    public: httpx.AsyncClient, merchant: DemoMerchant, shop: Shop
 ) -> None:
     before = datetime.now(UTC)
-    orders = list(morning_of_orders(3, until=before))
+    orders = list(demo_orders(3, until=before))
     for order in orders:
         await deliver(public, shop.hook_url, shop.hook_secret, order)
     await eventually(lambda: counted(merchant, shop), lambda totals: totals["published"] == 3)
@@ -68,7 +69,7 @@ async def test_the_same_numbers_stand_in_the_hour_they_belong_to(
     first, last = (at.replace(minute=0, second=0, microsecond=0) for at in (before, now))
     start = first - timedelta(hours=3)
     span = {"id": shop.site_id, "start": start.isoformat(), "end": now.isoformat()}
-    analytics = (await merchant.ask(ANALYTICS, span))["site"]["analytics"]
+    analytics = (await merchant.execute(ANALYTICS, span))["site"]["analytics"]
 
     points = {point["start"]: point["counters"]["published"] for point in analytics["points"]}
     assert points[first.isoformat()] + (points[last.isoformat()] if last > first else 0) == 3

@@ -1,4 +1,4 @@
-"""The live door at the public port: its protocols, the usual clients, and those who do not read."""
+"""The subscription gateway at the public port: its protocols, usual clients, stalled clients."""
 
 import asyncio
 import json
@@ -16,15 +16,17 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from deploy.local.demo.merchant import Merchant, Shop
-from deploy.local.demo.shopify import deliver, morning_of_orders
-from deploy.local.demo.subscriber import LIVE, following
+from deploy.local.demo.merchant import DemoMerchant, Shop
+from deploy.local.demo.shopify import deliver, demo_orders
+from deploy.local.demo.subscriber import LIVE, subscribe_to_claims
 from tests.fixtures.deadline import eventually
 from tests.journeys.conftest import Running
 from tests.journeys.live_channel import Channel
 from tests.journeys.live_channel import channel as channel
 
 GRAPHQL_WS = Path(__file__).parent / "graphql_ws.mjs"
+pytestmark = pytest.mark.one_gateway
+
 SSE = {"Accept": "text/event-stream"}
 
 
@@ -33,12 +35,12 @@ async def socket_to(running: Running, **options: Any) -> AsyncIterator[ClientCon
     address = running.url.replace("http", "ws", 1) + "/graphql"
     protocols = [Subprotocol("graphql-transport-ws")]
     async with connect(
-        address, subprotocols=protocols, compression=None, close_timeout=0.1, **options
+        address, subprotocols=protocols, compression=None, close_timeout=0.1, proxy=None, **options
     ) as socket:
         yield socket
 
 
-async def say(socket: ClientConnection, *messages: object) -> None:
+async def send(socket: ClientConnection, *messages: object) -> None:
     for message in messages:
         text = message if isinstance(message, str) else json.dumps(message)
         await socket.send(text)
@@ -74,18 +76,18 @@ def subscribe(shop: Shop, id_: str = "1", after: str | None = None) -> dict[str,
         ([{"type": "connection_init"}, "x" * 70_000], 4400),
     ],
 )
-async def test_what_breaks_the_protocol_ends_the_connection_with_its_code(
+async def test_a_violation_of_the_protocol_closes_the_connection_with_its_code(
     running: Running, messages: list[object], code: int
 ) -> None:
     async with socket_to(running) as socket:
-        await say(socket, *messages)
+        await send(socket, *messages)
 
         assert await close_code(socket) == code
 
 
-async def test_one_id_is_used_once_at_a_time(running: Running, shop: Shop) -> None:
+async def test_an_operation_id_in_use_is_refused(running: Running, shop: Shop) -> None:
     async with socket_to(running) as socket:
-        await say(socket, init(shop), subscribe(shop), subscribe(shop))
+        await send(socket, init(shop), subscribe(shop), subscribe(shop))
 
         assert await close_code(socket) == 4409
 
@@ -94,8 +96,8 @@ async def test_an_error_ends_the_operation_and_not_the_connection(
     running: Running, shop: Shop
 ) -> None:
     async with socket_to(running) as socket:
-        await say(socket, init(shop), subscribe(shop, "bad", after="nonsense"))
-        await say(
+        await send(socket, init(shop), subscribe(shop, "bad", after="nonsense"))
+        await send(
             socket, {"id": "q", "type": "subscribe", "payload": {"query": "{ plans { id } }"}}
         )
         messages = [json.loads(await socket.recv()) for _ in range(4)]
@@ -118,20 +120,20 @@ async def test_the_gql_client_of_python_gets_a_claim(
     )
     query = gql(LIVE)
     query.variable_values = {"key": shop.site_key, "after": "0-0"}
-    (order,) = morning_of_orders(1, until=datetime.now(UTC))
+    (order,) = demo_orders(1, until=datetime.now(UTC))
     await deliver(public, shop.hook_url, shop.hook_secret, order)
 
     async with Client(transport=transport) as session:
         async with asyncio.timeout(15):
-            answer = await anext(session.subscribe(query))
+            result = await anext(session.subscribe(query))
 
-    assert answer["liveNotifications"]["text"].endswith(order["line_items"][0]["title"])
+    assert result["liveNotifications"]["text"].endswith(order["line_items"][0]["title"])
 
 
 async def test_the_graphql_ws_client_of_javascript_gets_a_claim(
     running: Running, public: httpx.AsyncClient, shop: Shop
 ) -> None:
-    (order,) = morning_of_orders(1, until=datetime.now(UTC))
+    (order,) = demo_orders(1, until=datetime.now(UTC))
     await deliver(public, shop.hook_url, shop.hook_secret, order)
 
     process = await asyncio.create_subprocess_exec(
@@ -144,20 +146,20 @@ async def test_the_graphql_ws_client_of_javascript_gets_a_claim(
     assert claim["text"].endswith(order["line_items"][0]["title"])
 
 
-async def test_server_sent_events_carry_the_same(
+async def test_server_sent_events_carry_claims(
     public: httpx.AsyncClient, shop: Shop, channel: Channel
 ) -> None:
     first, second = await channel.publish(2)
     request = {"query": LIVE, "variables": {"key": shop.site_key, "after": first}}
     headers = {**SSE, "X-Proofgraph-Site-Key": shop.site_key}
 
-    async with public.stream("POST", "/graphql", json=request, headers=headers) as answer:
-        lines = answer.aiter_lines()
-        told = [line async for line in _until_data(lines)]
+    async with public.stream("POST", "/graphql", json=request, headers=headers) as response:
+        lines = response.aiter_lines()
+        received = [line async for line in _until_data(lines)]
 
-    assert answer.headers["content-type"].startswith("text/event-stream")
-    assert told[-2] == "event: next"
-    data = json.loads(told[-1].removeprefix("data: "))["data"]
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert received[-2] == "event: next"
+    data = json.loads(received[-1].removeprefix("data: "))["data"]
     assert data["liveNotifications"]["cursor"] == second
 
 
@@ -184,14 +186,14 @@ async def test_server_sent_events_refuse_with_a_status(
     assert foreign.json()["errors"][0]["extensions"]["code"] == "FORBIDDEN"
 
 
-async def test_who_does_not_read_is_closed_with_our_code_and_the_others_get_everything(
+async def test_a_stalled_client_is_closed_and_the_others_receive_every_claim(
     running: Running, shop: Shop, channel: Channel
 ) -> None:
     count = 3_000
     async with socket_to(running, max_queue=1) as stalled:
-        await say(stalled, init(shop), subscribe(shop))
+        await send(stalled, init(shop), subscribe(shop))
         assert json.loads(await stalled.recv())["type"] == "connection_ack"
-        async with following(running.url, shop.site_key, after="0-0") as claims:
+        async with subscribe_to_claims(running.url, shop.site_key, after="0-0") as claims:
             publishing = asyncio.create_task(channel.publish(count, text="x" * 10_000))
             async with asyncio.timeout(60):
                 received = [(await anext(claims))["cursor"] for _ in range(count)]
@@ -201,25 +203,25 @@ async def test_who_does_not_read_is_closed_with_our_code_and_the_others_get_ever
         assert await close_code(stalled) == 4290
 
 
-async def test_a_token_that_is_logged_out_opens_no_more_subscriptions(
-    running: Running, merchant: Merchant
+async def test_a_logged_out_token_opens_no_subscription(
+    running: Running, merchant: DemoMerchant
 ) -> None:
-    await merchant.ask("mutation { logOut }")
+    await merchant.execute("mutation { logOut }")
     credentials = {"authorization": f"Bearer {merchant.token}"}
 
     async def outcome() -> int | None:
         async with socket_to(running) as socket:
-            await say(socket, {"type": "connection_init", "payload": credentials})
+            await send(socket, {"type": "connection_init", "payload": credentials})
             async for _ in _frames(socket):
                 break
             return socket.close_code
 
-    # The edge remembers a session for some seconds.
+    # The edge authz caches a session for some seconds.
     await eventually(outcome, lambda code: code == 4403)
 
 
 async def _frames(socket: ClientConnection) -> AsyncIterator[str | bytes]:
-    """What comes until the connection is closed, in whatever way."""
+    """All frames until the connection is closed, with or without a close frame."""
     try:
         async for frame in socket:
             yield frame

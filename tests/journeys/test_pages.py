@@ -7,8 +7,8 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from deploy.local.demo.merchant import Merchant, Shop
-from deploy.local.demo.shopify import deliver, morning_of_orders
+from deploy.local.demo.merchant import DemoMerchant, Shop
+from deploy.local.demo.shopify import deliver, demo_orders
 from tests.fixtures.browser import browser as browser
 from tests.fixtures.browser import built_snippet as built_snippet
 from tests.journeys.conftest import PASSWORD, SCREENSHOTS, Running
@@ -28,7 +28,9 @@ async def test_the_examples_of_graphiql_run_from_left_to_right(
     running: Running, page: Page
 ) -> None:
     problems: list[str] = []
+    requests: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
     await page.goto(f"{running.url}/graphiql")
     response = page.locator(".result-window")
 
@@ -37,7 +39,7 @@ async def test_the_examples_of_graphiql_run_from_left_to_right(
     ):
         await page.locator("[role=tab]").get_by_text(tab, exact=True).click()
         editor = page.locator(".graphiql-query-editor")
-        await expect(editor).to_contain_text(tab)
+        await expect(editor).to_contain_text(tab, timeout=20_000)
         await editor.locator(".view-line", has_text=tab).first.click()
         await page.keyboard.press("Control+Enter")
         await expect(response).to_contain_text(expected, timeout=15_000)
@@ -45,10 +47,15 @@ async def test_the_examples_of_graphiql_run_from_left_to_right(
 
     await page.screenshot(path=SCREENSHOTS / f"graphiql-{running.name}.png")
     assert problems == []
+    elsewhere = [
+        url for url in requests if not url.startswith((f"{running.url}/", "data:", "blob:"))
+    ]
+    assert (elsewhere, len(requests) > 5) == ([], True)
 
 
-async def test_the_dashboard_shows_an_order_as_it_happens(
-    running: Running, public: httpx.AsyncClient, merchant: Merchant, shop: Shop, page: Page
+@pytest.mark.one_gateway
+async def test_the_dashboard_shows_an_order_as_soon_as_it_is_placed(
+    running: Running, public: httpx.AsyncClient, merchant: DemoMerchant, shop: Shop, page: Page
 ) -> None:
     await page.goto(f"{running.url}/demo/dashboard.html")
     await page.get_by_label("E-mail").fill(merchant.email)
@@ -59,7 +66,7 @@ async def test_the_dashboard_shows_an_order_as_it_happens(
     await page.get_by_label("Password").fill(PASSWORD)
     await page.get_by_role("button", name="Log in").click()
     await expect(page.locator("#connection")).to_have_text("Connected", timeout=15_000)
-    (order,) = morning_of_orders(1, until=datetime.now(UTC))
+    (order,) = demo_orders(1, until=datetime.now(UTC))
     await deliver(public, shop.hook_url, shop.hook_secret, order)
 
     product = order["line_items"][0]["title"]

@@ -1,4 +1,4 @@
-"""Two merchants: nothing of one's is reachable with the other's token, key or ids."""
+"""Two tenants: no token or key of one reads or changes anything of the other."""
 
 import asyncio
 from typing import Any, NamedTuple
@@ -12,10 +12,10 @@ from deploy.local.demo.merchant import (
     CREATE_NOTIFICATION,
     CREATE_SITE,
     ApiError,
-    Merchant,
+    DemoMerchant,
     Shop,
 )
-from deploy.local.demo.subscriber import following
+from deploy.local.demo.subscriber import subscribe_to_claims
 from tests.journeys.conftest import Running, first_activity, new_merchant, new_shop
 
 STATE = """
@@ -34,7 +34,7 @@ SPAN = 'start: "2026-11-01T00:00:00+00:00", end: "2026-11-02T00:00:00+00:00"'
 
 
 class Foreign(NamedTuple):
-    """A document against another's ids, and its variables by their name in `Shop`."""
+    """A document for another tenant's ids; the values of its variables are fields of `Shop`."""
 
     document: str
     variables: dict[str, str]
@@ -73,21 +73,21 @@ MUTATIONS = {
 }
 
 REST_OF_INPUT = {
-    "createSite": {"name": "Mine now", "domain": "mine-now.example.com"},
+    "createSite": {"name": "Taken over", "domain": "taken-over.example.com"},
     "addMember": {"email": "eve@example.com", "role": "OWNER"},
     "connectShopify": {},
-    "createNotification": {"name": "Mine now", "type": "RECENT_ORDER"},
+    "createNotification": {"name": "Taken over", "type": "RECENT_ORDER"},
     "changePlan": {"planId": "growth"},
 }
 
 
 @pytest.fixture
-async def eve(public: httpx.AsyncClient) -> Merchant:
+async def other(public: httpx.AsyncClient) -> DemoMerchant:
     return await new_merchant(public)
 
 
-async def state_of(merchant: Merchant, shop: Shop) -> Any:
-    return await merchant.ask(
+async def state_of(merchant: DemoMerchant, shop: Shop) -> Any:
+    return await merchant.execute(
         STATE,
         {
             "site": shop.site_id,
@@ -97,86 +97,92 @@ async def state_of(merchant: Merchant, shop: Shop) -> Any:
     )
 
 
-async def refused(merchant: Merchant, document: str, variables: dict[str, Any]) -> list[Any]:
+async def refused(merchant: DemoMerchant, document: str, variables: dict[str, Any]) -> list[Any]:
     with pytest.raises(ApiError) as caught:
-        await merchant.ask(document, variables)
+        await merchant.execute(document, variables)
     return caught.value.codes
 
 
 @pytest.mark.parametrize("name", QUERIES)
-async def test_a_query_for_anothers_finds_nothing(eve: Merchant, shop: Shop, name: str) -> None:
+async def test_a_query_for_another_tenants_id_is_not_found(
+    other: DemoMerchant, shop: Shop, name: str
+) -> None:
     document, variables = QUERIES[name]
     ids = {variable: getattr(shop, field) for variable, field in variables.items()}
 
-    assert await refused(eve, document, ids) == ["NOT_FOUND"]
+    assert await refused(other, document, ids) == ["NOT_FOUND"]
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
-async def test_a_mutation_on_anothers_changes_nothing(
-    merchant: Merchant, eve: Merchant, shop: Shop, name: str
+async def test_a_mutation_of_another_tenants_id_changes_nothing(
+    merchant: DemoMerchant, other: DemoMerchant, shop: Shop, name: str
 ) -> None:
     document, variables = MUTATIONS[name]
     ids = {variable: getattr(shop, field) for variable, field in variables.items()}
     before = await state_of(merchant, shop)
 
-    assert await refused(eve, document, {"input": {**ids, **REST_OF_INPUT[name]}}) == ["NOT_FOUND"]
+    assert await refused(other, document, {"input": {**ids, **REST_OF_INPUT[name]}}) == [
+        "NOT_FOUND"
+    ]
     assert await state_of(merchant, shop) == before
 
 
 @pytest.mark.parametrize("mutation", ["activateNotification", "pauseNotification"])
-async def test_anothers_notification_stays_as_it_is(
-    merchant: Merchant, eve: Merchant, shop: Shop, mutation: str
+async def test_the_status_of_another_tenants_notification_does_not_change(
+    merchant: DemoMerchant, other: DemoMerchant, shop: Shop, mutation: str
 ) -> None:
     before = await state_of(merchant, shop)
     document = ACTIVATE.replace("activateNotification", mutation)
 
-    assert await refused(eve, document, {"id": shop.notification_id}) == ["NOT_FOUND"]
+    assert await refused(other, document, {"id": shop.notification_id}) == ["NOT_FOUND"]
     assert await state_of(merchant, shop) == before
 
 
-async def test_a_site_key_opens_its_own_claims_only(
-    running: Running, eve: Merchant, shop: Shop
+async def test_a_site_key_subscribes_to_the_claims_of_its_site_alone(
+    running: Running, other: DemoMerchant, shop: Shop
 ) -> None:
-    theirs = await new_shop(eve)
+    theirs = await new_shop(other)
 
-    async with following(running.url, theirs.site_key, watch=shop.site_key) as claims:
+    async with subscribe_to_claims(running.url, theirs.site_key, watch=shop.site_key) as claims:
         with pytest.raises(RuntimeError, match="NOT_FOUND"):
             await asyncio.wait_for(anext(claims), 10)
 
 
-async def test_anothers_activity_is_not_found(running: Running, eve: Merchant, shop: Shop) -> None:
+async def test_the_activity_of_another_tenants_site_is_not_found(
+    running: Running, other: DemoMerchant, shop: Shop
+) -> None:
     with pytest.raises(RuntimeError, match="NOT_FOUND"):
-        await first_activity(running, eve, shop.site_id)
+        await first_activity(running, other, shop.site_id)
 
 
-async def test_a_site_key_opens_no_dashboard(public: httpx.AsyncClient, shop: Shop) -> None:
-    answer = await public.post(
+async def test_a_site_key_reads_no_site(public: httpx.AsyncClient, shop: Shop) -> None:
+    response = await public.post(
         "/graphql",
         json={"query": f'{{ site(id: "{shop.site_id}") {{ name }} me {{ id }} }}'},
         headers={"X-Proofgraph-Site-Key": shop.site_key},
     )
 
-    assert {error["extensions"]["code"] for error in answer.json()["errors"]} == {"FORBIDDEN"}
+    assert {error["extensions"]["code"] for error in response.json()["errors"]} == {"FORBIDDEN"}
 
 
-async def test_a_viewer_cannot_be_brought_along(
-    public: httpx.AsyncClient, merchant: Merchant, shop: Shop
+async def test_a_viewer_header_of_a_client_is_dropped(
+    public: httpx.AsyncClient, merchant: DemoMerchant, shop: Shop
 ) -> None:
     document = {"query": f'{{ site(id: "{shop.site_id}") {{ name }} }}'}
 
     for name in ("x-proofgraph-viewer", "X-Proofgraph-Viewer", "X_Proofgraph_Viewer"):
-        answer = await public.post("/graphql", json=document, headers={name: merchant.token})
-        if answer.status_code != 400:
-            assert answer.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
-            assert answer.json()["data"] == {"site": None}
+        response = await public.post("/graphql", json=document, headers={name: merchant.token})
+        if response.status_code != 400:
+            assert response.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+            assert response.json()["data"] == {"site": None}
 
 
-async def test_a_token_that_is_none_is_refused_at_the_edge(public: httpx.AsyncClient) -> None:
-    answer = await public.post(
+async def test_a_malformed_token_is_refused_at_the_edge(public: httpx.AsyncClient) -> None:
+    response = await public.post(
         "/graphql",
         json={"query": "{ plans { id } }"},
         headers={"Authorization": "Bearer not.a.token"},
     )
 
-    assert answer.status_code == 401
-    assert answer.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+    assert response.status_code == 401
+    assert response.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"

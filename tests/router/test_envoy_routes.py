@@ -20,6 +20,8 @@ from tests.router.echo import raw, read, seen
         ("GET", "/demo", "pages"),
         ("GET", "/demo/shop.html", "pages"),
         ("GET", "/snippet/proofgraph.js", "pages"),
+        ("GET", "/", "pages"),
+        ("POST", "/demo/order", "pages"),
     ],
 )
 async def test_a_path_has_its_app(
@@ -68,7 +70,7 @@ async def test_nowhere_else_does_a_websocket_open(edge: str, path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/graphql/", "/graphqlx", "/graphql/x", "/GraphQL", "/v1/events/1", "/hooks", "/demox"],
+    ["/graphql/", "/graphqlx", "/graphql/x", "/GraphQL", "/v1/events/1", "/hooks", "/demox"],
 )
 async def test_everything_else_is_not_found(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path)

@@ -1,114 +1,93 @@
-"""`make demo`: the stack, a merchant, a morning of orders, and how long each took on its way.
+"""`make demo`: starts the stack, sends demo orders, prints how long each took to every stop.
 
-With ONCE=1 everything is stopped at the end, and the exit code says whether every step did what it
-should: 0, or 1 with the step that did not, or 2 with what stood in the way.
+Then it stays until Ctrl-C. With ONCE=1 it stops the stack at the end.
+
+Exit codes: 0; 1 where a step failed, with the step; 2 where something is missing, with what to do.
 """
 
 import asyncio
 import os
 import sys
-from typing import Any
-
-import httpx
-from playwright.async_api import Error as BrowserError
-from rich.console import Console
-from websockets.exceptions import WebSocketException
+import time
+from datetime import UTC, datetime
 
 from deploy.local.demo import timeline
-from deploy.local.demo.merchant import ApiError, Merchant, Shop
-from deploy.local.demo.orders import StepFailed, description, follow_orders, merchant_and_shop
-from deploy.local.demo.timeline import Passage
+from deploy.local.demo.account import Demo, open_demo, public_client
+from deploy.local.demo.console import console, run, say
+from deploy.local.demo.shopify import demo_orders
+from deploy.local.demo.timeline import OrderTimes
+from deploy.local.demo.tracing import trace_orders
 from deploy.local.demo.visitor import visit
-from deploy.local.problems import Problem
 from deploy.local.stack.stack import Stack
-from deploy.local.stack.state import DEMO_FILE, State
+from deploy.local.stack.state import DEMO_FILE
 
 ORDERS = 24
-_READY_SECONDS = 20
-_REQUEST_SECONDS = 20
-
-_FAILURES = (
-    StepFailed,
-    ApiError,
-    BrowserError,
-    httpx.HTTPError,
-    WebSocketException,
-    RuntimeError,
-    OSError,
-)
-"""What a part of the stack that does not do its work looks like from here."""
-
-console = Console(highlight=False)
+_SNIPPET_SECONDS = 20
 
 
-def main() -> int:
-    once = os.environ.get("ONCE") == "1"
-    try:
-        stack = Stack(progress=lambda text: console.print(f"  {text}"))
-        console.print(f"Starting the stack on {stack.state}")
-        with stack:
-            asyncio.run(_demo(stack))
-            if once:
-                return 0
-            if not stack.is_ours:
-                console.print("\nThe stack ran before and runs on; `make down` stops it.")
-                return 0
-            console.print("\nCtrl-C stops everything.")
-            stack.wait()
-    except Problem as problem:
-        console.print(str(problem), style="red", markup=False)
-        return problem.exit_code
-    except _FAILURES as error:
-        console.print(
-            f"The demo failed: {error or type(error).__name__}", style="red", markup=False
-        )
-        return 1
-    except KeyboardInterrupt:
-        console.print("\nStopped.")
-    return 0
+def demo() -> None:
+    """Run the demo."""
+    stack = Stack(progress=say)
+    started = time.monotonic()
+    if stack.is_running:
+        console.print(f"A stack runs on {stack.state}; the demo uses it.", soft_wrap=True)
+    else:
+        console.print(f"Starting the stack on {stack.state}", soft_wrap=True)
+    with console.status("The stack is starting …"):
+        stack.start()
+    with stack:
+        if stack.is_ours:
+            console.print(f"The stack is ready after {time.monotonic() - started:.0f} s.")
+        _print_rows({"start page": stack.url, "gateway": stack.gateway})
+        asyncio.run(_send_orders(stack))
+        if os.environ.get("ONCE") == "1":
+            return
+        if not stack.is_ours:
+            console.print("\nThe stack ran before the demo and runs on; `make down` stops it.")
+            return
+        console.print("\nCtrl-C stops everything.")
+        stack.wait()
 
 
-async def _demo(stack: Stack) -> None:
-    async with httpx.AsyncClient(base_url=stack.url, timeout=_REQUEST_SECONDS) as client:
-        state = State(stack.state)
-        merchant, password, shop = await merchant_and_shop(client, state.read(DEMO_FILE))
-        demo = description(merchant, password, shop)
-        running = {"url": stack.url, "stores": stack.stores, "processes": stack.pids}
-        state.write(DEMO_FILE, {**running, **demo})
-        console.print(f"  merchant {demo['email']}, its shop connected, {ORDERS} orders follow")
-        await _follow(stack, merchant, shop)
-    _print_addresses(stack, demo)
+async def _send_orders(stack: Stack) -> None:
+    async with public_client(stack) as client:
+        console.print("\nLogging the demo merchant in …")
+        demo = await open_demo(client, stack, say)
+        console.print(f"Opening the demo shop in Chromium, then sending {ORDERS} orders …")
+        await _trace(stack, demo)
+    _print_rows(
+        {
+            "start page": stack.url,
+            "demo shop": f"{stack.url}/demo/shop.html?key={demo.shop.site_key}",
+            "dashboard": f"{stack.url}/demo/dashboard.html",
+            "GraphiQL": f"{stack.url}/graphiql",
+            "log-in": f"{demo.merchant.email}  {demo.password}",
+            "one more": "`make order`, or the button on the start page",
+            "for scripts": str(stack.state / DEMO_FILE),
+        }
+    )
 
 
-async def _follow(stack: Stack, merchant: Merchant, shop: Shop) -> None:
-    passages: list[Passage] = []
-    console.print(f"\n{timeline.heading()}", style="bold", soft_wrap=True)
-    async with visit(_shop_page(stack, shop)) as visitor:
-        await visitor.happened("ready", seconds=_READY_SECONDS)
-        async for passage in follow_orders(merchant, shop, visitor, count=ORDERS):
-            passages.append(passage)
-            console.print(timeline.line(passage), soft_wrap=True, markup=False)
-    for line in timeline.summary(passages):
+async def _trace(stack: Stack, demo: Demo) -> None:
+    times: list[OrderTimes] = []
+    # A number that no earlier run has used, so that no order repeats an earlier one.
+    orders = demo_orders(ORDERS, until=datetime.now(UTC), first_number=int(time.time()))
+    async with visit(f"{stack.url}/demo/shop.html?key={demo.shop.site_key}") as visitor:
+        await visitor.wait_for("ready", seconds=_SNIPPET_SECONDS)
+        console.print(f"\n{timeline.heading()}", style="bold", soft_wrap=True)
+        async for order in trace_orders(demo.merchant, demo.shop, visitor, orders):
+            times.append(order)
+            console.print(timeline.line(order), soft_wrap=True, markup=False)
+    for line in timeline.summary(times):
         console.print(line, style="bold", soft_wrap=True)
     console.print(timeline.EXPLANATION, soft_wrap=True)
 
 
-def _print_addresses(stack: Stack, demo: dict[str, Any]) -> None:
-    rows = {
-        "demo shop": f"{stack.url}/demo/shop.html?key={demo['siteKey']}",
-        "dashboard": f"{stack.url}/demo/dashboard.html",
-        "GraphiQL": f"{stack.url}/graphiql",
-        "log-in": f"{demo['email']}  {demo['password']}",
-        "for scripts": str(stack.state / DEMO_FILE),
-    }
+def _print_rows(rows: dict[str, str]) -> None:
     console.print()
     for name, value in rows.items():
-        console.print(f"  {name:12} {value}", soft_wrap=True, markup=False)
-
-
-def _shop_page(stack: Stack, shop: Shop) -> str:
-    return f"{stack.url}/demo/shop.html?key={shop.site_key}"
+        say(f"{name:12} {value}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(demo, "The demo"))

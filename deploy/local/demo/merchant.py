@@ -1,4 +1,4 @@
-"""A merchant's side of the public API: what the demo and the journeys say to `/graphql`."""
+"""Client of a merchant's half of the public API: sign-up, log-in, a connected shop, analytics."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -25,6 +25,7 @@ mutation CreateNotification($input: CreateNotificationInput!) {
 }"""
 ACTIVATE = """
 mutation Activate($id: ID!) { activateNotification(id: $id) { id status } }"""
+ME = "{ me { id } }"
 ANALYTICS = """
 query Analytics($id: ID!, $start: DateTime!, $end: DateTime!) {
   site(id: $id) {
@@ -37,10 +38,10 @@ query Analytics($id: ID!, $start: DateTime!, $end: DateTime!) {
 
 
 class ApiError(Exception):
-    """An answer with errors.
+    """A GraphQL response with errors.
 
     Attributes:
-        codes: the `extensions.code` of each.
+        codes: the `extensions.code` of each error.
     """
 
     def __init__(self, errors: list[dict[str, Any]]) -> None:
@@ -49,7 +50,7 @@ class ApiError(Exception):
 
 
 class Shop(NamedTuple):
-    """A merchant's site with everything connected."""
+    """A site that is connected to Shopify and shows recent orders."""
 
     account_id: str
     site_id: str
@@ -60,11 +61,11 @@ class Shop(NamedTuple):
     hook_secret: str
 
 
-class Merchant:
-    """One logged-in user of the public API.
+class DemoMerchant:
+    """A user of the public API.
 
     Args:
-        client: with the public address as its base.
+        client: an HTTP client with the public address as its base.
     """
 
     def __init__(self, client: httpx.AsyncClient) -> None:
@@ -74,48 +75,54 @@ class Merchant:
         self.user_id = ""
         self.account_id = ""
 
-    async def ask(self, document: str, variables: Mapping[str, Any] | None = None) -> Any:
+    async def execute(self, document: str, variables: Mapping[str, Any] | None = None) -> Any:
         """Run a query or mutation; returns `data`.
 
         Raises:
-            ApiError: the answer has errors.
+            ApiError: the response has errors.
         """
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         response = await self.client.post(
             "/graphql", json={"query": document, "variables": variables or {}}, headers=headers
         )
-        answer = response.json()
-        if answer.get("errors"):
-            raise ApiError(answer["errors"])
-        return answer["data"]
+        body = response.json()
+        if body.get("errors"):
+            raise ApiError(body["errors"])
+        return body["data"]
 
     async def sign_up(self, email: str, password: str, *, full_name: str, account: str) -> None:
+        """Create a user with an account, and open a session."""
         variables = {
             "email": email,
             "password": password,
             "fullName": full_name,
             "accountName": account,
         }
-        self._remember(email, (await self.ask(SIGN_UP, {"input": variables}))["signUp"])
+        self._remember(email, (await self.execute(SIGN_UP, {"input": variables}))["signUp"])
 
     async def log_in(self, email: str, password: str) -> None:
-        variables = {"email": email, "password": password}
-        self._remember(email, (await self.ask(LOG_IN, {"input": variables}))["logIn"])
+        """Open a session.
 
-    async def open_shop(self, *, name: str, domain: str) -> Shop:
-        """A site that is connected to Shopify and shows recent orders."""
+        Raises:
+            ApiError: UNAUTHENTICATED, or RATE_LIMITED after ten attempts in five minutes.
+        """
+        variables = {"email": email, "password": password}
+        self._remember(email, (await self.execute(LOG_IN, {"input": variables}))["logIn"])
+
+    async def create_shop(self, *, name: str, domain: str) -> Shop:
+        """Create a site, connect it to Shopify and activate a notification of recent orders."""
         site = {"accountId": self.account_id, "name": name, "domain": domain}
-        made = (await self.ask(CREATE_SITE, {"input": site}))["createSite"]
-        hook = (await self.ask(CONNECT_SHOPIFY, {"input": {"siteId": made["id"]}}))[
-            "connectShopify"
-        ]
-        notification = {"siteId": made["id"], "name": "Recent orders", "type": "RECENT_ORDER"}
-        draft = (await self.ask(CREATE_NOTIFICATION, {"input": notification}))["createNotification"]
-        await self.ask(ACTIVATE, {"id": draft["id"]})
+        created = (await self.execute(CREATE_SITE, {"input": site}))["createSite"]
+        connect = await self.execute(CONNECT_SHOPIFY, {"input": {"siteId": created["id"]}})
+        hook = connect["connectShopify"]
+        notification = {"siteId": created["id"], "name": "Recent orders", "type": "RECENT_ORDER"}
+        create = await self.execute(CREATE_NOTIFICATION, {"input": notification})
+        draft = create["createNotification"]
+        await self.execute(ACTIVATE, {"id": draft["id"]})
         return Shop(
             account_id=self.account_id,
-            site_id=made["id"],
-            site_key=made["siteKey"],
+            site_id=created["id"],
+            site_key=created["siteKey"],
             notification_id=draft["id"],
             integration_id=hook["integration"]["id"],
             hook_url=hook["url"],

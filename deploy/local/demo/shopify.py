@@ -1,16 +1,19 @@
-"""A shop's side of the wire: orders in the full shape of Shopify's `orders/create`, signed."""
+"""Orders as Shopify sends them: the full body of an `orders/create` webhook, with its signature."""
 
 import base64
 import hashlib
 import hmac
 import json
 import random
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
+
+from subgraphs.kernel.ids import derived_id
 
 _PEOPLE = [
     ("Anna", "Berg", "Oslo", "NO", "Norway"),
@@ -23,26 +26,34 @@ _PEOPLE = [
     ("Liam", "O'Brien", "Cork", "IE", "Ireland"),
 ]
 _PRODUCTS = [
-    ("Blue Shoes", "8900"),
-    ("Wool Scarf", "3450"),
-    ("Canvas Backpack", "7400"),
-    ("Enamel Mug", "1800"),
-    ("Linen Shirt", "6250"),
+    ("Blue Shoes", "12900"),
+    ("Sand Runner", "10900"),
+    ("Moss Trail", "14900"),
+    ("Clay Low", "9900"),
 ]
 
 
-def morning_of_orders(
+def demo_orders(
     count: int, *, until: datetime, first_number: int = 1001, seed: int = 7
 ) -> Iterator[dict[str, Any]]:
-    """`count` orders, a few minutes apart, the last one placed at `until`."""
-    dice = random.Random(seed)  # noqa: S311  (a demo that looks the same twice, not a secret)
+    """`count` orders, seven minutes apart, the last one placed at `until`."""
+    dice = random.Random(seed)  # noqa: S311  (the demo looks the same each time; not a secret)
     for number in range(count):
         placed = until - timedelta(minutes=7 * (count - 1 - number))
         yield order(number=first_number + number, placed=placed, dice=dice)
 
 
+def order_now() -> dict[str, Any]:
+    """One order placed now, by a random customer, with a number that no other order has."""
+    return order(
+        number=time.time_ns() // 1_000_000,
+        placed=datetime.now(UTC),
+        dice=random.SystemRandom(),
+    )
+
+
 def order(*, number: int, placed: datetime, dice: random.Random) -> dict[str, Any]:
-    """One order; the number makes its ids, so the same number is the same order."""
+    """One order. Its ids follow from the number: the same number is the same order."""
     first, last, city, code, country = dice.choice(_PEOPLE)
     product, price_minor = dice.choice(_PRODUCTS)
     price = f"{int(price_minor) / 100:.2f}"
@@ -165,10 +176,17 @@ def order(*, number: int, placed: datetime, dice: random.Random) -> dict[str, An
     }
 
 
-def signed(
+def source_event_id(payload: Mapping[str, Any], site_id: str) -> str:
+    """The id of the source event that an order becomes; every claim about it names this id."""
+    placed = datetime.fromisoformat(payload["created_at"]).astimezone(UTC)
+    parts = (UUID(site_id), "shopify", "order.created", str(payload["id"]))
+    return str(derived_id(placed, *parts))
+
+
+def signed_headers(
     body: bytes, secret: str, *, delivery_id: str, topic: str = "orders/create"
 ) -> dict[str, str]:
-    """The headers Shopify sends with a body."""
+    """The headers that Shopify sends with a body, its signature among them."""
     digest = hmac.new(secret.encode(), body, hashlib.sha256).digest()
     return {
         "Content-Type": "application/json",
@@ -190,7 +208,7 @@ async def deliver(
     *,
     delivery_id: str | None = None,
 ) -> httpx.Response:
-    """Send one order as Shopify does."""
+    """Send one order as Shopify does: POST the signed body to the integration's address."""
     body = json.dumps(payload, ensure_ascii=False).encode()
-    headers = signed(body, secret, delivery_id=delivery_id or str(uuid4()))
+    headers = signed_headers(body, secret, delivery_id=delivery_id or str(uuid4()))
     return await client.post(url, content=body, headers=headers)

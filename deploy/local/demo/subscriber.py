@@ -1,4 +1,7 @@
-"""A subscriber at the public port; any client of graphql-transport-ws would do as well."""
+"""The demo subscriber: a client of GraphQL subscriptions at the public port.
+
+It speaks graphql-transport-ws, as any client of that protocol does.
+"""
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -8,8 +11,8 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-_GOODBYE_SECONDS = 0.1
-"""Whoever leaves with frames unread would wait for a goodbye that comes behind them."""
+_CLOSE_SECONDS = 0.1
+"""How long closing waits for the server's close frame, which stands behind all unread messages."""
 
 LIVE = """
 subscription Live($key: String!, $after: String) {
@@ -20,57 +23,60 @@ subscription Live($key: String!, $after: String) {
 
 
 @asynccontextmanager
-async def following(
+async def subscribe_to_claims(
     url: str, site_key: str, *, after: str | None = None, watch: str | None = None
 ) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
-    """The claims of a site as they are published, from now or after a cursor.
+    """The claims of a site as they are published, from now on or after a cursor.
 
     Args:
         url: the public address, http(s).
-        watch: the key of the site to follow, where it is not the one we come with.
+        watch: the key of the site to subscribe to, where it is not the one that authenticates.
     """
     variables = {"key": watch or site_key, "after": after}
-    async with subscribed(url, {"siteKey": site_key}, LIVE, variables) as answers:
-        yield (answer["liveNotifications"] async for answer in answers)
+    async with subscribe(url, {"siteKey": site_key}, LIVE, variables) as results:
+        yield (result["liveNotifications"] async for result in results)
 
 
 @asynccontextmanager
-async def subscribed(
+async def subscribe(
     url: str, credentials: Mapping[str, str], document: str, variables: Mapping[str, Any]
 ) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
-    """The `data` of a subscription's answers.
+    """The `data` of each result of a subscription.
 
     Raises:
-        RuntimeError: it was refused; the message has the errors.
+        RuntimeError: the gateway refused the connection or the subscription; the message has its
+            errors.
     """
-    address = url.replace("http", "ws", 1) + "/graphql"
-    protocols = [Subprotocol("graphql-transport-ws")]
     async with connect(
-        address, subprotocols=protocols, compression=None, close_timeout=_GOODBYE_SECONDS
+        url.replace("http", "ws", 1) + "/graphql",
+        subprotocols=[Subprotocol("graphql-transport-ws")],
+        compression=None,
+        close_timeout=_CLOSE_SECONDS,
+        proxy=None,
     ) as socket:
-        await _say(socket, {"type": "connection_init", "payload": credentials})
+        await _send(socket, {"type": "connection_init", "payload": credentials})
         message = json.loads(await socket.recv())
         if message["type"] != "connection_ack":
             raise RuntimeError(f"expected connection_ack, got {message}")
         payload = {"query": document, "variables": variables}
-        await _say(socket, {"id": "1", "type": "subscribe", "payload": payload})
-        async with aclosing(_answers(socket)) as answers:
-            yield answers
+        await _send(socket, {"id": "1", "type": "subscribe", "payload": payload})
+        async with aclosing(_results(socket)) as results:
+            yield results
 
 
-async def _answers(socket: ClientConnection) -> AsyncGenerator[dict[str, Any], None]:
+async def _results(socket: ClientConnection) -> AsyncGenerator[dict[str, Any], None]:
     async for frame in socket:
         message = json.loads(frame)
         match message["type"]:
             case "next":
                 yield message["payload"]["data"]
             case "ping":
-                await _say(socket, {"type": "pong"})
+                await _send(socket, {"type": "pong"})
             case "error":
                 raise RuntimeError(message["payload"])
             case "complete":
                 return
 
 
-async def _say(socket: ClientConnection, message: Mapping[str, Any]) -> None:
+async def _send(socket: ClientConnection, message: Mapping[str, Any]) -> None:
     await socket.send(json.dumps(message))

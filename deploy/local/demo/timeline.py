@@ -1,20 +1,21 @@
-"""When each order passed each station, and what that comes to."""
+"""The times at which each order reached each stop, and their percentiles, as lines of text."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import quantiles
 
-STATIONS = ("published", "seen", "shown", "counted")
+STOPS = ("published", "seen", "shown", "counted")
 
 EXPLANATION = """\
-accepted: the webhook's 200 arrived. The others, in milliseconds from there: the claim was
-published, seen by a subscriber, shown in the browser, counted in ClickHouse."""
+accepted: the webhook receiver answered 200. The other columns are milliseconds after that: the
+claim was published, seen by the demo subscriber, shown in the demo visitor's browser, counted in
+ClickHouse."""
 
 
 @dataclass
-class Passage:
-    """One order's way; moments in seconds since 1970."""
+class OrderTimes:
+    """When one order reached each stop, in seconds since 1970."""
 
     text: str
     accepted: float
@@ -23,27 +24,27 @@ class Passage:
     shown: float
     counted: float
 
-    def after(self, station: str) -> float:
-        """Milliseconds from accepted to a station."""
-        return (float(getattr(self, station)) - self.accepted) * 1000
+    def after(self, stop: str) -> float:
+        """Milliseconds from `accepted` to a stop."""
+        return (float(getattr(self, stop)) - self.accepted) * 1000
 
 
 def heading() -> str:
-    """The columns of the lines that follow."""
-    return _line("accepted", STATIONS, "claim")
+    """The names of the columns."""
+    return _line("accepted", STOPS, "claim")
 
 
-def line(passage: Passage) -> str:
-    """One order."""
-    accepted = datetime.fromtimestamp(passage.accepted).astimezone()
-    figures = (f"{passage.after(station):.0f}" for station in STATIONS)
-    return _line(f"{accepted:%H:%M:%S}.{accepted.microsecond // 1000:03}", figures, passage.text)
+def line(times: OrderTimes) -> str:
+    """The times of one order."""
+    accepted = datetime.fromtimestamp(times.accepted).astimezone()
+    figures = (f"{times.after(stop):.0f}" for stop in STOPS)
+    return _line(f"{accepted:%H:%M:%S}.{accepted.microsecond // 1000:03}", figures, times.text)
 
 
-def summary(passages: list[Passage]) -> list[str]:
-    """The median and the 95th percentile of each station."""
+def summary(orders: list[OrderTimes]) -> list[str]:
+    """The median and the 95th percentile of each stop; needs two orders."""
     return [
-        _line(name, (f"{_percentile(passages, s, percent):.0f}" for s in STATIONS), "")
+        _line(name, (f"{_percentile(orders, stop, percent):.0f}" for stop in STOPS), "")
         for name, percent in (("p50", 50), ("p95", 95))
     ]
 
@@ -52,6 +53,6 @@ def _line(first: str, figures: Iterable[str], last: str) -> str:
     return f"{first:<13}{''.join(f'{figure:>10}' for figure in figures)}  {last}".rstrip()
 
 
-def _percentile(passages: list[Passage], station: str, percent: int) -> float:
-    values = [passage.after(station) for passage in passages]
+def _percentile(orders: list[OrderTimes], stop: str, percent: int) -> float:
+    values = [times.after(stop) for times in orders]
     return quantiles(values, n=100, method="inclusive")[percent - 1]

@@ -1,24 +1,26 @@
-"""A visitor in a real Chromium on the demo shop, who tells when each claim was on the screen."""
+"""The demo visitor: a page of the demo shop in a real Chromium, and when it showed each claim."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright
 
-ROOT = Path(__file__).parents[3]
+from deploy.local.stack.state import ROOT
 
 AGENT = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 "
     "Safari/537.36"
 )
-"""What a person's browser says. A headless one says so, and then counts as a machine."""
+"""The user agent of an ordinary browser: the ingest endpoint counts a headless one as a bot."""
 
-# --no-sandbox: Chromium's own sandbox needs rights that root in a container has not.
+# --no-sandbox: Chromium's own sandbox needs privileges that root in a container does not have.
+# --no-proxy-server: a proxy named in the environment cannot reach this machine's loopback.
 _FLAGS = [
     "--no-sandbox",
+    "--no-proxy-server",
     "--disable-gpu",
+    "--disable-dev-shm-usage",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
@@ -33,57 +35,63 @@ for (const what of ["ready", "received", "shown", "clicked", "dismissed"])
 """
 
 
-class Visitor:
-    """One page of the shop."""
+class DemoVisitor:
+    """One page with the snippet, and the events that the snippet dispatched on it."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        self._seen: dict[tuple[str, str | None], asyncio.Future[float]] = {}
+        self._times: dict[tuple[str, str | None], asyncio.Future[float]] = {}
 
-    async def happened(self, what: str, claim_id: str | None = None, *, seconds: float) -> float:
-        """When (seconds since 1970) the snippet told of `ready`, `shown`, `clicked`, `dismissed`.
+    async def wait_for(self, what: str, claim_id: str | None = None, *, seconds: float) -> float:
+        """When the snippet dispatched `ready`, `shown`, `clicked` or `dismissed`; since 1970.
 
         Raises:
             TimeoutError: it did not in time.
         """
-        return await asyncio.wait_for(asyncio.shield(self._slot(what, claim_id)), seconds)
+        return await asyncio.wait_for(asyncio.shield(self._time(what, claim_id)), seconds)
 
     async def close_toast(self) -> None:
         await self.page.locator("proofgraph-toast button").click()
 
     def report(self, what: str, claim_id: str | None, milliseconds: float) -> None:
-        slot = self._slot(what, claim_id)
-        if not slot.done():
-            slot.set_result(milliseconds / 1000)
+        time = self._time(what, claim_id)
+        if not time.done():
+            time.set_result(milliseconds / 1000)
 
-    def _slot(self, what: str, claim_id: str | None) -> "asyncio.Future[float]":
-        return self._seen.setdefault((what, claim_id), asyncio.get_running_loop().create_future())
+    def _time(self, what: str, claim_id: str | None) -> "asyncio.Future[float]":
+        return self._times.setdefault((what, claim_id), asyncio.get_running_loop().create_future())
 
 
 @asynccontextmanager
-async def visit(url: str) -> AsyncIterator[Visitor]:
+async def visit(url: str) -> AsyncIterator[DemoVisitor]:
     """Open a page that carries the snippet."""
-    executable = await chromium()
+    async with launch_browser() as browser:
+        page = await browser.new_page()
+        visitor = DemoVisitor(page)
+        await page.expose_function("report", visitor.report)
+        await page.add_init_script(_REPORT)
+        await page.goto(url)
+        yield visitor
+
+
+@asynccontextmanager
+async def launch_browser() -> AsyncIterator[Browser]:
+    """The Chromium of the snippet's development packages."""
+    executable = await _chromium()
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=executable, args=_FLAGS)
         try:
-            page = await browser.new_page()
-            visitor = Visitor(page)
-            await page.expose_function("report", visitor.report)
-            await page.add_init_script(_REPORT)
-            await page.goto(url)
-            yield visitor
+            yield browser
         finally:
             await browser.close()
 
 
-async def chromium() -> str:
-    """The path of the browser that the snippet's packages carry."""
+async def _chromium() -> str:
     script = ROOT / "snippet" / "test" / "chromium.mjs"
     process = await asyncio.create_subprocess_exec(
         "node", str(script), stdout=asyncio.subprocess.PIPE
     )
     output, _ = await process.communicate()
     if process.returncode:
-        raise RuntimeError(f"{script.name} found no Chromium; run `make setup`.")
+        raise RuntimeError(f"{script.name} found no Chromium: run `make setup`.")
     return output.decode().strip()

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from deploy.local.engines import postgres, s3, valkey
@@ -95,7 +96,13 @@ def _s3_settings(given: str | None, port: int) -> dict[str, str]:
 
 
 def all_settings(
-    stores: Stores, secrets: Secrets, ports: Mapping[str, int], *, public_url: str, split: bool
+    stores: Stores,
+    secrets: Secrets,
+    ports: Mapping[str, int],
+    *,
+    state: Path,
+    public_url: str,
+    split: bool,
 ) -> dict[str, str]:
     """All settings, by the names that `kernel/config.py` reads."""
     subgraph_urls = {
@@ -105,6 +112,7 @@ def all_settings(
     }
     return {
         "PUBLIC_URL": public_url,
+        "PROOFGRAPH_STATE": str(state),
         "DATABASE_URL": stores.database_url("proofgraph_app", secrets.app_db_password),
         "WORKER_DATABASE_URL": stores.database_url("proofgraph_worker", secrets.worker_db_password),
         "OWNER_DATABASE_URL": stores.owner_database_url,
@@ -166,7 +174,7 @@ SETTINGS_OF: dict[str, set[str]] = {
     "live": {"AUTHZ_URL", "REDIS_URL", "ROUTER_URL", "VIEWER_VERIFY_KEY"} | _URLS_OF_SUBGRAPHS,
     "inbox": {"WORKER_DATABASE_URL", "REDIS_URL", "STREAM_URL", "SECRETS_KEY", "PUBLIC_URL"},
     "ingest": {"WORKER_DATABASE_URL", "REDIS_URL", "STREAM_URL", "ALLOW_LOOPBACK_ORIGINS"},
-    "pages": {"PUBLIC_URL"},
+    "pages": {"PROOFGRAPH_STATE"},
     "stream-worker": {"WORKER_DATABASE_URL", "REDIS_URL", "STREAM_URL", "CLICKHOUSE_URL"}
     | _OF_CLICKHOUSE,
     "celery": {"WORKER_DATABASE_URL", "REDIS_URL", "STREAM_URL", "CLICKHOUSE_URL"} | _OF_CLICKHOUSE,

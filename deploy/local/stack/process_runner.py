@@ -58,6 +58,13 @@ class ProcessRunner:
         running = self._running
         return running.pid if running is not None and running.returncode is None else None
 
+    @property
+    def phase(self) -> str:
+        """`starting`, `ready`, or `stopped`: it has ended and is about to be started again."""
+        if self.is_ready_now:
+            return "ready"
+        return "stopped" if self.pid is None and self.ready.is_set() else "starting"
+
     async def start(self) -> None:
         """Start the process and wait until it is ready.
 

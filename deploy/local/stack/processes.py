@@ -85,7 +85,7 @@ def build_processes(
             ports["ingest"], settings_for("ingest", settings) | metrics_of("ingest"), stored
         ),
         web("live", "router.subscriptions.app:app", "valkey"),
-        web("pages", "router.pages.app:app"),
+        web("pages", "deploy.local.demo.start_page:app"),
     ]
     everything = [
         postgres_process(state, ports["postgres"], secrets),

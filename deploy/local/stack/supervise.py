@@ -75,7 +75,7 @@ def _supervisor(state: State, options: StackOptions) -> Supervisor:
     ports = choose_ports(state, PORTS)
     stores = Stores.choose(ports, secrets)
     url, split = options.public_url, options.split
-    settings = all_settings(stores, secrets, ports, public_url=url, split=split)
+    settings = all_settings(stores, secrets, ports, state=state.folder, public_url=url, split=split)
     state.write(SETTINGS_FILE, settings)
     about = {
         "port": options.port,

@@ -135,6 +135,7 @@ class Supervisor:
                 **self._about,
                 "ready": self._ready,
                 "processes": pids,
+                "parts": {runner.process.name: runner.phase for runner in runners},
                 "readiness": {name: runner.is_ready_now for name, runner in running.items()},
             },
         )

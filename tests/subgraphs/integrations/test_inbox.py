@@ -12,7 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from deploy.local.demo.shopify import signed
+from deploy.local.demo.shopify import signed_headers
 from subgraphs.integrations import service
 from subgraphs.integrations.inbox.receiver import MAX_BODY, app
 from subgraphs.integrations.models import InboxItem
@@ -42,7 +42,7 @@ class Sender:
         return f"/hooks/shopify/{self.integration_id}"
 
     def headers(self, body: bytes, **changes: str | None) -> dict[str, str]:
-        made = signed(body, self.secret, delivery_id=self.delivery_id)
+        made = signed_headers(body, self.secret, delivery_id=self.delivery_id)
         named = {name.replace("_", "-"): value for name, value in changes.items()}
         return {name: value for name, value in {**made, **named}.items() if value is not None}
 
