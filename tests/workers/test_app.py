@@ -65,18 +65,18 @@ async def test_a_webhook_travels_from_the_outbox_to_the_stream_and_survives_the_
 ) -> None:
     connected = await connect()
     first = await receive(connected, body_of(1))
-    await jobs.nudge(sender)
+    await jobs.wake_outbox(sender)
     await eventually(lambda: status(first), lambda found: found == "PROCESSED")
 
     valkey.kill()
     second = await receive(connected, body_of(2))
-    await jobs.nudge(sender)  # goes nowhere, and says so only in the log
+    await jobs.wake_outbox(sender)  # goes nowhere, and says so only in the log
     valkey.start()
 
     # With messages in hand Celery does not always reconnect: it may end instead.
     async def nudged_until_done() -> str:
         worker.keep()
-        await jobs.nudge(sender)
+        await jobs.wake_outbox(sender)
         return await status(second)
 
     await eventually(nudged_until_done, lambda found: found == "PROCESSED", seconds=30)
@@ -114,7 +114,7 @@ async def test_jobs_that_nobody_wants_do_not_hold_up_others(worker: Kept, sender
         jobs.enqueue(session, f"test.{uuid4().hex}")
     inbox_id = await receive(await connect(), body_of(3))
 
-    await jobs.nudge(sender)
+    await jobs.wake_outbox(sender)
 
     await eventually(lambda: status(inbox_id), lambda found: found == "PROCESSED")
     assert await rows("SELECT 1 FROM outbox") == []

@@ -37,7 +37,7 @@ async def test_what_was_buried_is_listed_shown_and_put_back(valkey: Valkey) -> N
 
     assert (code, reason, detail) == (0, "poison", "ValueError('no')")
     assert shown == (0, "body of a\n")
-    assert back == (0, "1 put back\n")
+    assert back == (0, "1 replayed\n")
     assert again == (1, "")
     assert [it.body for it in await consumer.read(limit=9, wait=1)] == [b"body of a"]
     await consumer.leave()

@@ -17,7 +17,7 @@ from tests.fixtures.active_shop import ActiveShop, open_shop
 from tests.workers.stream.ledgers import channel, new_stream, rows, state_of
 from tests.workers.test_inbox import body_of, connect, receive
 from workers import deletion
-from workers.deletion import forget_bodies, forget_claims, forget_published
+from workers.deletion import delete_claims, delete_published, delete_webhook_bodies
 from workers.inbox import process
 
 pytestmark = pytest.mark.usefixtures("stores")
@@ -27,8 +27,8 @@ NOW = datetime.now(UTC)
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deletion, "AT_ONCE", 2)
-    monkeypatch.setattr(deletion, "SITES_AT_ONCE", 1)
+    monkeypatch.setattr(deletion, "BATCH_SIZE", 2)
+    monkeypatch.setattr(deletion, "SITES_PER_TRIM", 1)
 
 
 async def received(inbox_id: UUID, days_ago: int) -> None:
@@ -49,8 +49,8 @@ async def test_what_a_shop_sent_is_emptied_after_a_month_and_still_known_again()
         await received(inbox_id, 31)
     await received(young, 29)
 
-    assert await forget_bodies(NOW) == 5
-    assert await forget_bodies(NOW) == 0
+    assert await delete_webhook_bodies(NOW) == 5
+    assert await delete_webhook_bodies(NOW) == 0
 
     found = await rows(
         "SELECT id, body, status FROM inbox WHERE integration_id = :id", id=connected.integration_id
@@ -85,9 +85,9 @@ async def test_claims_go_with_their_plans_retention_and_no_number_changes() -> N
     before, others = await state_of(shop), await state_of(longer)
     assert (len(before.claims), before.numbers["shown"]) == (5, 1)
 
-    await forget_claims(NOW + timedelta(days=89))
+    await delete_claims(NOW + timedelta(days=89))
     assert await state_of(shop) == before
-    await forget_claims(NOW + timedelta(days=91))
+    await delete_claims(NOW + timedelta(days=91))
 
     assert await state_of(shop) == before._replace(claims=[])
     assert await state_of(longer) == others
@@ -104,7 +104,7 @@ async def test_what_stood_in_redis_for_long_is_let_go_of_whether_or_not_more_com
     id_ = new_id()
     cursor = await live.publish(live.claims_of(busy.site_id), id_, {})
 
-    await forget_published(NOW)
+    await delete_published(NOW)
 
     assert await channel(live.claims_of(busy.site_id)) == [(cursor, str(id_))]
     for name in (

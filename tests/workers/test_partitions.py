@@ -144,11 +144,11 @@ def moment(year: int, month: int) -> datetime:
     return datetime(year, month, 1, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("known", [0, 1, ledger.WORTH_A_TRY])
+@pytest.mark.parametrize("known", [0, 1, ledger.MIN_COPY_ROWS])
 async def test_many_rows_are_added_and_counted_once_whatever_was_there(known: int) -> None:
     at = datetime.now(UTC).replace(microsecond=0)
     site = happened(at)
-    rows_ = [site._replace(id=new_id()) for _ in range(2 * ledger.WORTH_A_TRY)]
+    rows_ = [site._replace(id=new_id()) for _ in range(2 * ledger.MIN_COPY_ROWS)]
     assert await add(*rows_[:known]) == rows_[:known]
 
     assert await add(*rows_) == rows_[known:]
@@ -159,7 +159,7 @@ async def test_many_rows_are_added_and_counted_once_whatever_was_there(known: in
 async def test_many_rows_of_two_months_of_which_one_is_not_there() -> None:
     at = datetime.now(UTC).replace(microsecond=0)
     site = happened(at)
-    rows_ = [site._replace(id=new_id()) for _ in range(ledger.WORTH_A_TRY)]
+    rows_ = [site._replace(id=new_id()) for _ in range(ledger.MIN_COPY_ROWS)]
     rows_ += [row._replace(id=new_id(), created_at=moment(2020, 7)) for row in rows_]
 
     assert await add(*rows_) == rows_
@@ -170,7 +170,7 @@ async def test_many_rows_of_two_months_of_which_one_is_not_there() -> None:
 async def test_two_who_copy_the_same_rows_at_once_add_them_once() -> None:
     for month in range(1, 13):
         site = happened(moment(2020, month))
-        rows_ = [site._replace(id=new_id()) for _ in range(2 * ledger.WORTH_A_TRY)]
+        rows_ = [site._replace(id=new_id()) for _ in range(2 * ledger.MIN_COPY_ROWS)]
 
         added = await asyncio.gather(add(*rows_), add(*reversed(rows_)))
 

@@ -9,13 +9,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.analytics.archive.models import ArchiveRestore, ArchiveShare
-from subgraphs.kernel import jobs
+from subgraphs.kernel import jobs, task_names
 from subgraphs.kernel.errors import BadUserInput, Conflict, NotFound
 from subgraphs.kernel.graphql import paging
 from subgraphs.kernel.ids import new_id
-
-RESTORE = "analytics.restore"
-"""The task that takes a restore on its way."""
 
 MAX_DAYS = 30
 """How long what is restored may stay; for longer it is asked for again."""
@@ -81,7 +78,7 @@ async def restore(
         raise Conflict("It is restored already, or on its way: see `restores`.") from error
     if made is None:
         raise RuntimeError("an INSERT without a row")
-    jobs.enqueue(session, RESTORE, restore_id=str(made.id))
+    jobs.enqueue(session, task_names.RESTORE, restore_id=str(made.id))
     return made
 
 

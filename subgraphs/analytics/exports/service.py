@@ -12,14 +12,11 @@ from subgraphs.analytics import query_range, site_events
 from subgraphs.analytics.exports.formats import SUFFIXES
 from subgraphs.analytics.exports.models import Export
 from subgraphs.analytics.site_events import MAX_TYPES
-from subgraphs.kernel import jobs
+from subgraphs.kernel import jobs, task_names
 from subgraphs.kernel.errors import BadUserInput, Conflict, NotFound
 from subgraphs.kernel.graphql import paging
 from subgraphs.kernel.ids import new_id
 from subgraphs.kernel.storage import objects
-
-EXPORT = "analytics.export"
-"""The task that makes the file."""
 
 MAX_RANGE = timedelta(days=366)
 
@@ -81,7 +78,7 @@ async def start(
         raise Conflict("An export of this site runs: wait until it is ready.") from error
     if export is None:
         raise RuntimeError("an INSERT without a row")
-    jobs.enqueue(session, EXPORT, export_id=str(export.id))
+    jobs.enqueue(session, task_names.EXPORT, export_id=str(export.id))
     return export
 
 

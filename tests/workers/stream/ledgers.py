@@ -53,7 +53,7 @@ async def state_of(shop: ActiveShop) -> State:
             key=lambda row: place(row[1]),
         ),
         numbers=await numbers_of(shop),
-        counters=await counters.shown(redis.client(), shop.site_id),
+        counters=await counters.read(redis.client(), shop.site_id),
         live=[(cursor, UUID(id_)) for cursor, id_ in await channel(live.claims_of(shop.site_id))],
         activity=len(await told_of(shop)),
     )

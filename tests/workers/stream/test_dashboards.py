@@ -2,7 +2,7 @@
 
 import pytest
 
-from subgraphs.analytics.pipeline.publish_activity import LATEST
+from subgraphs.analytics.pipeline.publish_activity import MAX_EVENTS
 from tests.fixtures.active_shop import open_shop
 from tests.workers.stream.ledgers import messages_of, new_stream
 
@@ -30,7 +30,7 @@ async def test_a_batch_makes_one_message_a_site_with_the_counters_and_the_latest
     await stream.append(order, other)
     await stream.drain()
     claim_id = shop.claim_id(order)
-    seen = [shop.seen("shown", claim_id) for _ in range(LATEST + 5)]
+    seen = [shop.seen("shown", claim_id) for _ in range(MAX_EVENTS + 5)]
     await stream.append(*seen, shop.seen("clicked", claim_id))
 
     await stream.drain()
@@ -43,7 +43,12 @@ async def test_a_batch_makes_one_message_a_site_with_the_counters_and_the_latest
         ("claim.published", str(claim_id), text),
     ]
     assert made["more"] == 0
-    assert watched["counters"] == {"orders": 1, "published": 1, "shown": LATEST + 5, "clicked": 1}
+    assert watched["counters"] == {
+        "orders": 1,
+        "published": 1,
+        "shown": MAX_EVENTS + 5,
+        "clicked": 1,
+    }
     assert [told["id"] for told in watched["events"][:-1]] == [str(event.id) for event in seen[6:]]
     assert watched["events"][-1]["type"] == "claim.clicked"
     assert watched["more"] == 6

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from subgraphs.analytics.clickhouse import rollups, store
 from subgraphs.analytics.clickhouse.store import Dimension, Step
 from subgraphs.analytics.pipeline.batch import Batch
-from subgraphs.analytics.pipeline.count import write_raw_events
+from subgraphs.analytics.pipeline.write_raw_events import write_raw_events
 from subgraphs.kernel.identity.viewer import Viewer
 from subgraphs.kernel.ids import derived_id
 from subgraphs.kernel.streams.envelope import Event, encode

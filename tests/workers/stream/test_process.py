@@ -150,7 +150,7 @@ async def test_told_to_stop_while_a_store_is_away_it_leaves_the_batch_to_the_nex
         await eventually(lambda: worker.said("write_raw_events"), bool)
 
         assert await worker.terminate() == 0
-        assert await worker.said("left for the next start")
+        assert await worker.said("stopped with unfinished batches")
 
     await start()
     await all_done(shop, orders)

@@ -10,7 +10,7 @@ import pytest
 from subgraphs.analytics.pipeline.batch import Batch, Drop
 from subgraphs.analytics.pipeline.check_timestamps import check_timestamps
 from subgraphs.analytics.pipeline.decode import decode
-from subgraphs.analytics.pipeline.drop_bots import MOST_VISITORS, PER_MINUTE, BotRate, drop_bots
+from subgraphs.analytics.pipeline.drop_bots import MAX_VISITORS, PER_MINUTE, BotRate, drop_bots
 from subgraphs.kernel.streams.envelope import Event, encode
 from subgraphs.kernel.streams.interface import Entry
 from workers.stream.steps import STEPS
@@ -133,17 +133,17 @@ def test_what_a_shop_says_is_no_machines() -> None:
     assert drops_of(order) == [None]
 
 
-def paced(pace: BotRate, *events: Event, first: int = 0) -> int:
+def counted(rate: BotRate, *events: Event, first: int = 0) -> int:
     """How many go on."""
     batch = batch_of(*events, first=first)
     decode(batch)
-    drop_bots(batch, pace)
+    drop_bots(batch, rate)
     assert {item.drop for item in batch.items} <= {None, Drop.BOT_TOO_FAST}
     return len(batch.events)
 
 
 def test_of_one_visitor_so_many_count_in_a_minute() -> None:
-    pace = BotRate()
+    rate = BotRate()
     first = [event(n) for n in range(PER_MINUTE - 10)]
     more = [event(n) for n in range(1000, 1020)]
     others = [event(n, visitor_id="another") for n in range(2000, 2020)]
@@ -151,24 +151,24 @@ def test_of_one_visitor_so_many_count_in_a_minute() -> None:
     nobody = [event(n, visitor_id=None) for n in range(4000, 4500)]
     next_minute = [event(n, captured_at=NOW + timedelta(minutes=1)) for n in range(5000, 5020)]
 
-    assert paced(pace, *first) == PER_MINUTE - 10
-    assert paced(pace, *more, first=200) == 10
-    assert paced(pace, *others, *elsewhere, *nobody, first=300) == 540
-    assert paced(pace, *next_minute, first=900) == 20
+    assert counted(rate, *first) == PER_MINUTE - 10
+    assert counted(rate, *more, first=200) == 10
+    assert counted(rate, *others, *elsewhere, *nobody, first=300) == 540
+    assert counted(rate, *next_minute, first=900) == 20
 
 
 def test_the_memory_of_visitors_has_an_end() -> None:
-    pace = BotRate()
+    rate = BotRate()
     crowd = [event(n, visitor_id=str(n)) for n in range(1000)]
-    for turn in range(MOST_VISITORS // 1000 + 1):
+    for turn in range(MAX_VISITORS // 1000 + 1):
         batch = batch_of(*crowd, first=turn * 1000)
         for item, visitor in zip(batch.items, crowd, strict=True):
             name = f"{turn}-{visitor.visitor_id}"
             item.event = msgspec.structs.replace(visitor, visitor_id=name)
-        pace.judge(batch)
+        rate.drop_too_fast(batch)
         assert len(batch.events) == 1000
 
-    assert len(pace._seen) <= MOST_VISITORS
+    assert len(rate._counts) <= MAX_VISITORS
 
 
 def test_of_the_same_events_in_a_batch_the_first_goes_on() -> None:

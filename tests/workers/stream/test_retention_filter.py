@@ -32,7 +32,7 @@ async def counted(shop: ActiveShop, placed: datetime) -> tuple[int, int]:
     """Orders of that time in ClickHouse, and all of the counters."""
     start = placed.replace(hour=0, minute=0, second=0, microsecond=0)
     found = await store.counts([shop.site_id], start, start + DAY, step=store.Step.DAY)
-    shown = await counters.shown(redis.client(), shop.site_id)
+    shown = await counters.read(redis.client(), shop.site_id)
     return sum(sum(it.values) for it in found if it.metric == "orders"), shown.get("orders", 0)
 
 

@@ -18,7 +18,7 @@ from subgraphs.kernel.storage.objects import ObjectStoreError
 from tests.fixtures.graph import run
 from tests.fixtures.shop import Shop, new_shop
 from tests.workers.archive.archiving import add, archive_all, as_text, make_due, month_ago, standing
-from workers.archive import advance_all_restores
+from workers.restores import advance_all as advance_all_restores
 
 pytestmark = pytest.mark.usefixtures("stores")
 

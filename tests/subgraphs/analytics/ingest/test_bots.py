@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from subgraphs.analytics.ingest.bots import Device, Rule, device_of, rule_of
+from subgraphs.analytics.ingest.bots import BotRule, Device, device_of, rule_of
 
 _WEBKIT = "AppleWebKit/605.1.15 (KHTML, like Gecko)"
 _IPHONE = f"Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) {_WEBKIT}"
@@ -43,11 +43,11 @@ BROWSERS: dict[str, list[str]] = {
 }
 
 MACHINES = [
-    ("", Rule.NO_AGENT),
-    ("   ", Rule.NO_AGENT),
-    ("curl/8.5.0", Rule.NOT_A_BROWSER),
-    ("python-httpx/0.28.1", Rule.NOT_A_BROWSER),
-    ("node", Rule.NOT_A_BROWSER),
+    ("", BotRule.NO_AGENT),
+    ("   ", BotRule.NO_AGENT),
+    ("curl/8.5.0", BotRule.NOT_A_BROWSER),
+    ("python-httpx/0.28.1", BotRule.NOT_A_BROWSER),
+    ("node", BotRule.NOT_A_BROWSER),
     (f"Mozilla/5.0 (X11; Linux x86_64) {_BLINK} HeadlessChrome/142.0.0.0 Safari/537.36", "crawler"),
     ("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "crawler"),
     ("Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)", "crawler"),

@@ -6,10 +6,10 @@ from uuid import uuid4
 import pytest
 
 from subgraphs.analytics.ingest import admission
-from subgraphs.analytics.ingest.admission import Admission, Guest
+from subgraphs.analytics.ingest.admission import Admission, SiteClient
 from subgraphs.analytics.ingest.backlog import Backlog
 from subgraphs.analytics.ingest.responses import Refusal
-from subgraphs.analytics.ingest.token_buckets import BURST_SECONDS, Bucket
+from subgraphs.analytics.ingest.token_buckets import BURST_SECONDS, TokenBucket
 from subgraphs.kernel.identity import credentials
 from subgraphs.kernel.identity.credentials import SiteAccess
 from subgraphs.kernel.ids import new_id
@@ -31,11 +31,11 @@ async def test_a_shop_that_was_known_needs_no_slot_beside_invented_keys(
     monkeypatch.setattr(admission, "MAX_LOOK_UPS", 0)  # as if invented keys had them all
 
     admitting.invalidate(Change("site", known.site_id))
-    guest = await admitting.find(known.site_key)
+    client = await admitting.find(known.site_key)
     with pytest.raises(Refusal) as refused:
         await admitting.find(new.site_key)
 
-    assert guest.access.site_id == known.site_id
+    assert client.access.site_id == known.site_id
     assert (refused.value.status, refused.value.code) == (503, "UNAVAILABLE")
 
 
@@ -45,9 +45,9 @@ async def test_a_slot_is_free_again_after_its_look_up(
     monkeypatch.setattr(admission, "MAX_LOOK_UPS", 1)
     shops = [await new_shop() for _ in range(3)]
 
-    guests = [await admitting.find(shop.site_key) for shop in shops]
+    clients = [await admitting.find(shop.site_key) for shop in shops]
 
-    assert [guest.access.site_id for guest in guests] == [shop.site_id for shop in shops]
+    assert [client.access.site_id for client in clients] == [shop.site_id for shop in shops]
 
 
 async def test_who_comes_after_a_change_does_not_share_a_look_up_from_before(
@@ -73,17 +73,17 @@ async def test_who_comes_after_a_change_does_not_share_a_look_up_from_before(
     await asyncio.wait_for(asked.get(), 10)
     may_answer.set()
 
-    found = [guest.access for guest in await asyncio.gather(*earlier, *later)]
+    found = [client.access for client in await asyncio.gather(*earlier, *later)]
     assert found == [before, before, after, after]
 
 
 async def test_a_request_without_events_counts_as_one(admitting: Admission) -> None:
     access = SiteAccess(uuid4(), uuid4(), "example.com", 50)
-    guest = Guest(access, Bucket(50, now=0))
+    client = SiteClient(access, TokenBucket(50, now=0))
 
     for _ in range(50 * BURST_SECONDS):
-        admitting.admit(guest, None, 0, 0)
+        admitting.admit(client, None, 0, 0)
     with pytest.raises(Refusal) as refused:
-        admitting.admit(guest, None, 0, 0)
+        admitting.admit(client, None, 0, 0)
 
     assert (refused.value.status, refused.value.headers["retry-after"]) == (429, "1")

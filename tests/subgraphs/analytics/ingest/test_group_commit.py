@@ -24,7 +24,7 @@ class Caller:
         self.since = asyncio.get_running_loop().time() if since is None else since
         self.heard: list[Sequence[bool] | str] = []
 
-    def appended(self, outcome: Sequence[bool] | Exception) -> None:
+    def complete(self, outcome: Sequence[bool] | Exception) -> None:
         self.heard.append(
             type(outcome).__name__ if isinstance(outcome, Exception) else list(outcome)
         )

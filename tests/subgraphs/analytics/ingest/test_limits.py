@@ -7,7 +7,12 @@ import httpx
 import pytest
 
 from subgraphs.analytics.ingest.backlog import FULL, Backlog
-from subgraphs.analytics.ingest.token_buckets import BURST_SECONDS, Bucket, Buckets, Excess
+from subgraphs.analytics.ingest.token_buckets import (
+    BURST_SECONDS,
+    Excess,
+    TokenBucket,
+    TokenBuckets,
+)
 from subgraphs.kernel import db
 from subgraphs.kernel.identity.tenants import set_limits
 from subgraphs.kernel.redis import connect
@@ -32,7 +37,7 @@ async def shop_with(events_per_second: int) -> Shop:
 
 
 async def test_who_floods_is_asked_to_wait_and_another_is_not(
-    client: httpx.AsyncClient, door: IngestProcess
+    client: httpx.AsyncClient, ingest: IngestProcess
 ) -> None:
     flooding, other = await shop_with(1), await shop_with(1)  # a burst is one full request
 
@@ -47,7 +52,7 @@ async def test_who_floods_is_asked_to_wait_and_another_is_not(
     assert second.headers["ratelimit-limit"] == "1"
     assert int(second.headers["ratelimit-remaining"]) + wait == 50
     assert second.headers["ratelimit-reset"] == str(wait)
-    assert len(await door.taken()) == 101
+    assert len(await ingest.stored_events()) == 101
 
 
 async def test_who_floods_is_let_wait_while_others_are_answered(client: httpx.AsyncClient) -> None:
@@ -76,13 +81,13 @@ async def test_a_page_can_read_that_it_has_to_wait(client: httpx.AsyncClient) ->
 
 
 async def test_what_a_store_could_not_take_does_not_count(
-    client: httpx.AsyncClient, door: IngestProcess
+    client: httpx.AsyncClient, ingest: IngestProcess
 ) -> None:
     shop = await shop_with(1)
     content = body(shop, *(shown() for _ in range(100)))
-    door.valkey.kill()
+    ingest.valkey.kill()
     away = await post(client, content)
-    door.valkey.start()
+    ingest.valkey.start()
 
     back = await post(client, content)
 
@@ -90,26 +95,26 @@ async def test_what_a_store_could_not_take_does_not_count(
 
 
 def test_a_bucket_fills_at_its_rate() -> None:
-    bucket = Bucket(50, now=0)
+    bucket = TokenBucket(50, now=0)
 
-    assert bucket.take(50 * BURST_SECONDS, 0) is None
-    assert bucket.take(1, 0) == Excess(limit=50, remaining=0, wait=1)
-    assert bucket.take(100, 1) == Excess(limit=50, remaining=50, wait=1)
-    assert bucket.take(50, 1) is None
-    assert bucket.take(501, 1_000) == Excess(limit=50, remaining=500, wait=1)
-    assert bucket.take(500, 1_000) is None
-    bucket.give_back(600)
-    assert bucket.take(500, 1_000) is None
+    assert bucket.charge(50 * BURST_SECONDS, 0) is None
+    assert bucket.charge(1, 0) == Excess(limit=50, remaining=0, wait=1)
+    assert bucket.charge(100, 1) == Excess(limit=50, remaining=50, wait=1)
+    assert bucket.charge(50, 1) is None
+    assert bucket.charge(501, 1_000) == Excess(limit=50, remaining=500, wait=1)
+    assert bucket.charge(500, 1_000) is None
+    bucket.refund(600)
+    assert bucket.charge(500, 1_000) is None
 
 
 def test_a_new_plan_holds_at_once_and_wins_nothing_back() -> None:
-    buckets, site_id = Buckets(), uuid4()
-    assert buckets.of(site_id, 50, 0).take(500, 0) is None
+    buckets, site_id = TokenBuckets(), uuid4()
+    assert buckets.of(site_id, 50, 0).charge(500, 0) is None
 
     bucket = buckets.of(site_id, 200, 1)
 
-    assert bucket.take(201, 1) == Excess(limit=200, remaining=200, wait=1)
-    assert bucket.take(200, 1) is None
+    assert bucket.charge(201, 1) == Excess(limit=200, remaining=200, wait=1)
+    assert bucket.charge(200, 1) is None
 
 
 @pytest.fixture
@@ -127,31 +132,31 @@ def test_while_a_partition_is_full_those_who_fill_it_wait(backlog: Backlog) -> N
     load = {"a_flood": 5_000, "a_small": 10, "a_tiny": 1, "b_flood": 9_000}
     assert offer(backlog, **load) == []
 
-    backlog.judge([FULL - 1, FULL - 1])
+    backlog.update([FULL - 1, FULL - 1])
     assert offer(backlog, **load) == []
-    backlog.judge([FULL, 0])
+    backlog.update([FULL, 0])
     for _ in range(20):  # being refused does not make it modest
         assert offer(backlog, **load) == ["a_flood"]
-        backlog.judge([FULL, 0])
-    backlog.judge([FULL - 1, 0])
+        backlog.update([FULL, 0])
+    backlog.update([FULL - 1, 0])
     assert offer(backlog, **load) == []
 
 
 def test_who_stops_flooding_is_taken_again(backlog: Backlog) -> None:
     offer(backlog, a_flood=5_000, a_small=100)
-    backlog.judge([FULL, 0])
+    backlog.update([FULL, 0])
     assert offer(backlog, a_flood=1, a_small=100) == ["a_flood"]
 
     for _ in range(30):
         offer(backlog, a_flood=1, a_small=100)
-        backlog.judge([FULL, 0])
+        backlog.update([FULL, 0])
 
     assert offer(backlog, a_flood=1) == []
 
 
 def test_one_alone_fills_what_is_full(backlog: Backlog) -> None:
     offer(backlog, a_only=10)
-    backlog.judge([FULL, 0])
+    backlog.update([FULL, 0])
     assert offer(backlog, a_only=10) == ["a_only"]
 
 
@@ -159,20 +164,20 @@ FILL = "for i = 1, tonumber(ARGV[1]) do redis.call('XADD', KEYS[1], '*', 'e', 'x
 
 
 async def test_a_full_stream_refuses_who_fills_it_and_takes_from_others(
-    client: httpx.AsyncClient, door: IngestProcess
+    client: httpx.AsyncClient, ingest: IngestProcess
 ) -> None:
     filling, other = await new_shop(), await new_shop()
     while partition_of(str(other.site_id)) == partition_of(str(filling.site_id)):
         other = await new_shop()
     stream = stream_of(EVENTS_TOPIC, partition_of(str(filling.site_id)))
-    async with connect(door.valkey.url) as opened:
+    async with connect(ingest.valkey.url) as opened:
         await opened.eval(FILL, 1, stream, str(FULL))  # no worker is there
 
     async def send() -> httpx.Response:
         return await post(client, body(filling, shown()))
 
     refused = await eventually(send, lambda answer: answer.status_code == 429)
-    async with connect(door.valkey.url) as opened:
+    async with connect(ingest.valkey.url) as opened:
         length = await opened.xlen(stream)
         assert error_of(await send()) == (429, "RATE_LIMITED")
         assert await opened.xlen(stream) == length

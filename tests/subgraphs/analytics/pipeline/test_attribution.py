@@ -114,7 +114,7 @@ async def numbers_of(shop: ActiveShop) -> dict[str, int]:
 
 
 async def shown_counters(shop: ActiveShop) -> dict[str, int]:
-    found = await counters.shown(redis.client(), shop.site_id)
+    found = await counters.read(redis.client(), shop.site_id)
     return {metric: value for metric, value in found.items() if metric.startswith("converted")}
 
 

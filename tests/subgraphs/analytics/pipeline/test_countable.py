@@ -8,7 +8,7 @@ import pytest
 
 from subgraphs.analytics.clickhouse.store import RawEvent
 from subgraphs.analytics.ledger import NotificationEvent
-from subgraphs.analytics.pipeline import countable
+from subgraphs.analytics.pipeline import write_raw_events
 from subgraphs.analytics.pipeline.batch import Batch, Item
 from subgraphs.kernel.ids import new_id
 from subgraphs.kernel.streams.envelope import Event
@@ -46,7 +46,7 @@ def rows_of(
 ) -> list[RawEvent]:
     batch = Batch([Item(Entry("1-0", b"", 1), event) for event in events])
     batch.notification_events = list(notification_events)
-    return countable.rows_of(batch)
+    return write_raw_events.rows_of(batch)
 
 
 def test_orders_and_views_count_and_other_facts_do_not() -> None:

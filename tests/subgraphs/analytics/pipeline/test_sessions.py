@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from subgraphs.analytics.ledger import profiles
-from subgraphs.analytics.pipeline.check_timestamps import cut
-from subgraphs.analytics.pipeline.sessionise import SILENCE, sessions_of
+from subgraphs.analytics.ledger.sessions import SILENCE, sessions_of
+from subgraphs.analytics.pipeline.check_timestamps import truncated
 from subgraphs.kernel import db
 from subgraphs.kernel.identity.tenants import set_limits
 from subgraphs.kernel.identity.viewer import Viewer
@@ -22,12 +22,12 @@ from subgraphs.kernel.ids import new_id
 from subgraphs.kernel.streams.envelope import Event
 from tests.fixtures.active_shop import ActiveShop, new_owner, open_shop
 from tests.workers.stream.ledgers import claim_ids, new_stream, rows
-from workers.deletion import forget_visitors
+from workers.deletion import delete_visitor_profiles
 from workers.visitor_profiles import fold_all
 
 pytestmark = pytest.mark.usefixtures("stores")
 
-NOW = cut(datetime.now(UTC)) - timedelta(hours=1)
+NOW = truncated(datetime.now(UTC)) - timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 
 
@@ -221,7 +221,7 @@ async def test_what_is_folded_at_once_counts_once_and_what_failed_is_not_lost() 
 
     async def fold_some(*, then: int = 1) -> int:
         async with db.service_transaction() as session:
-            return await profiles.fold(session, most=2) // then
+            return await profiles.fold_journal(session, most=2) // then
 
     with pytest.raises(ZeroDivisionError):
         await fold_some(then=0)
@@ -243,7 +243,7 @@ async def test_who_has_not_been_seen_for_as_long_as_events_are_kept_is_forgotten
             )
         await let_in(viewed(one, NOW - timedelta(hours=1), "anna"), viewed(one, NOW, "berit"))
 
-    await forget_visitors(NOW + timedelta(days=90))
+    await delete_visitor_profiles(NOW + timedelta(days=90))
 
     assert list(await profiles_of(shop)) == ["berit"]
     assert list(await profiles_of(longer)) == ["anna", "berit"]

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from subgraphs.analytics.models import Counter
-from subgraphs.analytics.realtime.activity import EVERY, gathered
+from subgraphs.analytics.realtime.activity import INTERVAL, collected
 from subgraphs.analytics.schema import schema
 from subgraphs.kernel import db, live
 from subgraphs.kernel.graphql.context import Context
@@ -121,7 +121,7 @@ async def test_however_much_happens_two_messages_a_second_go_out(
     pauses: list[float] = []
 
     async def pause(seconds: float) -> None:
-        if seconds != EVERY:
+        if seconds != INTERVAL:
             await sleep(seconds)
             return
         pauses.append(seconds)
@@ -138,7 +138,7 @@ async def test_however_much_happens_two_messages_a_second_go_out(
             await sleep(0)
 
     got: list[list[int]] = []
-    async with aclosing(gathered(torrent(), most=200)) as lists:
+    async with aclosing(collected(torrent(), limit=200)) as lists:
         async for entries in lists:
             got.append([entry.data["number"] for entry in entries])
             assert pauses == [0.5] * (len(got) - 1)
@@ -155,7 +155,7 @@ async def test_a_channel_that_breaks_is_an_error_and_not_silence() -> None:
         yield Entry("1-0", UUID(int=1), {"text": "a"})
         raise RuntimeError("gone")
 
-    lists = gathered(breaking(), every=0.01)
+    lists = collected(breaking(), interval=0.01)
     assert [entry.cursor for entry in await anext(lists)] == ["1-0"]
     with pytest.raises(RuntimeError, match="gone"):
         await anext(lists)

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from subgraphs.analytics.realtime import counters, live_visitors
-from subgraphs.analytics.realtime.live_visitors import HIDDEN_BELOW, WINDOW, Sighting, add, count
+from subgraphs.analytics.realtime.live_visitors import HIDDEN_BELOW, WINDOW, Sighting, count, record
 from subgraphs.kernel import redis
 from tests.fixtures.active_shop import ActiveShop, open_shop
 from tests.workers.stream.ledgers import claim_ids, new_stream
@@ -21,7 +21,7 @@ SECOND = timedelta(seconds=1)
 
 async def see(site_id: UUID, visitors: range, ago: timedelta = timedelta()) -> None:
     sightings = [Sighting(site_id, f"visitor {n}", NOW - ago) for n in visitors]
-    await add(redis.client(), sightings, now=NOW)
+    await record(redis.client(), sightings, now=NOW)
 
 
 async def there(site_id: UUID, later: timedelta = timedelta()) -> int | None:
@@ -99,16 +99,16 @@ async def test_the_pipeline_notes_who_is_no_machine() -> None:
 async def test_what_redis_lost_is_found_out_and_comes_back_exactly() -> None:
     client, shop = redis.client(), await a_busy_shop()
     await rebuild()
-    before = await counters.shown(client, shop.site_id)
+    before = await counters.read(client, shop.site_id)
     await forget()
-    assert await counters.shown(client, shop.site_id) == {}
+    assert await counters.read(client, shop.site_id) == {}
     assert await count(client, [shop.site_id]) == {shop.site_id: None}
 
     lost = await rebuild_if_lost()
     again = await rebuild_if_lost()
 
     assert (lost, again) == (True, False)
-    assert await counters.shown(client, shop.site_id) == before
+    assert await counters.read(client, shop.site_id) == before
     assert before == {**VIEWED, "published": 1, "shown": 1, "clicked": 1, "withheld": 1}
     assert await count(client, [shop.site_id]) == {shop.site_id: 7}
 
@@ -119,13 +119,15 @@ async def test_counters_that_fell_behind_are_raised_and_none_is_lowered() -> Non
 
     await rebuild()
 
-    found = await counters.shown(client, shop.site_id)
+    found = await counters.read(client, shop.site_id)
     assert found == {**VIEWED, "published": 1, "shown": 1, "clicked": 9, "withheld": 1}
 
 
 async def test_the_copy_is_made_again_from_time_to_time() -> None:
     await rebuild()
-    assert 0 < await redis.client().ttl("counters:whole") <= counters.WHOLE_FOR.total_seconds()
+    assert (
+        0 < await redis.client().ttl("counters:complete") <= counters.COMPLETE_FOR.total_seconds()
+    )
     assert live_visitors.HIDDEN_BELOW > 1
 
 
