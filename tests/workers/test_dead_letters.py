@@ -1,4 +1,4 @@
-"""The command for buried events."""
+"""The command `workers.dead_letters`."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ async def command(valkey: Valkey, *arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-async def test_what_was_buried_is_listed_shown_and_put_back(valkey: Valkey) -> None:
+async def test_a_dead_letter_is_listed_shown_and_replayed(valkey: Valkey) -> None:
     streams = RedisStreams(connect(valkey.url))
     await streams.append("t", [Record("site", "a", b"body of a")])
     consumer = streams.consumer("t", "g")

@@ -1,4 +1,4 @@
-"""What is forgotten each night, on the real stores."""
+"""The nightly deletion tasks on the real stores."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -31,7 +31,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deletion, "SITES_PER_TRIM", 1)
 
 
-async def received(inbox_id: UUID, days_ago: int) -> None:
+async def set_received(inbox_id: UUID, days_ago: int) -> None:
     async with db.service_transaction() as session:
         await session.execute(
             text("UPDATE inbox SET received_at = :at WHERE id = :id"),
@@ -39,15 +39,15 @@ async def received(inbox_id: UUID, days_ago: int) -> None:
         )
 
 
-async def test_what_a_shop_sent_is_emptied_after_a_month_and_still_known_again() -> None:
+async def test_old_webhook_bodies_are_emptied_and_their_ids_still_deduplicate() -> None:
     connected = await connect()
     old = [await receive(connected, body_of(number)) for number in range(5)]
     unread, young = await receive(connected, b"{}"), await receive(connected, b"{}")
     for inbox_id in (*old, young):
         await process(inbox_id)
     for inbox_id in (*old, unread):
-        await received(inbox_id, 31)
-    await received(young, 29)
+        await set_received(inbox_id, 31)
+    await set_received(young, 29)
 
     assert await delete_webhook_bodies(NOW) == 5
     assert await delete_webhook_bodies(NOW) == 0
@@ -74,13 +74,13 @@ async def keep_for(shop: ActiveShop, days: int) -> None:
         await set_limits(session, site_id=shop.site_id, events_per_second=50, retention_days=days)
 
 
-async def test_claims_go_with_their_plans_retention_and_no_number_changes() -> None:
+async def test_claims_past_retention_are_deleted_and_no_number_changes() -> None:
     shop, longer, stream = await open_shop(), await open_shop(), await new_stream()
     await keep_for(longer, 365)
     for one in (shop, longer):
         orders = [one.order(number, placed=NOW - timedelta(days=20)) for number in range(5)]
         await stream.append(*orders)
-        await stream.append(one.seen("shown", one.claim_id(orders[0])))
+        await stream.append(one.claim_event("shown", one.claim_id(orders[0])))
     await stream.drain()
     before, others = await state_of(shop), await state_of(longer)
     assert (len(before.claims), before.numbers["shown"]) == (5, 1)
@@ -93,7 +93,7 @@ async def test_claims_go_with_their_plans_retention_and_no_number_changes() -> N
     assert await state_of(longer) == others
 
 
-async def test_what_stood_in_redis_for_long_is_let_go_of_whether_or_not_more_comes() -> None:
+async def test_old_messages_and_dead_letters_are_deleted_from_redis() -> None:
     silent, busy = await open_shop(), await open_shop()
     old = f"{round((NOW - timedelta(days=91)).timestamp() * 1000)}-0"
     for shop in (silent, busy):

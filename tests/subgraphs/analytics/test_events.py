@@ -102,7 +102,7 @@ async def test_pages_of_any_size_tell_everything_once_and_in_order(shop: ActiveS
 async def test_one_id_with_two_types_at_one_moment_is_two_events(shop: ActiveShop) -> None:
     (order,) = orders = [shop.order(1, placed=minutes(0))]
     await happen(*orders)
-    shown = shop.seen("shown", shop.claim_id(order), at=minutes(1))
+    shown = shop.claim_event("shown", shop.claim_id(order), at=minutes(1))
     twin = msgspec.structs.replace(shown, type="page.viewed")
     await happen(shown, twin)
 

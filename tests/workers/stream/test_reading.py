@@ -1,4 +1,4 @@
-"""The steps before the stores: what of a batch goes on, and why the rest does not."""
+"""The reading steps: which events of a batch continue, and why others are dropped."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,7 +20,7 @@ MS = timedelta(milliseconds=1)
 
 
 def event(number: int = 1, **changes: Any) -> Event:
-    """A visitor's click, unless told otherwise."""
+    """A visitor's click, with changes."""
     clicked = Event(
         id=UUID(int=number),
         site_id=UUID(int=2),
@@ -60,16 +60,16 @@ CLAIM_TYPES = ("claim.shown", "claim.clicked", "claim.dismissed", "claim.withhel
 
 
 @pytest.mark.parametrize("type_", [*SOURCE_TYPES, *CLAIM_TYPES])
-def test_the_known_types_go_on(type_: str) -> None:
+def test_known_types_continue(type_: str) -> None:
     assert drops_of(event(type=type_)) == [None]
 
 
 @pytest.mark.parametrize("type_", ["claim.retracted", "claim.praised", "order.created ", "", "x"])
-def test_an_unknown_type_does_not(type_: str) -> None:
+def test_unknown_types_are_dropped(type_: str) -> None:
     assert drops_of(event(type=type_)) == [Drop.UNKNOWN_TYPE]
 
 
-def test_times_are_cut_to_milliseconds() -> None:
+def test_times_are_truncated_to_milliseconds() -> None:
     late = NOW.replace(microsecond=999_999)
     batch = batch_of(event(occurred_at=late, captured_at=late))
 
@@ -79,7 +79,7 @@ def test_times_are_cut_to_milliseconds() -> None:
     assert (kept.occurred_at, kept.captured_at) == (NOW + 999 * MS, NOW + 999 * MS)
 
 
-def test_what_needs_no_cut_is_left_as_it_is() -> None:
+def test_an_event_in_milliseconds_is_not_copied() -> None:
     batch = batch_of(event())
     decode(batch)
     before = batch.items[0].event
@@ -105,7 +105,7 @@ def test_what_needs_no_cut_is_left_as_it_is() -> None:
         ("order.created", "shopify", -timedelta(hours=1), Drop.IMPLAUSIBLE_TIME),
     ],
 )
-def test_what_happened_too_long_before_or_after_it_came_is_dropped(
+def test_an_event_too_far_from_its_capture_is_dropped(
     type_: str, source: str, age: timedelta, drop: Drop | None
 ) -> None:
     old = event(type=type_, source=source, occurred_at=NOW - age)
@@ -118,23 +118,23 @@ def test_what_happened_too_long_before_or_after_it_came_is_dropped(
         ("no_agent", Drop.BOT_NO_AGENT),
         ("not_a_browser", Drop.BOT_NOT_A_BROWSER),
         ("crawler", Drop.BOT_CRAWLER),
-        ("a rule of a newer door", Drop.BOT_CRAWLER),
+        ("a rule of a newer version", Drop.BOT_CRAWLER),
         (None, None),
     ],
 )
-def test_what_the_door_took_for_a_machine_is_dropped_by_the_rule(
+def test_an_event_that_ingest_marked_as_a_bots_is_dropped(
     rule: str | None, drop: Drop | None
 ) -> None:
     assert drops_of(event(payload={"claimId": str(UUID(int=4)), "bot": rule})) == [drop]
 
 
-def test_what_a_shop_says_is_no_machines() -> None:
+def test_a_shops_event_is_never_a_bots() -> None:
     order = event(type="order.created", source="shopify", payload={"bot": "crawler"})
     assert drops_of(order) == [None]
 
 
 def counted(rate: BotRate, *events: Event, first: int = 0) -> int:
-    """How many go on."""
+    """The number of events that continue."""
     batch = batch_of(*events, first=first)
     decode(batch)
     drop_bots(batch, rate)
@@ -142,7 +142,7 @@ def counted(rate: BotRate, *events: Event, first: int = 0) -> int:
     return len(batch.events)
 
 
-def test_of_one_visitor_so_many_count_in_a_minute() -> None:
+def test_a_visitors_events_above_the_rate_are_dropped() -> None:
     rate = BotRate()
     first = [event(n) for n in range(PER_MINUTE - 10)]
     more = [event(n) for n in range(1000, 1020)]
@@ -157,7 +157,7 @@ def test_of_one_visitor_so_many_count_in_a_minute() -> None:
     assert counted(rate, *next_minute, first=900) == 20
 
 
-def test_the_memory_of_visitors_has_an_end() -> None:
+def test_the_number_of_stored_visitors_is_limited() -> None:
     rate = BotRate()
     crowd = [event(n, visitor_id=str(n)) for n in range(1000)]
     for turn in range(MAX_VISITORS // 1000 + 1):
@@ -171,7 +171,7 @@ def test_the_memory_of_visitors_has_an_end() -> None:
     assert len(rate._counts) <= MAX_VISITORS
 
 
-def test_of_the_same_events_in_a_batch_the_first_goes_on() -> None:
+def test_the_first_of_equal_events_continues() -> None:
     first = event()
     again = msgspec.structs.replace(first, captured_at=NOW + timedelta(seconds=9), visitor_id="x")
     finer = msgspec.structs.replace(first, occurred_at=NOW + timedelta(microseconds=3))

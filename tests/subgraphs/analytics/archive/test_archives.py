@@ -134,9 +134,9 @@ async def test_a_month_comes_back_byte_for_byte(cold: None) -> None:
     shop, other = await new_shop(), await new_shop()
     await add(shop, month, count)
     await add(other, month, 20)
-    before = await standing(shop)
+    before = await rows_of(shop)
     await archive_all()
-    assert await standing(shop) == ([], [])
+    assert await rows_of(shop) == ([], [])
 
     for archive in await archives_of(shop):
         table = archive["table"].lower()

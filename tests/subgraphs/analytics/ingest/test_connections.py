@@ -1,4 +1,4 @@
-"""How long the door keeps a connection on which nothing comes."""
+"""The time limits of a connection."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from tests.fixtures.requests_to_ingest import RawClient, head
 
 @pytest.fixture
 async def connections() -> AsyncIterator[tuple[Connections, RawClient]]:
-    """A server whose clock we turn, that never answers, and a client of it."""
+    """A server that never answers and whose clock the test sets, and a client of it."""
     connections = Connections(lambda _: None)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(connections), "127.0.0.1", free_port())
@@ -31,7 +31,7 @@ async def connections() -> AsyncIterator[tuple[Connections, RawClient]]:
     await asyncio.sleep(0.01)
 
 
-async def test_a_request_that_never_ends_is_ended(
+async def test_an_incomplete_request_times_out(
     connections: tuple[Connections, RawClient],
 ) -> None:
     served, client = connections
@@ -47,7 +47,7 @@ async def test_a_request_that_never_ends_is_ended(
     await asyncio.wait_for(served.all_closed.wait(), 5)
 
 
-async def test_a_connection_is_kept_while_it_may_be_used_again(
+async def test_an_idle_connection_is_closed_after_the_limit(
     connections: tuple[Connections, RawClient],
 ) -> None:
     served, client = connections
@@ -60,7 +60,7 @@ async def test_a_connection_is_kept_while_it_may_be_used_again(
     assert not served.open
 
 
-async def test_who_waits_for_an_answer_is_not_idle(
+async def test_a_connection_with_a_pending_request_is_not_idle(
     connections: tuple[Connections, RawClient],
 ) -> None:
     served, client = connections

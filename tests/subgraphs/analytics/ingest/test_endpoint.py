@@ -1,4 +1,4 @@
-"""The snippet's door: what it takes, what it refuses, and how it says so."""
+"""The ingest endpoint: what it accepts, what it refuses, and with which response."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from tests.fixtures.ingest import IngestProcess, body, error_of, post, shown
 from tests.fixtures.shop import Shop, new_shop
 
 
-async def test_events_are_on_the_stream_when_they_are_called_accepted(
+async def test_accepted_events_are_on_the_stream(
     client: httpx.AsyncClient, ingest: IngestProcess
 ) -> None:
     shop = await new_shop()
@@ -55,7 +55,7 @@ async def test_events_are_on_the_stream_when_they_are_called_accepted(
     assert timedelta(0) <= datetime.now(UTC) - first.captured_at < timedelta(seconds=5)
 
 
-async def test_an_id_is_taken_once_for_a_site(
+async def test_an_id_is_accepted_once_per_site(
     client: httpx.AsyncClient, ingest: IngestProcess
 ) -> None:
     shop, other = await new_shop(), await new_shop()
@@ -87,7 +87,7 @@ async def test_an_id_is_taken_once_for_a_site(
         ({"page": "/\x00"}, "BAD_EVENT"),
     ],
 )
-async def test_a_refused_event_says_why_and_the_others_are_taken(
+async def test_a_refused_event_has_a_reason_and_the_others_are_accepted(
     client: httpx.AsyncClient, ingest: IngestProcess, changes: dict[str, object], reason: str
 ) -> None:
     good, bad = shown(), shown(**changes)
@@ -103,7 +103,7 @@ async def test_a_refused_event_says_why_and_the_others_are_taken(
 
 
 @pytest.mark.parametrize("event", [None, 5, [], {}, {"id": 7}, {"id": "not a uuid"}])
-async def test_what_is_no_event_is_refused(client: httpx.AsyncClient, event: object) -> None:
+async def test_an_invalid_event_is_refused(client: httpx.AsyncClient, event: object) -> None:
     answer = await post(client, body(await new_shop(), event))
 
     ((result,),) = (answer.json()["results"],)
@@ -127,7 +127,7 @@ async def test_what_is_no_event_is_refused(client: httpx.AsyncClient, event: obj
         b'{"siteKey": "pk_x", "events": ' + b"[" * 20_000,
     ],
 )
-async def test_a_body_of_another_shape_is_the_callers_error(
+async def test_an_invalid_body_is_bad_user_input(
     client: httpx.AsyncClient, ingest: IngestProcess, content: object
 ) -> None:
     answer = await post(client, content)
@@ -136,7 +136,7 @@ async def test_a_body_of_another_shape_is_the_callers_error(
     assert await ingest.stored_events() == []
 
 
-async def test_a_body_that_is_too_long_is_not_read(
+async def test_a_body_that_is_too_large_is_not_read(
     client: httpx.AsyncClient, ingest: IngestProcess
 ) -> None:
     long = b" " * (MAX_BODY + 1)
@@ -154,14 +154,14 @@ async def test_a_body_that_is_too_long_is_not_read(
     assert await ingest.stored_events() == []
 
 
-async def test_a_hundred_events_of_the_usual_size_fit(client: httpx.AsyncClient) -> None:
+async def test_a_hundred_events_of_usual_size_fit(client: httpx.AsyncClient) -> None:
     answer = await post(client, body(await new_shop(), *(shown() for _ in range(100))))
 
     statuses = {result["status"] for result in answer.json()["results"]}
     assert (answer.status_code, statuses) == (202, {"accepted"})
 
 
-async def test_a_key_that_is_not_known_opens_nothing(
+async def test_an_unknown_key_is_unauthenticated(
     client: httpx.AsyncClient, ingest: IngestProcess
 ) -> None:
     answer = await post(client, {"siteKey": "pk_unknown", "events": [shown()]})
@@ -170,20 +170,20 @@ async def test_a_key_that_is_not_known_opens_nothing(
     assert await ingest.stored_events() == []
 
 
-async def test_another_shops_page_may_not_use_the_key(
+async def test_a_page_of_another_origin_may_not_use_the_key(
     client: httpx.AsyncClient, ingest: IngestProcess
 ) -> None:
     shop = await new_shop()
-    there = "https://evil.example"
+    foreign = "https://evil.example"
 
-    answer = await post(client, body(shop, shown()), Origin=there)
+    answer = await post(client, body(shop, shown()), Origin=foreign)
 
     assert error_of(answer) == (403, "FORBIDDEN")
-    assert answer.headers["access-control-allow-origin"] == there
+    assert answer.headers["access-control-allow-origin"] == foreign
     assert await ingest.stored_events() == []
 
 
-async def test_the_shops_own_page_reads_the_answer(client: httpx.AsyncClient) -> None:
+async def test_the_shops_own_page_may_read_the_response(client: httpx.AsyncClient) -> None:
     shop = await new_shop()
     here = f"https://{await domain_of(shop)}"
 
@@ -195,15 +195,15 @@ async def test_the_shops_own_page_reads_the_answer(client: httpx.AsyncClient) ->
     assert "access-control-allow-credentials" not in answer.headers
 
 
-async def test_an_origin_may_be_as_long_as_any_page_has(client: httpx.AsyncClient) -> None:
+async def test_an_origin_may_have_the_longest_possible_host(client: httpx.AsyncClient) -> None:
     shop = await new_shop()
     before, after = "https://", f".{await domain_of(shop)}"
     longest = before + "a" * (MAX_ORIGIN - len(before + after)) + after
 
-    taken = await post(client, body(shop, shown()), Origin=longest)
+    accepted = await post(client, body(shop, shown()), Origin=longest)
     refused = await post(client, body(shop, shown()), Origin=longest.replace("a.", "aa.", 1))
 
-    assert taken.status_code == 202
+    assert accepted.status_code == 202
     assert error_of(refused) == (403, "FORBIDDEN")
 
 
@@ -228,7 +228,7 @@ async def test_other_methods_and_paths_are_refused(client: httpx.AsyncClient) ->
     assert error_of(await client.post("/v1/other")) == (404, "NOT_FOUND")
 
 
-async def test_while_the_store_is_away_nothing_is_taken_and_it_can_be_sent_again(
+async def test_while_the_store_is_down_nothing_is_accepted_and_events_can_be_sent_again(
     client: httpx.AsyncClient, ingest: IngestProcess
 ) -> None:
     content = body(await new_shop(), shown(), shown())
@@ -247,11 +247,11 @@ async def test_while_the_store_is_away_nothing_is_taken_and_it_can_be_sent_again
     assert (await client.get("/readyz")).status_code == 200
 
 
-async def test_what_was_under_way_when_its_time_was_over_is_not_said_to_be_lost(
+async def test_an_append_that_times_out_has_an_unknown_outcome(
     client: httpx.AsyncClient, ingest: IngestProcess
 ) -> None:
     shop = await new_shop()
-    await post(client, body(shop, shown()))  # the connection is there, and the site known
+    await post(client, body(shop, shown()))  # opens the connection and caches the site
     late = body(shop, shown(), shown())
 
     with ingest.valkey.paused():
@@ -265,7 +265,7 @@ async def test_what_was_under_way_when_its_time_was_over_is_not_said_to_be_lost(
     assert len(await ingest.stored_events()) == 3
 
 
-async def test_what_is_sent_at_once_is_answered_each_with_its_own(
+async def test_concurrent_requests_each_get_their_own_results(
     client: httpx.AsyncClient, ingest: IngestProcess
 ) -> None:
     shop = await new_shop()
@@ -282,10 +282,10 @@ async def test_what_is_sent_at_once_is_answered_each_with_its_own(
     }
     async with connect(ingest.valkey.url) as opened:
         stats = await opened.info("commandstats")
-    assert stats["cmdstat_sadd"]["calls"] < len(requests) / 2  # they shared appends
+    assert stats["cmdstat_sadd"]["calls"] < len(requests) / 2  # requests shared appends
 
 
-async def test_no_events_are_answered_with_no_results(client: httpx.AsyncClient) -> None:
+async def test_a_request_without_events_has_no_results(client: httpx.AsyncClient) -> None:
     answer = await post(client, body(await new_shop()))
 
     assert (answer.status_code, answer.json()) == (202, {"results": []})

@@ -1,4 +1,4 @@
-"""What the door remembers of the headers it has seen."""
+"""What the ingest endpoint caches of request headers."""
 
 from subgraphs.analytics.ingest import bots, endpoint
 from subgraphs.analytics.ingest.connection import Connection, Connections
@@ -13,7 +13,7 @@ def request_of(agent: bytes, country: bytes) -> HttpRequest:
     return request
 
 
-async def test_of_a_long_header_no_more_is_remembered_than_is_looked_at() -> None:
+async def test_a_long_header_is_cached_only_as_far_as_it_is_examined() -> None:
     agent = BROWSER.encode().ljust(bots.MAX_AGENT, b"x")
     endpoint._sender.cache_clear()
 

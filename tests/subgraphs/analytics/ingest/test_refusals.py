@@ -1,4 +1,4 @@
-"""What a refusal keeps while it is held back."""
+"""Delayed refusals: what they keep in memory, and how many a site may have."""
 
 import asyncio
 import weakref
@@ -10,14 +10,14 @@ from subgraphs.analytics.ingest.responses import Refusal
 
 
 class Body(bytearray):
-    """One that can be watched."""
+    """A body that a weak reference can watch."""
 
 
 def new_request() -> HttpRequest:
     return HttpRequest(Connection(Connections(lambda request: None)), b"/v1/events")
 
 
-def read_and_refused(request: HttpRequest) -> "weakref.ref[Body]":
+def refuse_with_body(request: HttpRequest) -> "weakref.ref[Body]":
     body = request.body = Body(b"x" * 60_000)
     try:
         message = f"{len(body)} bytes are too many."
@@ -27,10 +27,10 @@ def read_and_refused(request: HttpRequest) -> "weakref.ref[Body]":
     return weakref.ref(body)
 
 
-async def test_a_refusal_that_is_held_back_keeps_nothing_of_what_was_sent() -> None:
+async def test_a_delayed_refusal_keeps_nothing_of_the_request() -> None:
     request = new_request()
 
-    body = read_and_refused(request)
+    body = refuse_with_body(request)
 
     assert request.response is None
     assert body() is None
@@ -39,19 +39,19 @@ async def test_a_refusal_that_is_held_back_keeps_nothing_of_what_was_sent() -> N
     assert b"60000 bytes are too many." in request.response
 
 
-def held_of(site: str, count: int) -> list[HttpRequest]:
-    """As many requests that were too much; those whose answer is held back."""
+def delayed_of(site: str, count: int) -> list[HttpRequest]:
+    """Refuse so many requests of a site; returns those whose refusal is delayed."""
     requests = [new_request() for _ in range(count)]
     for request in requests:
         refusals.refuse(request, Refusal(429, "RATE_LIMITED", "No.", rate_limited_site=site))
     return [request for request in requests if request.response is None]
 
 
-async def test_one_site_takes_its_share_of_what_is_held_back_and_no_more() -> None:
-    of_one = held_of("one", refusals.MAX_DELAYED_PER_SITE + 1)
-    of_another = held_of("another", 1)
+async def test_one_site_has_at_most_its_share_of_the_delayed_refusals() -> None:
+    of_one = delayed_of("one", refusals.MAX_DELAYED_PER_SITE + 1)
+    of_another = delayed_of("another", 1)
 
     assert (len(of_one), len(of_another)) == (refusals.MAX_DELAYED_PER_SITE, 1)
     await asyncio.sleep(refusals.DELAY_SECONDS[1])
     assert [request for request in of_one + of_another if request.response is None] == []
-    assert len(held_of("one", 1)) == 1
+    assert len(delayed_of("one", 1)) == 1
