@@ -17,7 +17,7 @@ from subgraphs.kernel.storage import objects
 from subgraphs.kernel.storage.objects import ObjectStoreError
 from tests.fixtures.graph import run
 from tests.fixtures.shop import Shop, new_shop
-from tests.workers.archive.archiving import add, archive_all, as_text, make_due, month_ago, standing
+from tests.workers.archive.archiving import add, archive_all, as_text, make_due, month_ago, rows_of
 from workers.restores import advance_all as advance_all_restores
 
 pytestmark = pytest.mark.usefixtures("stores")
