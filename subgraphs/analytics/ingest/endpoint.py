@@ -174,7 +174,7 @@ def _path_of(request: HttpRequest) -> bytes | None:
 
 
 def _sender_of(request: HttpRequest) -> Sender:
-    """The sender by its headers, cut to what is examined: a header may be 16 KiB, and is cached."""
+    """The sender by its headers. They may be long and are cached, so only a part is examined."""
     return _sender(request.agent[: bots.MAX_AGENT], request.country[:_COUNTRY_LENGTH])
 
 

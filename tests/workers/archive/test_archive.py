@@ -189,7 +189,7 @@ class Killer:
         return killing
 
 
-@pytest.mark.parametrize("others_stay", [False, True], ids=["dropped whole", "deleted by key"])
+@pytest.mark.parametrize("others_stay", [False, True], ids=["partition dropped", "rows deleted"])
 async def test_an_archiver_killed_at_every_step_loses_and_repeats_no_row(
     others_stay: bool, small_parts: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

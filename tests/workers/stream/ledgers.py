@@ -9,14 +9,16 @@ import msgspec
 from sqlalchemy import text
 
 from subgraphs.analytics.clickhouse import store
+from subgraphs.analytics.pipeline.batch import Batch
 from subgraphs.analytics.realtime import counters
 from subgraphs.kernel import db, live, redis
 from subgraphs.kernel.storage import clickhouse
 from subgraphs.kernel.streams import event_streams
 from subgraphs.kernel.streams.envelope import Event, encode
-from subgraphs.kernel.streams.interface import Consumer, Record, Streams
+from subgraphs.kernel.streams.interface import Consumer, Entry, Record, Streams
 from tests.fixtures.active_shop import ActiveShop
 from workers.stream.main import GROUP, work
+from workers.stream.steps import STEPS
 
 
 class State(NamedTuple):
@@ -66,7 +68,7 @@ async def rows(statement: str, **values: object) -> list[Any]:
 
 async def numbers_of(shop: ActiveShop) -> dict[str, int]:
     """The counts of the days around this one."""
-    today = datetime.now(UTC).reposition_of(hour=0, minute=0, second=0, microsecond=0)
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     start, end = today - timedelta(days=3), today + timedelta(days=2)
     totals: dict[str, int] = {}
     for counts in await store.counts([shop.site_id], start, end, step=store.Step.DAY):
@@ -104,6 +106,15 @@ def position_of(cursor: str | None) -> tuple[int, ...]:
     return tuple(map(int, cursor.split("-"))) if cursor else ()
 
 
+async def record(events: Sequence[Event], *, limit: int) -> None:
+    """Run events through the reading and recording steps only, in batches of `limit`."""
+    for start in range(0, len(events), limit):
+        part = events[start : start + limit]
+        batch = Batch.of([Entry(f"{n}-0", encode(event), 1) for n, event in enumerate(part)])
+        STEPS.read(batch)
+        await STEPS.record(batch)
+
+
 class Stream(NamedTuple):
     """A topic for one test, with a consumer."""
 
@@ -123,7 +134,7 @@ class Stream(NamedTuple):
     async def taken_over(self) -> "Stream":
         """The same topic with another consumer, which gets the unacknowledged entries."""
         await self.consumer.leave()
-        return self._reposition_of(consumer=self.streams.consumer(self.topic, GROUP))
+        return self._replace(consumer=self.streams.consumer(self.topic, GROUP))
 
 
 async def new_stream() -> Stream:

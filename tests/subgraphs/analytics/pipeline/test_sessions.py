@@ -21,7 +21,7 @@ from subgraphs.kernel.identity.viewer import Viewer
 from subgraphs.kernel.ids import new_id
 from subgraphs.kernel.streams.envelope import Event
 from tests.fixtures.active_shop import ActiveShop, new_owner, open_shop
-from tests.workers.stream.ledgers import claim_ids, new_stream, rows
+from tests.workers.stream.ledgers import claim_ids, new_stream, record, rows
 from workers.deletion import delete_visitor_profiles
 from workers.visitor_profiles import fold_all
 
@@ -70,11 +70,11 @@ def viewed(shop: ActiveShop, at: datetime, visitor: str = "anna", **changes: Any
     return msgspec.structs.replace(view, **changes)
 
 
-async def process(*events: Event, limit: int = 500) -> None:
+async def process(*events: Event) -> None:
     """Process the events, then fold the journal into the profiles."""
     stream = await new_stream()
     await stream.append(*events)
-    await stream.drain(limit)
+    await stream.drain()
     await fold_all()
 
 
@@ -186,8 +186,11 @@ async def test_any_order_batching_and_repetition_make_the_same_profile(
     views = [viewed(shop, NOW + minute * MINUTE, captured_at=NOW) for minute in minutes]
     shuffled = random.Random(seed).sample(views, len(views))
 
-    await process(*shuffled, limit=batch_size)
-    await process(*random.Random(seed + 1).sample(views, len(views) // 2 + 1), limit=batch_size)
+    await record(shuffled, limit=batch_size)
+    await fold_all()
+    repeated = random.Random(seed + 1).sample(views, len(views) // 2 + 1)
+    await record(repeated, limit=batch_size)
+    await fold_all()
 
     times = [view.occurred_at for view in views]
     (profile,) = (await profiles_of(shop)).values()
