@@ -1,27 +1,21 @@
 """Visitor profiles: exact in any order, batching and repetition of the events."""
 
 import asyncio
-import math
-import random
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from subgraphs.analytics.ledger import profiles
 from subgraphs.analytics.ledger.sessions import SILENCE, sessions_of
 from subgraphs.analytics.pipeline.check_timestamps import truncated
 from subgraphs.kernel import db
 from subgraphs.kernel.identity.tenants import set_limits
-from subgraphs.kernel.identity.viewer import Viewer
 from subgraphs.kernel.ids import new_id
 from subgraphs.kernel.streams.envelope import Event
-from tests.fixtures.active_shop import ActiveShop, new_owner, open_shop
-from tests.workers.stream.ledgers import claim_ids, new_stream, record, rows
+from tests.fixtures.active_shop import ActiveShop, open_shop
+from tests.workers.stream.ledgers import claim_ids, new_stream, rows
 from workers.deletion import delete_visitor_profiles
 from workers.visitor_profiles import fold_all
 
@@ -160,51 +154,6 @@ async def test_an_order_makes_no_session() -> None:
 
     profile = (await profiles_of(shop))["anna"]
     assert (profile.session_count, profile.orders, profile.behavior_score) == (0, 1, 0.5)
-
-
-_owners: list[Viewer] = []
-
-
-async def shared_owner() -> Viewer:
-    if not _owners:
-        _owners.append(await new_owner())
-    return _owners[0]
-
-
-@given(
-    minutes=st.lists(st.integers(-1000, 0), min_size=1, max_size=25),
-    seed=st.integers(0, 999),
-    batch_size=st.integers(1, 9),
-)
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-async def test_any_order_batching_and_repetition_make_the_same_profile(
-    minutes: list[int], seed: int, batch_size: int
-) -> None:
-    shop = await open_shop(await shared_owner())
-    views = [viewed(shop, NOW + minute * MINUTE, captured_at=NOW) for minute in minutes]
-    shuffled = random.Random(seed).sample(views, len(views))
-
-    await record(shuffled, limit=batch_size)
-    await fold_all()
-    repeated = random.Random(seed + 1).sample(views, len(views) // 2 + 1)
-    await record(repeated, limit=batch_size)
-    await fold_all()
-
-    times = [view.occurred_at for view in views]
-    (profile,) = (await profiles_of(shop)).values()
-    assert profile.session_count == len(silences(times)) + 1
-    assert profile.views == len(views)
-    assert (profile.first_seen_at, profile.last_seen_at) == (min(times), max(times))
-    assert math.isclose(profile.behavior_score, score(profile.session_count, views=len(views)))
-
-
-def silences(times: Sequence[datetime]) -> list[timedelta]:
-    """The pauses that end a session."""
-    ordered = sorted(times)
-    pauses = [after - before for before, after in zip(ordered, ordered[1:], strict=False)]
-    return [pause for pause in pauses if pause > SILENCE]
 
 
 def test_sessions_reach_to_half_an_hour_after_their_last_event() -> None:
