@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("stores")
 
 @given(data=st.data())
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 async def test_any_batching_repetition_and_crashes_leave_the_same_state(
     data: st.DataObject,

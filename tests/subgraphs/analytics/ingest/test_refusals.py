@@ -1,16 +1,23 @@
 """Delayed refusals: what they keep in memory, and how many a site may have."""
 
-import asyncio
 import weakref
+
+import pytest
 
 from subgraphs.analytics.ingest import refusals
 from subgraphs.analytics.ingest.connection import Connection, Connections
 from subgraphs.analytics.ingest.http_request import HttpRequest
 from subgraphs.analytics.ingest.responses import Refusal
+from tests.fixtures.deadline import eventually
 
 
 class Body(bytearray):
     """A body that a weak reference can watch."""
+
+
+@pytest.fixture(autouse=True)
+def short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refusals, "DELAY_SECONDS", (0.1, 0.2))
 
 
 def new_request() -> HttpRequest:
@@ -34,9 +41,13 @@ async def test_a_delayed_refusal_keeps_nothing_of_the_request() -> None:
 
     assert request.response is None
     assert body() is None
-    await asyncio.sleep(refusals.DELAY_SECONDS[1])
+    await eventually(lambda: unanswered([request]), lambda left: left == [])
     assert request.response is not None
     assert b"60000 bytes are too many." in request.response
+
+
+async def unanswered(requests: list[HttpRequest]) -> list[HttpRequest]:
+    return [request for request in requests if request.response is None]
 
 
 def delayed_of(site: str, count: int) -> list[HttpRequest]:
@@ -52,6 +63,5 @@ async def test_one_site_has_at_most_its_share_of_the_delayed_refusals() -> None:
     of_another = delayed_of("another", 1)
 
     assert (len(of_one), len(of_another)) == (refusals.MAX_DELAYED_PER_SITE, 1)
-    await asyncio.sleep(refusals.DELAY_SECONDS[1])
-    assert [request for request in of_one + of_another if request.response is None] == []
+    await eventually(lambda: unanswered(of_one + of_another), lambda left: left == [])
     assert len(delayed_of("one", 1)) == 1
