@@ -1,4 +1,4 @@
-"""Celery's broker, mended where kombu stands still or waits longer than it must."""
+"""Corrections to kombu's Redis transport: lost acknowledgements and slow reconnects."""
 
 from typing import Any, Self
 
@@ -7,16 +7,16 @@ from kombu import Connection
 from kombu.transport import redis, virtual
 
 RECONNECT = {"interval_start": 0.2, "interval_step": 0.2, "interval_max": 2.0}
-"""Seconds between tries to reach a broker that is away: the longest is what its return costs at
-worst. Kombu's own grow to half a minute."""
+"""Seconds between attempts to reach an unavailable broker. The maximum is the longest delay after
+the broker's return; kombu's default grows to half a minute."""
 
 
 class QoS(redis.QoS):
-    """What a channel has in hand: an acknowledgement that is lost gives its place free.
+    """Unacknowledged messages of a channel: a failed acknowledgement frees its slot.
 
-    Kombu counts such a message as in hand for ever. Once every place is taken by one, the worker
-    asks Redis for nothing more, so it does not see either that its connection has gone, and stands
-    still until somebody kills it. The message is given out again, and every task may run twice.
+    Kombu counts such a message as unacknowledged for ever. Once each slot holds one, the worker
+    reads nothing more from Redis. It does not notice either that its connection is closed, and
+    hangs until it is killed. Redis delivers the message again, and every task may run twice.
     """
 
     def ack(self, delivery_tag: Any) -> None:
@@ -28,7 +28,7 @@ class QoS(redis.QoS):
 
 
 class EagerConnection(Connection):
-    """Looks often whether the broker is back."""
+    """Reconnects at the intervals of `RECONNECT`."""
 
     def ensure_connection(self, *args: Any, **options: Any) -> Self:
         self._ensure_connection(*args, **{**RECONNECT, **options})

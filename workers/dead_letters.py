@@ -1,7 +1,7 @@
-"""`python -m workers.dead_letters list | show ID | replay ID… | replay --all`: buried events.
+"""`python -m workers.dead_letters list | show ID | replay ID… | replay --all`: the dead letters.
 
-`list` says why each was buried, `show` prints its body, `replay` puts it back at its partition's
-end, where the worker takes it like any other: once what it could not be worked with is mended.
+`list` prints why each event was dead-lettered, `show` prints its body. `replay` appends it to its
+partition again, once the cause is mended; the stream worker then processes it like any other.
 """
 
 import argparse
@@ -13,45 +13,45 @@ from subgraphs.kernel.streams import event_streams
 from subgraphs.kernel.streams.envelope import EVENTS_TOPIC
 from subgraphs.kernel.streams.interface import DeadLetter
 
-MOST = 1_000
-"""Dead letters looked at in one run."""
+MAX_LETTERS = 1_000
+"""Dead letters read in one run."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--topic", default=EVENTS_TOPIC)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="one line each: id, reason, detail")
-    commands.add_parser("show", help="the body").add_argument("ids", nargs=1, metavar="ID")
-    replay = commands.add_parser("replay", help="put back")
+    commands.add_parser("list", help="print id, reason and detail, one line each")
+    commands.add_parser("show", help="print the body").add_argument("ids", nargs=1, metavar="ID")
+    replay = commands.add_parser("replay", help="append to the stream again")
     replay.add_argument("ids", nargs="*", metavar="ID")
-    replay.add_argument("--all", action="store_true", help=f"at most {MOST}")
+    replay.add_argument("--all", action="store_true", help=f"at most {MAX_LETTERS}")
     return asyncio.run(run(parser.parse_args()))
 
 
 async def run(options: argparse.Namespace) -> int:
-    """Do what is asked for; answers the exit code."""
+    """Run the command; returns the exit code."""
     try:
-        letters = await event_streams.streams().dead_letters(options.topic, MOST)
+        letters = await event_streams.streams().dead_letters(options.topic, MAX_LETTERS)
         if options.command == "list":
             for letter in letters:
                 _print(f"{letter.id}\t{letter.reason}\t{letter.detail}")
             return 0
-        chosen = letters if getattr(options, "all", False) else _named(letters, options.ids)
+        chosen = letters if getattr(options, "all", False) else _with_ids(letters, options.ids)
         if not chosen:
-            sys.stderr.write("There is no such dead letter; `list` shows those there are.\n")
+            sys.stderr.write("No dead letter has this id; `list` prints all of them.\n")
             return 1
         if options.command == "show":
             sys.stdout.buffer.write(chosen[0].body + b"\n")
             return 0
-        back = await event_streams.streams().replay(options.topic, chosen)
-        _print(f"{back} put back")
+        replayed = await event_streams.streams().replay(options.topic, chosen)
+        _print(f"{replayed} replayed")
         return 0
     finally:
         await event_streams.dispose()
 
 
-def _named(letters: Sequence[DeadLetter], ids: Sequence[str]) -> list[DeadLetter]:
+def _with_ids(letters: Sequence[DeadLetter], ids: Sequence[str]) -> list[DeadLetter]:
     return [letter for letter in letters if letter.id in ids]
 
 

@@ -1,7 +1,10 @@
-"""`integrations.process_inbox`: a webhook as it came, on to the event stream.
+"""Tasks that turn received webhooks into events of the stream.
 
-The row is locked, its events are appended, then it is marked. A crash in between appends the same
-events again, and their ids make that harmless.
+    integrations.process_inbox  one webhook, as soon as it is received
+    integrations.sweep_inbox    webhooks that a killed worker, a lost message or an outage left
+
+A task locks the inbox row, appends its events, and then marks the row. A crash in between appends
+the same events again; their ids deduplicate them.
 """
 
 import logging
@@ -13,34 +16,35 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.integrations import service
 from subgraphs.integrations.models import InboxItem
-from subgraphs.kernel import db
+from subgraphs.kernel import db, task_names
 from subgraphs.kernel.errors import ProofgraphError
 from subgraphs.kernel.retry import is_store_fault
 from subgraphs.kernel.streams import event_streams
 from subgraphs.kernel.streams.envelope import EVENTS_TOPIC, encode
 from subgraphs.kernel.streams.interface import Record
-from workers.app import PROCESS_INBOX, SWEEP_INBOX, app, run
+from workers.app import app, run
 
 log = logging.getLogger(__name__)
 
 OVERDUE = timedelta(seconds=3)
-"""How old a row is before the sweep takes it: its own task has had its chance."""
+"""Age from which the sweep takes a row: its own task has had enough time."""
 
 SWEEP_SIZE = 500
+"""Rows of one sweep."""
 
 
-@app.task(name=PROCESS_INBOX)
+@app.task(name=task_names.PROCESS_INBOX)
 def process_inbox(inbox_id: str) -> None:
     run(process(UUID(inbox_id)))
 
 
-@app.task(name=SWEEP_INBOX)
+@app.task(name=task_names.SWEEP_INBOX)
 def sweep_inbox() -> int:
     return run(sweep())
 
 
 async def process(inbox_id: UUID) -> None:
-    """Process a row once; later calls find it done."""
+    """Process a row once; repeated and concurrent calls do nothing."""
     async with db.service_transaction() as session:
         item = await session.get(InboxItem, inbox_id, with_for_update={"skip_locked": True})
         if item is not None and item.status == "RECEIVED":
@@ -48,7 +52,7 @@ async def process(inbox_id: UUID) -> None:
 
 
 async def sweep() -> int:
-    """Process what a killed worker, a lost message or an outage left; answers how many."""
+    """Process the overdue rows; returns how many."""
     overdue = (
         select(InboxItem.id)
         .where(InboxItem.status == "RECEIVED", InboxItem.received_at < datetime.now(UTC) - OVERDUE)
@@ -69,7 +73,7 @@ async def _process(session: AsyncSession, item: InboxItem) -> None:
         if is_store_fault(error):
             raise
         if not isinstance(error, ProofgraphError):
-            log.exception("inbox %s could not be read", item.id)
+            log.exception("webhook rejected inbox_id=%s", item.id)
         item.status, item.error = "REJECTED", str(error)[:500]
     else:
         records = [Record(str(event.site_id), str(event.id), encode(event)) for event in events]

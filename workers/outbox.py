@@ -1,22 +1,22 @@
-"""`outbox.send`: the jobs whose transactions have committed, on to Celery's queues."""
+"""The task `outbox.send`: sends the committed jobs of the outbox to Celery's queues."""
 
 from sqlalchemy import delete, select
 
-from subgraphs.kernel import db
-from subgraphs.kernel.jobs import SEND_OUTBOX, OutboxJob
+from subgraphs.kernel import db, task_names
+from subgraphs.kernel.jobs import OutboxJob
 from workers.app import app, run
 
 BATCH_SIZE = 100
-"""Jobs of one transaction; a crash in the middle sends as many twice at most."""
+"""Jobs in one transaction; a crash sends at most as many twice."""
 
 
-@app.task(name=SEND_OUTBOX)
+@app.task(name=task_names.SEND_OUTBOX)
 def send() -> int:
     return run(send_all())
 
 
 async def send_all() -> int:
-    """Empty the outbox, side by side with other senders; answers how many were sent."""
+    """Send all jobs of the outbox, concurrently with other senders; returns how many."""
     sent = 0
     while batch := await _send_batch():
         sent += batch

@@ -1,10 +1,10 @@
-"""`analytics.rebuild_counters`: rebuilds Redis's counters from the ledger.
+"""The task `analytics.rebuild_counters`: rebuilds Redis's counters from the ledger.
 
 `python -m workers.rebuild_counters` does the same by hand.
 
-What Redis shows of analytics is a copy. A marker says that the copy is whole; whoever loses the one
-loses the other, and beat looks every few seconds. The marker also ends by itself, so that a Redis
-that came back from an older state is made good within the hour.
+Redis holds a copy of the ledger's counters, and a marker that the copy is complete. A loss of the
+counters loses the marker too, and beat checks it every few seconds. The marker also expires, so
+that a Redis that restarted from an older state is corrected within an hour.
 """
 
 import asyncio
@@ -19,19 +19,19 @@ from subgraphs.analytics.ledger import Counted
 from subgraphs.analytics.models import Counter
 from subgraphs.analytics.realtime import counters, live_visitors
 from subgraphs.analytics.realtime.live_visitors import Sighting, sighting
-from subgraphs.kernel import db, redis
+from subgraphs.kernel import db, redis, task_names
 from subgraphs.kernel.logging import configure_logging
-from workers.app import REBUILD_COUNTERS, app, run
+from workers.app import app, run
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 1000
+BATCH_SIZE = 1000
 """Rows of one round trip to Redis."""
 
-_LATE = timedelta(minutes=1)
-"""What the window may be wider than when we began."""
+_MARGIN = timedelta(minutes=1)
+"""Added to the window, which moves on while the rows are read."""
 
-# By the site, as the tables' keys go: a scan by time alone would read a month.
+# Site by site, as the tables' keys begin: a scan by time alone would read a month.
 _VISITORS = text("""
     SELECT site_id, visitor_id, time, captured_at FROM tenants CROSS JOIN LATERAL (
         SELECT visitor_id, max(time) AS time, max(captured_at) AS captured_at FROM events
@@ -48,47 +48,47 @@ _VISITORS = text("""
 """)
 
 
-@app.task(name=REBUILD_COUNTERS)
+@app.task(name=task_names.REBUILD_COUNTERS)
 def rebuild_counters() -> bool:
     return run(rebuild_if_lost())
 
 
 async def rebuild_if_lost() -> bool:
-    """Rebuild unless the copy is whole; says whether it was not."""
-    if await counters.whole(redis.client()):
+    """Rebuild the counters unless they are complete; returns whether it rebuilt them."""
+    if await counters.is_complete(redis.client()):
         return False
     await rebuild()
     return True
 
 
 async def rebuild() -> None:
-    """Make Redis show what the ledger says. Others may count meanwhile; twice is the same."""
+    """Copy the ledger's counters and recent visitors to Redis; safe while stream workers count."""
     async with db.service_transaction() as session:
-        shown = 0
+        copied = 0
         async for rows in _counters(session):
-            await counters.show(redis.client(), rows)
-            shown += len(rows)
-        seen = 0
+            await counters.raise_to(redis.client(), rows)
+            copied += len(rows)
+        visitors = 0
         async for sightings in _sightings(session):
-            await live_visitors.add(redis.client(), sightings)
-            seen += len(sightings)
-    await counters.mark_whole(redis.client())
-    log.info("rebuilt %d counters and %d sightings of visitors", shown, seen)
+            await live_visitors.record(redis.client(), sightings)
+            visitors += len(sightings)
+    await counters.mark_complete(redis.client())
+    log.info("rebuilt counters=%d visitors=%d", copied, visitors)
 
 
 async def _counters(session: AsyncSession) -> AsyncIterator[list[Counted]]:
     found = await session.stream(
         select(Counter.site_id, Counter.metric, Counter.value),
-        execution_options={"yield_per": AT_ONCE},
+        execution_options={"yield_per": BATCH_SIZE},
     )
     async for rows in found.partitions():
         yield [Counted(*row) for row in rows]
 
 
 async def _sightings(session: AsyncSession) -> AsyncIterator[list[Sighting]]:
-    oldest = datetime.now(UTC) - live_visitors.WINDOW - _LATE
+    oldest = datetime.now(UTC) - live_visitors.WINDOW - _MARGIN
     found = await session.stream(
-        _VISITORS, {"oldest": oldest}, execution_options={"yield_per": AT_ONCE}
+        _VISITORS, {"oldest": oldest}, execution_options={"yield_per": BATCH_SIZE}
     )
     async for rows in found.partitions():
         yield [sighting(*row) for row in rows]

@@ -1,4 +1,4 @@
-"""`analytics.roll_up`: the hours and days that are over, counted and closed."""
+"""The task `analytics.roll_up`: rolls up the completed hours and days in ClickHouse."""
 
 import logging
 import time
@@ -7,21 +7,23 @@ from datetime import datetime
 from itertools import groupby
 
 from subgraphs.analytics.clickhouse import partitions, rollups
-from workers.app import ROLL_UP, TASK_SECONDS, app, run
+from subgraphs.kernel import task_names
+from workers.app import app, run
+from workers.configuration import TASK_SECONDS
 
 log = logging.getLogger(__name__)
 
 _SECONDS = TASK_SECONDS / 2
-"""After so long a task begins nothing new: what is left is the next one's."""
+"""After this time a task begins no further day; the next task continues."""
 
 
-@app.task(name=ROLL_UP)
+@app.task(name=task_names.ROLL_UP)
 def roll_up() -> int:
     return run(roll_up_all())
 
 
 async def roll_up_all() -> int:
-    """Roll every hour that is open and over, then the days they complete; how many hours."""
+    """Roll up the hours that are due, then the days they complete; returns how many hours."""
     until = time.monotonic() + _SECONDS
     rolled = 0
     for hours in _by_day(await rollups.hours_to_roll()):
@@ -29,18 +31,18 @@ async def roll_up_all() -> int:
             return rolled
         await rollups.roll(hours)
         rolled += len(hours)
-        log.info("rolled up %d hours of %s", len(hours), hours[0].date().isoformat())
+        log.info("rolled up day=%s hours=%d", hours[0].date().isoformat(), len(hours))
     for day in await rollups.days_to_roll():
         if time.monotonic() > until:
             break
         await rollups.roll_day(day)
-        log.info("rolled up %s", day.date().isoformat())
+        log.info("rolled up day=%s", day.date().isoformat())
     if time.monotonic() < until:
         await partitions.merge_finished()
     return rolled
 
 
 def _by_day(hours: Iterable[datetime]) -> Iterator[list[datetime]]:
-    """One statement counts all open hours of a day: it costs little more than one of them."""
+    """The hours grouped by day: one statement for a day costs little more than for one hour."""
     for _, found in groupby(hours, datetime.date):
         yield list(found)

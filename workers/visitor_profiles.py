@@ -1,31 +1,33 @@
-"""`analytics.fold_visitors`: what visitors did, from the journal into their profiles."""
+"""The task `analytics.fold_visitors`: folds the visitor journal into the visitor profiles."""
 
 import time
 
 from subgraphs.analytics.ledger import profiles
-from subgraphs.kernel import db
-from workers.app import FOLD_VISITORS, TASK_SECONDS, app, run
+from subgraphs.kernel import db, task_names
+from workers.app import app, run
+from workers.configuration import TASK_SECONDS
 
-AT_ONCE = 20
-"""Rows of the journal in one transaction: as many batches, a hundred thousand events at most."""
+BATCH_SIZE = 20
+"""Journal rows in one transaction: each is a batch of the stream worker, so a hundred thousand
+events at most."""
 
 _SECONDS = TASK_SECONDS / 3
-"""After so long a task begins nothing new: what is left is the next one's."""
+"""After this time a task begins no further batch; the next task continues."""
 
 
-@app.task(name=FOLD_VISITORS)
-def fold_visitors() -> int:
+@app.task(name=task_names.FOLD_VISITOR_JOURNAL)
+def fold_visitor_journal() -> int:
     return run(fold_all())
 
 
 async def fold_all() -> int:
-    """Fold what has gathered; how many rows. Two at once take different ones."""
+    """Fold the journal; returns how many rows. Concurrent calls fold different rows."""
     until = time.monotonic() + _SECONDS
     folded = 0
     while time.monotonic() < until:
         async with db.service_transaction() as session:
-            taken = await profiles.fold(session, most=AT_ONCE)
-        folded += taken
-        if taken < AT_ONCE:
+            rows = await profiles.fold_journal(session, most=BATCH_SIZE)
+        folded += rows
+        if rows < BATCH_SIZE:
             break
     return folded

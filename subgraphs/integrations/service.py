@@ -14,14 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from subgraphs.integrations import sealing
 from subgraphs.integrations.models import Delivery, InboxItem, Integration
 from subgraphs.integrations.sources import shopify
-from subgraphs.kernel import jobs
+from subgraphs.kernel import jobs, task_names
 from subgraphs.kernel.errors import BadUserInput, NotFound
 from subgraphs.kernel.graphql import paging
 from subgraphs.kernel.ids import new_id
 from subgraphs.kernel.streams.envelope import Event
-
-PROCESS_INBOX = "integrations.process_inbox"
-"""The task that processes a received webhook."""
 
 BODY_RETENTION = timedelta(days=30)
 """A body holds buyers' names and addresses. It is processed within seconds and kept for
@@ -163,7 +160,7 @@ async def receive(
     if await session.scalar(statement) is None:
         return False
     if error is None:
-        jobs.enqueue(session, PROCESS_INBOX, inbox_id=str(inbox_id))
+        jobs.enqueue(session, task_names.PROCESS_INBOX, inbox_id=str(inbox_id))
     return True
 
 

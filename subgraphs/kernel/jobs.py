@@ -1,7 +1,7 @@
-"""Jobs leave through the outbox: a row in the transaction that wants them, sent after its commit.
+"""Sends Celery tasks through the outbox: a row in the caller's transaction, sent after the commit.
 
 A crash between commit and send loses nothing: the sender finds the row later. A crash between send
-and delete sends twice: tasks are safe to run twice.
+and delete sends the task twice: tasks are safe to run twice.
 """
 
 import asyncio
@@ -18,27 +18,26 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from subgraphs.kernel import task_names
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.db import Base
 from subgraphs.kernel.ids import new_id
 
 log = logging.getLogger(__name__)
 
-SEND_OUTBOX = "outbox.send"
-"""The task that empties the outbox."""
+WAKE_EXPIRY = 2.0
+"""Seconds until an unread wake-up expires. Beat sends one as often, and a queue of them would delay
+the work."""
 
-NUDGE_SECONDS = 2.0
-"""How long a nudge may lie: beat sends one as often, and a heap of them holds up the work."""
-
-NUDGE_EVERY = 0.05
-"""Seconds between two nudges of a process; the stream worker gathers for as long anyway."""
+WAKE_INTERVAL = 0.05
+"""Seconds between two wake-ups of a process; the stream worker collects a batch for as long."""
 
 
 class OutboxJob(Base):
-    """A task that must run once its transaction has committed."""
+    """A task that is sent once its transaction has committed."""
 
     __tablename__ = "outbox"
-    # The app's role may write jobs and not read them, not even what the database put into its own.
+    # The app's role may insert jobs and not read them, not even the defaults of its own rows.
     __mapper_args__ = {"eager_defaults": False}
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -48,58 +47,61 @@ class OutboxJob(Base):
 
 
 def enqueue(session: AsyncSession, task: str, **arguments: Any) -> None:
-    """Have a Celery task run after the session's transaction commits; arguments are JSON."""
+    """Run a Celery task after the session's transaction commits; the arguments must be JSON."""
     session.add(OutboxJob(id=new_id(), task=task, arguments=arguments))
 
 
 def producer() -> Celery:
-    """A Celery app that only sends, by name; it knows no task."""
+    """A Celery app that sends tasks by name and has none of its own."""
     app = Celery("proofgraph", broker=settings().broker_url)
     app.conf.update(
         task_serializer="json",
         accept_content=["json"],
         task_ignore_result=True,
-        # By itself it would try for six seconds; the row in the outbox can wait, its writer not.
+        # The default retries for six seconds; the row in the outbox can wait, its writer cannot.
         broker_transport_options={"max_retries": 1, "interval_start": 0},
     )
     return app
 
 
-async def nudge(sender: Celery) -> None:
-    """Have the outbox emptied now. A miss costs a beat's interval, so it is logged, not raised."""
+async def wake_outbox(sender: Celery) -> None:
+    """Have the outbox sent now.
+
+    An error is logged and not raised: beat sends the outbox some seconds later.
+    """
 
     def send() -> None:
-        sender.send_task(SEND_OUTBOX, retry=False, expires=NUDGE_SECONDS)
+        sender.send_task(task_names.SEND_OUTBOX, retry=False, expires=WAKE_EXPIRY)
 
     try:
         await to_thread.run_sync(send)
-    except Exception as error:  # the outbox row is safe: whatever the broker says can wait
-        log.warning("could not wake the outbox sender: %s", error)
+    except Exception as error:  # any error of the broker: the outbox row is safe
+        log.warning("outbox wake-up failed error=%r", error)
 
 
-class Nudger:
-    """The nudges of one process: the first goes at once, a burst of them becomes a few.
+class OutboxWaker:
+    """Wakes the outbox sender for one process: the first call at once, a burst of calls rarely.
 
-    A nudge costs as much as the job it follows, and takes its thread's turns from the event loop.
+    A wake-up costs as much as a job, and its thread takes time from the event loop.
     """
 
     def __init__(self) -> None:
         self._sender = producer()
-        self._wanted = False
-        self._busy = False
-        self._next = 0.0
+        self._is_wanted = False
+        self._is_running = False
+        self._not_before = 0.0
 
-    async def nudge(self) -> None:
-        """Have the outbox emptied after this moment."""
-        self._wanted = True
-        if self._busy:
+    async def wake(self) -> None:
+        """Have the outbox sent; jobs committed before this call are included."""
+        self._is_wanted = True
+        if self._is_running:
             return
-        self._busy = True
+        self._is_running = True
         try:
-            while self._wanted:
-                await asyncio.sleep(self._next - time.monotonic())
-                self._wanted = False
-                await nudge(self._sender)
-                self._next = time.monotonic() + NUDGE_EVERY
+            while self._is_wanted:
+                await asyncio.sleep(self._not_before - time.monotonic())
+                self._is_wanted = False
+                await wake_outbox(self._sender)
+                self._not_before = time.monotonic() + WAKE_INTERVAL
         finally:
-            self._busy = False
+            self._is_running = False

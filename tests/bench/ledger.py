@@ -1,12 +1,12 @@
-"""`make bench-ledger`: how fast the stream worker takes a stream into the stores, effect once.
+"""`make bench-ledger`: how fast the stream worker writes a stream into the stores, exactly once.
 
-In one run and on the same cores: N events of many sites wait in the stream; our worker processes
-take them into PostgreSQL (partitioned, indexed) and ClickHouse and acknowledge them. The bound is
-asyncpg's `copy_records_to_table` of the same rows into a table of the same partitions and indexes:
-nothing decides there what is new, nothing is counted, nothing is told to anybody.
+N events of many sites wait in the stream. Our worker processes write them to PostgreSQL
+(partitioned, indexed) and ClickHouse, and acknowledge them. In the same run and on the same cores,
+the peer is asyncpg's `copy_records_to_table` of the same rows into a table with the same partitions
+and indexes. The peer does not deduplicate, count or publish anything, so it is an upper bound.
 
-The clock starts when all our processes are at work and takes what is then left. Each round begins
-with empty tables and ends with a count of both stores. The last line is JSON.
+The clock starts when all workers are ready, and counts the events that are left then. Each round
+begins with empty tables and ends with a count of both stores. The last line is JSON.
 """
 
 import argparse
@@ -27,8 +27,7 @@ from uuid import UUID
 import asyncpg
 
 from deploy.local.stack.stack import Stack
-from subgraphs.analytics.ledger import NotificationEvent
-from subgraphs.analytics.pipeline.sessionise import read_visitor_events
+from subgraphs.analytics.ledger import NotificationEvent, visitor_journal
 from subgraphs.kernel import db, live, redis
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.ids import new_id
@@ -43,15 +42,15 @@ from tests.fixtures.processes import Process
 from workers.stream.main import GROUP
 
 CLAIMS = 5
-"""A site's claims, which its visitors are shown."""
+"""Claims per site, shown to its visitors."""
 
-SEEN_BY_ONE = 10
-"""Events of one visitor, in the mean."""
+EVENTS_PER_VISITOR = 10
+"""On average."""
 
-APPENDED_AT_ONCE = 2000
+APPEND_SIZE = 2000
 
-LONGEST = 600
-"""Seconds for one run; nothing that is measured here takes so long."""
+RUN_SECONDS = 600
+"""Time limit of one run."""
 
 PEER = "bench_peer"
 
@@ -61,7 +60,7 @@ async def main() -> None:
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--sites", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         only = ("migrate", "valkey")
         async with Stack(state=Path(folder) / "state", port=free_port(), only=only) as stack:
@@ -69,9 +68,9 @@ async def main() -> None:
             settings.cache_clear()
             owner = await asyncpg.connect(stack.stores["postgres"])
             try:
-                bench = Bench(owner, asked.events)
-                await bench.prepare(asked.sites)
-                await bench.run(asked.rounds)
+                bench = Bench(owner, options.events)
+                await bench.prepare(options.sites)
+                await bench.run(options.rounds)
             finally:
                 await owner.close()
                 for close in (live, event_streams, clickhouse, redis, db):
@@ -79,7 +78,7 @@ async def main() -> None:
 
 
 class Bench:
-    """The shops, and the figures so far in events a second."""
+    """The shops, and the measured events per second."""
 
     def __init__(self, owner: asyncpg.Connection, count: int) -> None:
         self._owner = owner
@@ -89,7 +88,7 @@ class Bench:
         self._figures: dict[str, list[float]] = {"peer": [], "one": [], "two": []}
 
     async def prepare(self, sites: int) -> None:
-        """Open the shops and have their claims made, by the worker."""
+        """Create the shops, and let a worker make their claims."""
         say(f"{sites} sites with {CLAIMS} claims each")
         merchant = await new_owner()
         shops = [await open_shop(merchant) for _ in range(sites)]
@@ -104,7 +103,7 @@ class Bench:
         await self._make_peer()
 
     async def run(self, rounds: int) -> None:
-        """Run them by turns, and tell."""
+        """Measure the peer, one worker and two workers by turns; print the result."""
         for number in range(1, rounds + 1):
             for name, figure in (
                 ("peer", await self._peer()),
@@ -134,7 +133,7 @@ class Bench:
         await append(self._shown())
         workers = await asyncio.gather(*(started() for _ in range(processes)))
         begun, waiting = time.perf_counter(), await left()
-        await eventually(left, lambda count: count == 0, seconds=LONGEST)
+        await eventually(left, lambda count: count == 0, seconds=RUN_SECONDS)
         seconds = time.perf_counter() - begun
         for worker in workers:
             await worker.terminate()
@@ -153,7 +152,7 @@ class Bench:
     def _shown(self) -> list[Event]:
         """New events of this minute: each site's visitors are shown its claims."""
         chance = random.Random(self._count)
-        visitors = max(1, self._count * CLAIMS // len(self._claims) // SEEN_BY_ONE)
+        visitors = max(1, self._count * CLAIMS // len(self._claims) // EVENTS_PER_VISITOR)
         now = datetime.now(UTC).replace(microsecond=0)
         events = []
         for _ in range(self._count):
@@ -191,21 +190,21 @@ class Bench:
 
     async def _empty(self) -> None:
         await self._owner.execute(
-            "TRUNCATE notification_events; TRUNCATE counters; TRUNCATE visitor_deeds"
+            "TRUNCATE notification_events; TRUNCATE counters; TRUNCATE visitor_event_journal"
         )
         await (await clickhouse.client()).command("TRUNCATE TABLE raw_events")
 
     async def _check(self) -> None:
-        """Each store has every event, once."""
+        """Check that each store has every event once."""
         counted = await (await clickhouse.client()).query("SELECT count() FROM raw_events FINAL")
-        journal = await self._owner.fetch("SELECT deeds FROM visitor_deeds")
+        journal = await self._owner.fetch("SELECT events FROM visitor_event_journal")
         found = {
             "rows": await self._owner.fetchval("SELECT count(*) FROM notification_events"),
             "counters": await self._owner.fetchval("SELECT sum(value) FROM counters"),
-            "deeds": sum(
+            "visitor events": sum(
                 len(site.visitor_events)
                 for row in journal
-                for site in read_visitor_events(row["deeds"])
+                for site in visitor_journal.decode(row["events"])
             ),
             "clickhouse": counted.result_rows[0][0],
         }
@@ -213,7 +212,7 @@ class Bench:
             raise AssertionError(f"of {self._count} events there are: {wrong}")
 
     async def _make_peer(self) -> None:
-        """A table with the columns, partitions and indexes of `notification_events`."""
+        """Create a table with the columns, partitions and indexes of `notification_events`."""
         (month,) = [
             name
             for name, start, end in await self._owner.fetch(
@@ -239,23 +238,23 @@ class Bench:
 
 
 async def append(events: Sequence[Event]) -> None:
-    for start in range(0, len(events), APPENDED_AT_ONCE):
+    for start in range(0, len(events), APPEND_SIZE):
         records = [
             Record(str(event.site_id), str(event.id), encode(event))
-            for event in events[start : start + APPENDED_AT_ONCE]
+            for event in events[start : start + APPEND_SIZE]
         ]
         await event_streams.streams().append(EVENTS_TOPIC, records)
 
 
 async def started() -> Process:
-    """A worker that is at work."""
+    """A stream worker that is ready."""
     worker = Process("workers.stream.main")
     await eventually(lambda: worker.said("ready"), bool, seconds=30)
     return worker
 
 
 async def left() -> int:
-    """Entries that are not acknowledged."""
+    """The number of unacknowledged entries."""
     lag = await event_streams.streams().lag(EVENTS_TOPIC, GROUP)
     return lag.waiting + lag.pending
 

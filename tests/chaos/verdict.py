@@ -115,7 +115,7 @@ class Judge:
         site_id = tenant.shop.site_id
         rows = await self._database.fetch(_COUNTERS, UUID(site_id))
         counted = {row["metric"]: row["value"] for row in rows}
-        shown = await counters.shown(self._redis, UUID(site_id))
+        shown = await counters.read(self._redis, UUID(site_id))
         now = datetime.now(UTC)
         span = {"start": now - timedelta(hours=2), "end": now + timedelta(hours=1)}
         variables = {"id": site_id, **{name: day.isoformat() for name, day in span.items()}}

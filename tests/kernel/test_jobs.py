@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from subgraphs.kernel.config import settings
-from subgraphs.kernel.jobs import NUDGE_EVERY, Nudger
+from subgraphs.kernel.jobs import WAKE_INTERVAL, OutboxWaker
 from subgraphs.kernel.redis import connect
 from tests.fixtures.valkey import Valkey
 
@@ -27,12 +27,12 @@ async def sent(broker: Redis) -> int:
     return int(await broker.llen("celery"))
 
 
-async def test_a_burst_is_one_nudge_and_what_comes_after_it_is_another(broker: Redis) -> None:
-    nudger = Nudger()
+async def test_a_burst_is_one_wake_up_and_a_later_call_is_another(broker: Redis) -> None:
+    waker = OutboxWaker()
 
-    await asyncio.gather(*(nudger.nudge() for _ in range(20)))
+    await asyncio.gather(*(waker.wake() for _ in range(20)))
     after_burst = await sent(broker)
-    await nudger.nudge()
+    await waker.wake()
 
     assert (after_burst, await sent(broker)) == (1, 2)
 
@@ -40,26 +40,26 @@ async def test_a_burst_is_one_nudge_and_what_comes_after_it_is_another(broker: R
 async def test_what_is_asked_for_while_one_is_on_its_way_gets_one_of_its_own(
     broker: Redis,
 ) -> None:
-    nudger = Nudger()
+    waker = OutboxWaker()
     loop = asyncio.get_running_loop()
     started = loop.time()
 
-    first = asyncio.create_task(nudger.nudge())
+    first = asyncio.create_task(waker.wake())
     while not await sent(broker):
         pass
-    await nudger.nudge()  # too late for the first, whether it has returned or not
+    await waker.wake()  # too late for the first, whether it has returned or not
     await first
 
     assert await sent(broker) == 2
-    assert loop.time() - started >= NUDGE_EVERY
+    assert loop.time() - started >= WAKE_INTERVAL
 
 
-async def test_without_a_broker_a_nudge_is_logged_and_not_raised(
+async def test_without_a_broker_a_wake_up_is_logged_and_not_raised(
     valkey: Valkey, broker: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     valkey.kill()
 
     with caplog.at_level(logging.WARNING, logger="subgraphs.kernel.jobs"):
-        await Nudger().nudge()
+        await OutboxWaker().wake()
 
-    assert "could not wake the outbox sender" in caplog.text
+    assert "outbox wake-up failed" in caplog.text

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from subgraphs.analytics.ingest import protocol
+from subgraphs.analytics.ingest import request_reader
 from subgraphs.integrations.inbox import receiver
 from tests.fixtures.serving import serving
 from tests.router.conftest import authz, envoy
@@ -34,7 +34,7 @@ async def test_the_longest_operation_passes_whole(client: httpx.AsyncClient) -> 
 
 @pytest.mark.parametrize(
     ("path", "longest"),
-    [("/v1/events", protocol.MAX_BODY), ("/hooks/shopify/1", receiver.MAX_BODY)],
+    [("/v1/events", request_reader.MAX_BODY), ("/hooks/shopify/1", receiver.MAX_BODY)],
 )
 async def test_a_body_may_be_as_long_as_its_door_takes(
     client: httpx.AsyncClient, path: str, longest: int

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from tests.fixtures.deadline import eventually
 from tests.fixtures.ingest import IngestProcess, body, shown
-from tests.fixtures.ingest import door as door
+from tests.fixtures.ingest import ingest as ingest
 from tests.fixtures.ingest import ingest_process as ingest_process
 from tests.fixtures.serving import serving
 from tests.fixtures.shop import new_shop
@@ -46,11 +46,11 @@ def post_of(path: str, length: int) -> list[str]:
 
 
 async def test_half_sent_requests_do_not_keep_an_event_from_its_202(
-    door: IngestProcess, tmp_path: Path
+    ingest: IngestProcess, tmp_path: Path
 ) -> None:
     shop = await new_shop()
     async with (
-        envoy({"ingest": door.port}, tmp_path) as address,
+        envoy({"ingest": ingest.port}, tmp_path) as address,
         crowd(address, post_of("/v1/events", 2)),
         httpx.AsyncClient(base_url=address) as client,
     ):

@@ -36,7 +36,7 @@ RELATIONS = (
     "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN "
 )
 
-WRITE_ONLY = {"outbox", "encryption_keys", "archives", "visitor_deeds"}
+WRITE_ONLY = {"outbox", "encryption_keys", "archives", "visitor_event_journal"}
 """The app's role cannot read them at all."""
 
 

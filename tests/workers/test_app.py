@@ -1,4 +1,4 @@
-"""Celery as a process, on a broker of its own that is killed."""
+"""Celery as a process, on its own broker, which the tests kill."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -20,17 +20,17 @@ from workers.app import app
 pytestmark = pytest.mark.usefixtures("stores")
 
 
-class Kept:
-    """A Celery process that is started again when it ends, as a supervisor does."""
+class RestartedProcess:
+    """A Celery process that the test restarts when it ends, as a supervisor does."""
 
     def __init__(self, *arguments: str, broker: str) -> None:
         self._arguments = ("celery", "-A", "workers.app", *arguments)
         self._env = {"CELERY_BROKER_URL": broker}
         self.process = Process(*self._arguments, env=self._env)
 
-    def keep(self) -> None:
+    def restart_if_ended(self) -> None:
         if self.process.has_ended:
-            self.process.kill()  # lets go of its output
+            self.process.kill()  # closes its output
             self.process = Process(*self._arguments, env=self._env)
 
     async def said(self, text: str) -> bool:
@@ -38,8 +38,8 @@ class Kept:
 
 
 @pytest.fixture
-async def worker(valkey: Valkey) -> AsyncIterator[Kept]:
-    kept = Kept("worker", "-c", "2", "--without-mingle", broker=valkey.url)
+async def worker(valkey: Valkey) -> AsyncIterator[RestartedProcess]:
+    kept = RestartedProcess("worker", "-c", "2", "--without-mingle", broker=valkey.url)
     try:
         await eventually(lambda: kept.said("ready"), bool, seconds=30)
         yield kept
@@ -49,7 +49,7 @@ async def worker(valkey: Valkey) -> AsyncIterator[Kept]:
 
 @pytest.fixture
 def sender(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Celery]:
-    """As a door has it: it knows tasks by name only."""
+    """A producer as in a web process: it sends tasks by name only."""
     monkeypatch.setenv("CELERY_BROKER_URL", valkey.url)
     settings.cache_clear()
     yield jobs.producer()
@@ -60,42 +60,44 @@ async def status(inbox_id: UUID) -> str:
     return (await row(inbox_id))[0]
 
 
-async def test_a_webhook_travels_from_the_outbox_to_the_stream_and_survives_the_broker(
-    worker: Kept, sender: Celery, valkey: Valkey
+async def test_webhooks_reach_the_stream_also_after_a_broker_restart(
+    worker: RestartedProcess, sender: Celery, valkey: Valkey
 ) -> None:
     connected = await connect()
     first = await receive(connected, body_of(1))
-    await jobs.nudge(sender)
+    await jobs.wake_outbox(sender)
     await eventually(lambda: status(first), lambda found: found == "PROCESSED")
 
     valkey.kill()
     second = await receive(connected, body_of(2))
-    await jobs.nudge(sender)  # goes nowhere, and says so only in the log
+    await jobs.wake_outbox(sender)  # fails, which is only logged
     valkey.start()
 
-    # With messages in hand Celery does not always reconnect: it may end instead.
-    async def nudged_until_done() -> str:
-        worker.keep()
-        await jobs.nudge(sender)
+    # With unacknowledged messages Celery may end instead of reconnecting.
+    async def wake_and_read_status() -> str:
+        worker.restart_if_ended()
+        await jobs.wake_outbox(sender)
         return await status(second)
 
-    await eventually(nudged_until_done, lambda found: found == "PROCESSED", seconds=30)
+    await eventually(wake_and_read_status, lambda found: found == "PROCESSED", seconds=30)
 
 
-async def test_what_is_not_json_is_not_taken(worker: Kept, sender: Celery) -> None:
+async def test_a_message_that_is_not_json_is_rejected(
+    worker: RestartedProcess, sender: Celery
+) -> None:
     sender.send_task("outbox.send", serializer="pickle")
 
     await eventually(lambda: worker.said("ContentDisallowed"), bool)
 
 
-async def test_beat_starts_again_whatever_its_death_left(valkey: Valkey, tmp_path: Path) -> None:
+async def test_beat_starts_with_a_damaged_schedule_file(valkey: Valkey, tmp_path: Path) -> None:
     arguments = ("beat", "-s", str(tmp_path / "beat"))
-    (tmp_path / "beat").write_bytes(b"torn")
+    (tmp_path / "beat").write_bytes(b"damaged")
     (tmp_path / "beat.dat").write_bytes(b"")
     (tmp_path / "beat.dir").write_text("'entries', (0, 500)\n")
     async with connect_to(valkey.url) as broker:
         for _ in range(2):
-            beat = Kept(*arguments, broker=valkey.url)
+            beat = RestartedProcess(*arguments, broker=valkey.url)
             try:
                 await eventually(lambda: broker.llen("celery"), bool, seconds=30)
             finally:
@@ -103,18 +105,20 @@ async def test_beat_starts_again_whatever_its_death_left(valkey: Valkey, tmp_pat
             await broker.delete("celery")
 
 
-def test_beat_knows_every_task_it_sends() -> None:
+def test_every_scheduled_task_is_registered() -> None:
     app.loader.import_default_modules()
 
     assert {entry["task"] for entry in app.conf.beat_schedule.values()} <= app.tasks.keys()
 
 
-async def test_jobs_that_nobody_wants_do_not_hold_up_others(worker: Kept, sender: Celery) -> None:
+async def test_jobs_of_unknown_tasks_do_not_delay_others(
+    worker: RestartedProcess, sender: Celery
+) -> None:
     async with db.service_transaction() as session:
         jobs.enqueue(session, f"test.{uuid4().hex}")
     inbox_id = await receive(await connect(), body_of(3))
 
-    await jobs.nudge(sender)
+    await jobs.wake_outbox(sender)
 
     await eventually(lambda: status(inbox_id), lambda found: found == "PROCESSED")
     assert await rows("SELECT 1 FROM outbox") == []

@@ -1,4 +1,4 @@
-"""What a worker has in hand when its broker dies."""
+"""Kombu's transport with our corrections, while the broker is down."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from workers.broker import EagerConnection
 QUEUE = Queue("work", Exchange("work"), "work")
 
 
-def test_a_message_whose_acknowledgement_is_lost_is_no_longer_in_hand(valkey: Valkey) -> None:
+def test_a_failed_acknowledgement_frees_its_slot(valkey: Valkey) -> None:
     with EagerConnection(valkey.url, transport_options={"max_retries": 1}) as connection:
         channel: Any = connection.channel()
         channel.basic_qos(0, 1, False)
@@ -31,7 +31,7 @@ def test_a_message_whose_acknowledgement_is_lost_is_no_longer_in_hand(valkey: Va
         valkey.start()  # so that the channel can be closed
 
 
-def test_a_broker_that_is_away_is_asked_often(valkey: Valkey) -> None:
+def test_reconnect_intervals(valkey: Valkey) -> None:
     valkey.kill()
     pauses: list[float] = []
     connection = EagerConnection(valkey.url)

@@ -1,4 +1,4 @@
-"""The command for buried events."""
+"""The command `workers.dead_letters`."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ async def command(valkey: Valkey, *arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-async def test_what_was_buried_is_listed_shown_and_put_back(valkey: Valkey) -> None:
+async def test_a_dead_letter_is_listed_shown_and_replayed(valkey: Valkey) -> None:
     streams = RedisStreams(connect(valkey.url))
     await streams.append("t", [Record("site", "a", b"body of a")])
     consumer = streams.consumer("t", "g")
@@ -37,7 +37,7 @@ async def test_what_was_buried_is_listed_shown_and_put_back(valkey: Valkey) -> N
 
     assert (code, reason, detail) == (0, "poison", "ValueError('no')")
     assert shown == (0, "body of a\n")
-    assert back == (0, "1 put back\n")
+    assert back == (0, "1 replayed\n")
     assert again == (1, "")
     assert [it.body for it in await consumer.read(limit=9, wait=1)] == [b"body of a"]
     await consumer.leave()

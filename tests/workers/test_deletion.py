@@ -1,4 +1,4 @@
-"""What is forgotten each night, on the real stores."""
+"""The nightly deletion tasks on the real stores."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from tests.fixtures.active_shop import ActiveShop, open_shop
 from tests.workers.stream.ledgers import channel, new_stream, rows, state_of
 from tests.workers.test_inbox import body_of, connect, receive
 from workers import deletion
-from workers.deletion import forget_bodies, forget_claims, forget_published
+from workers.deletion import delete_claims, delete_published, delete_webhook_bodies
 from workers.inbox import process
 
 pytestmark = pytest.mark.usefixtures("stores")
@@ -27,11 +27,11 @@ NOW = datetime.now(UTC)
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deletion, "AT_ONCE", 2)
-    monkeypatch.setattr(deletion, "SITES_AT_ONCE", 1)
+    monkeypatch.setattr(deletion, "BATCH_SIZE", 2)
+    monkeypatch.setattr(deletion, "SITES_PER_TRIM", 1)
 
 
-async def received(inbox_id: UUID, days_ago: int) -> None:
+async def set_received(inbox_id: UUID, days_ago: int) -> None:
     async with db.service_transaction() as session:
         await session.execute(
             text("UPDATE inbox SET received_at = :at WHERE id = :id"),
@@ -39,18 +39,18 @@ async def received(inbox_id: UUID, days_ago: int) -> None:
         )
 
 
-async def test_what_a_shop_sent_is_emptied_after_a_month_and_still_known_again() -> None:
+async def test_old_webhook_bodies_are_emptied_and_their_ids_still_deduplicate() -> None:
     connected = await connect()
     old = [await receive(connected, body_of(number)) for number in range(5)]
     unread, young = await receive(connected, b"{}"), await receive(connected, b"{}")
     for inbox_id in (*old, young):
         await process(inbox_id)
     for inbox_id in (*old, unread):
-        await received(inbox_id, 31)
-    await received(young, 29)
+        await set_received(inbox_id, 31)
+    await set_received(young, 29)
 
-    assert await forget_bodies(NOW) == 5
-    assert await forget_bodies(NOW) == 0
+    assert await delete_webhook_bodies(NOW) == 5
+    assert await delete_webhook_bodies(NOW) == 0
 
     found = await rows(
         "SELECT id, body, status FROM inbox WHERE integration_id = :id", id=connected.integration_id
@@ -74,26 +74,26 @@ async def keep_for(shop: ActiveShop, days: int) -> None:
         await set_limits(session, site_id=shop.site_id, events_per_second=50, retention_days=days)
 
 
-async def test_claims_go_with_their_plans_retention_and_no_number_changes() -> None:
+async def test_claims_past_retention_are_deleted_and_no_number_changes() -> None:
     shop, longer, stream = await open_shop(), await open_shop(), await new_stream()
     await keep_for(longer, 365)
     for one in (shop, longer):
         orders = [one.order(number, placed=NOW - timedelta(days=20)) for number in range(5)]
         await stream.append(*orders)
-        await stream.append(one.seen("shown", one.claim_id(orders[0])))
+        await stream.append(one.claim_event("shown", one.claim_id(orders[0])))
     await stream.drain()
     before, others = await state_of(shop), await state_of(longer)
     assert (len(before.claims), before.numbers["shown"]) == (5, 1)
 
-    await forget_claims(NOW + timedelta(days=89))
+    await delete_claims(NOW + timedelta(days=89))
     assert await state_of(shop) == before
-    await forget_claims(NOW + timedelta(days=91))
+    await delete_claims(NOW + timedelta(days=91))
 
     assert await state_of(shop) == before._replace(claims=[])
     assert await state_of(longer) == others
 
 
-async def test_what_stood_in_redis_for_long_is_let_go_of_whether_or_not_more_comes() -> None:
+async def test_old_messages_and_dead_letters_are_deleted_from_redis() -> None:
     silent, busy = await open_shop(), await open_shop()
     old = f"{round((NOW - timedelta(days=91)).timestamp() * 1000)}-0"
     for shop in (silent, busy):
@@ -104,7 +104,7 @@ async def test_what_stood_in_redis_for_long_is_let_go_of_whether_or_not_more_com
     id_ = new_id()
     cursor = await live.publish(live.claims_of(busy.site_id), id_, {})
 
-    await forget_published(NOW)
+    await delete_published(NOW)
 
     assert await channel(live.claims_of(busy.site_id)) == [(cursor, str(id_))]
     for name in (

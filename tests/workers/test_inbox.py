@@ -1,4 +1,4 @@
-"""The inbox task on the real stores: a webhook becomes events once."""
+"""The inbox tasks on the real stores: a webhook becomes events once."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ async def connect() -> Connected:
 
 
 async def receive(connected: Connected, body: bytes, topic: str = "orders/create") -> UUID:
-    """Put a webhook into the inbox; answers the row's id."""
+    """Put a webhook into the inbox; returns the row's id."""
     shop, integration_id = connected
     sender = Sender(integration_id, shop.site_id, shop.account_id, b"")
     webhook = Webhook(str(uuid4()), None, topic, body)
@@ -54,7 +54,7 @@ async def receive(connected: Connected, body: bytes, topic: str = "orders/create
 
 
 async def row(inbox_id: UUID) -> tuple[str, str | None, bool]:
-    """Status, error, and whether it is said when it was processed."""
+    """Status, error, and whether `processed_at` is set."""
     ((status, error, processed_at),) = await rows(
         "SELECT status, error, processed_at FROM inbox WHERE id = :id", id=inbox_id
     )
@@ -69,7 +69,7 @@ async def streamed(connected: Connected) -> list[Event]:
 
 
 def body_of(number: int) -> bytes:
-    dice = Random(1)  # noqa: S311  (a test that looks the same twice)
+    dice = Random(1)  # noqa: S311  (a reproducible test)
     return json.dumps(order(number=number, placed=datetime.now(UTC), dice=dice)).encode()
 
 
@@ -89,7 +89,7 @@ async def test_an_order_becomes_one_event_however_often_it_is_processed() -> Non
     )
 
 
-async def test_an_order_sent_twice_is_one_event_twice() -> None:
+async def test_an_order_sent_twice_has_one_event_id() -> None:
     connected, body = await connect(), body_of(2)
 
     for inbox_id in await receive(connected, body), await receive(connected, body):
@@ -99,7 +99,7 @@ async def test_an_order_sent_twice_is_one_event_twice() -> None:
     assert first.id == second.id
 
 
-async def test_a_topic_we_do_not_use_is_ignored() -> None:
+async def test_an_unused_topic_is_ignored() -> None:
     connected = await connect()
     inbox_id = await receive(connected, b"{}", topic="carts/update")
 
@@ -109,7 +109,7 @@ async def test_a_topic_we_do_not_use_is_ignored() -> None:
     assert await streamed(connected) == []
 
 
-async def test_what_cannot_be_read_is_rejected_and_says_why() -> None:
+async def test_an_unreadable_webhook_is_rejected_with_a_reason() -> None:
     connected = await connect()
     inbox_id = await receive(connected, b'{"id": 1}')
 
@@ -122,7 +122,7 @@ async def test_what_cannot_be_read_is_rejected_and_says_why() -> None:
     assert await streamed(connected) == []
 
 
-async def test_the_sweep_takes_what_was_left_behind_and_only_that(
+async def test_the_sweep_processes_overdue_rows_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(inbox, "OVERDUE", timedelta(minutes=5))
@@ -141,5 +141,5 @@ async def test_the_sweep_takes_what_was_left_behind_and_only_that(
     assert len(await streamed(connected)) == 1
 
 
-async def test_a_row_that_is_gone_is_no_error() -> None:
+async def test_a_deleted_row_is_no_error() -> None:
     await process(uuid4())

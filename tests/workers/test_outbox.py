@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("stores")
 
 
 async def enqueue(count: int) -> str:
-    """Jobs for nobody, under a name of their own; answers the name."""
+    """Enqueue jobs of a task that nobody runs; returns its unique name."""
     task = f"test.{uuid4().hex}"
     async with db.service_transaction() as session:
         for number in range(count):
@@ -25,7 +25,7 @@ async def enqueue(count: int) -> str:
 
 
 async def sent(broker: Redis, task: str) -> int:
-    """How many messages of a task wait in the default queue."""
+    """The number of a task's messages in the default queue."""
     return sum(task.encode() in message for message in await broker.lrange("celery", 0, -1))
 
 
@@ -33,7 +33,7 @@ async def left(task: str) -> int:
     return len(await rows("SELECT id FROM outbox WHERE task = :task", task=task))
 
 
-async def test_jobs_are_sent_once_and_deleted_also_by_two_senders_at_once() -> None:
+async def test_concurrent_senders_send_each_job_once() -> None:
     async with connect(settings().broker_url) as broker:
         task = await enqueue(250)
 
@@ -42,14 +42,14 @@ async def test_jobs_are_sent_once_and_deleted_also_by_two_senders_at_once() -> N
         assert (await sent(broker, task), await left(task)) == (250, 0)
 
 
-async def test_a_job_of_a_transaction_that_failed_is_not_sent() -> None:
+async def test_a_job_of_a_failed_transaction_is_not_sent() -> None:
     task = f"test.{uuid4().hex}"
 
     async def fail() -> None:
         async with db.service_transaction() as session:
             jobs.enqueue(session, task)
             await session.flush()
-            raise RuntimeError("changed my mind")
+            raise RuntimeError("rolled back")
 
     with pytest.raises(RuntimeError):
         await fail()

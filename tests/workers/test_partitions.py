@@ -1,6 +1,6 @@
-"""The ledger's months on the real PostgreSQL: made ahead and on demand, found, dropped.
+"""The ledger's monthly partitions on the real PostgreSQL: created ahead and on demand, dropped.
 
-Where it has TimescaleDB, `events` has that one's chunks instead.
+With TimescaleDB, `events` has chunks instead.
 """
 
 import asyncio
@@ -20,7 +20,8 @@ from workers.partitions import make_months
 pytestmark = pytest.mark.usefixtures("stores")
 
 
-def happened(at: datetime) -> NotificationEvent:
+def shown_event(at: datetime) -> NotificationEvent:
+    """A `shown` event at a site of its own."""
     site_id = new_id()
     return NotificationEvent(
         at, derived_id(at, site_id), new_id(), site_id, new_id(), new_id(), "shown", at
@@ -38,7 +39,7 @@ async def months_of(table: str) -> dict[str, tuple[datetime, datetime]]:
 
 
 async def partitioned() -> list[str]:
-    """The tables whose months are ours."""
+    """The tables with our own monthly partitions."""
     ((is_hypertable,),) = await rows("SELECT is_hypertable('events')")
     return ["notification_events"] if is_hypertable else ["events", "notification_events"]
 
@@ -51,7 +52,7 @@ async def drop(table: str, partition: str) -> None:
         )
 
 
-async def test_this_month_and_two_more_are_there_and_making_them_again_changes_nothing() -> None:
+async def test_this_month_and_two_more_are_created_once() -> None:
     await make_months(datetime(2031, 11, 30, 23, 59, tzinfo=UTC))
     await make_months(datetime(2031, 11, 30, 23, 59, tzinfo=UTC))
 
@@ -59,15 +60,15 @@ async def test_this_month_and_two_more_are_there_and_making_them_again_changes_n
         months = await months_of(table)
         made = {name: months[name] for name in months if months[name][0].year in (2031, 2032)}
         assert made == {
-            f"{table}_2031_11": (moment(2031, 11), moment(2031, 12)),
-            f"{table}_2031_12": (moment(2031, 12), moment(2032, 1)),
-            f"{table}_2032_01": (moment(2032, 1), moment(2032, 2)),
+            f"{table}_2031_11": (month_start(2031, 11), month_start(2031, 12)),
+            f"{table}_2031_12": (month_start(2031, 12), month_start(2032, 1)),
+            f"{table}_2032_01": (month_start(2032, 1), month_start(2032, 2)),
         }
 
 
-async def test_a_row_makes_the_month_it_needs_and_lands_there() -> None:
-    last = happened(moment(2022, 3) - timedelta(milliseconds=1))
-    first = happened(moment(2022, 3))
+async def test_a_row_creates_its_month_and_is_stored_there() -> None:
+    last = shown_event(month_start(2022, 3) - timedelta(milliseconds=1))
+    first = shown_event(month_start(2022, 3))
 
     assert await add(first, last) == [first, last]
 
@@ -81,7 +82,7 @@ async def test_a_row_makes_the_month_it_needs_and_lands_there() -> None:
     }
 
 
-async def test_an_order_of_last_year_makes_the_month_it_needs() -> None:
+async def test_an_order_of_an_old_month_creates_its_partition() -> None:
     shop = await open_shop()
     order = shop.order(placed=datetime(2024, 5, 6, tzinfo=UTC))
 
@@ -97,8 +98,8 @@ async def test_an_order_of_last_year_makes_the_month_it_needs() -> None:
     assert start <= order.occurred_at < end
 
 
-async def test_many_who_need_the_same_new_months_at_once_all_succeed() -> None:
-    batches = [[happened(moment(2023, month)) for month in (1, 2, 3)] for _ in range(6)]
+async def test_concurrent_writers_create_the_same_months() -> None:
+    batches = [[shown_event(month_start(2023, month)) for month in (1, 2, 3)] for _ in range(6)]
 
     added = await asyncio.gather(*(add(*batch) for batch in batches))
 
@@ -109,27 +110,27 @@ async def test_many_who_need_the_same_new_months_at_once_all_succeed() -> None:
     ) == [(18,)]
 
 
-async def test_rows_seen_before_are_not_answered_and_not_counted_again() -> None:
-    known, new = happened(moment(2022, 11)), happened(moment(2022, 11))
-    await add(known)
+async def test_stored_rows_are_not_returned_and_not_counted_again() -> None:
+    stored_before, new = shown_event(month_start(2022, 11)), shown_event(month_start(2022, 11))
+    await add(stored_before)
 
-    assert await add(known, new, new) == [new]
+    assert await add(stored_before, new, new) == [new]
 
-    for row in (known, new):
+    for row in (stored_before, new):
         assert await rows(
             "SELECT metric, value FROM counters WHERE site_id = :site", site=row.site_id
         ) == [("shown", 1)]
 
 
 async def test_a_partition_is_dropped_by_its_name_alone() -> None:
-    kept, gone = happened(moment(2021, 5)), happened(moment(2021, 6))
-    await add(kept, gone)
+    kept, dropped = shown_event(month_start(2021, 5)), shown_event(month_start(2021, 6))
+    await add(kept, dropped)
 
     await drop("notification_events", "notification_events_2021_06")
 
     assert "notification_events_2021_06" not in await months_of("notification_events")
     assert await rows(
-        "SELECT id FROM notification_events WHERE id = ANY(:ids)", ids=[kept.id, gone.id]
+        "SELECT id FROM notification_events WHERE id = ANY(:ids)", ids=[kept.id, dropped.id]
     ) == [(kept.id,)]
     for table, name in (
         ("notification_events", "notification_events_2021_06"),
@@ -140,37 +141,37 @@ async def test_a_partition_is_dropped_by_its_name_alone() -> None:
             await drop(table, name)
 
 
-def moment(year: int, month: int) -> datetime:
+def month_start(year: int, month: int) -> datetime:
     return datetime(year, month, 1, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("known", [0, 1, ledger.WORTH_A_TRY])
-async def test_many_rows_are_added_and_counted_once_whatever_was_there(known: int) -> None:
+@pytest.mark.parametrize("stored_before", [0, 1, ledger.MIN_COPY_ROWS])
+async def test_many_rows_are_added_and_counted_once(stored_before: int) -> None:
     at = datetime.now(UTC).replace(microsecond=0)
-    site = happened(at)
-    rows_ = [site._replace(id=new_id()) for _ in range(2 * ledger.WORTH_A_TRY)]
-    assert await add(*rows_[:known]) == rows_[:known]
+    site = shown_event(at)
+    rows_ = [site._replace(id=new_id()) for _ in range(2 * ledger.MIN_COPY_ROWS)]
+    assert await add(*rows_[:stored_before]) == rows_[:stored_before]
 
-    assert await add(*rows_) == rows_[known:]
+    assert await add(*rows_) == rows_[stored_before:]
 
     assert await stored(site) == (len(rows_), [("shown", len(rows_))])
 
 
-async def test_many_rows_of_two_months_of_which_one_is_not_there() -> None:
+async def test_many_rows_of_two_months_one_of_them_missing() -> None:
     at = datetime.now(UTC).replace(microsecond=0)
-    site = happened(at)
-    rows_ = [site._replace(id=new_id()) for _ in range(ledger.WORTH_A_TRY)]
-    rows_ += [row._replace(id=new_id(), created_at=moment(2020, 7)) for row in rows_]
+    site = shown_event(at)
+    rows_ = [site._replace(id=new_id()) for _ in range(ledger.MIN_COPY_ROWS)]
+    rows_ += [row._replace(id=new_id(), created_at=month_start(2020, 7)) for row in rows_]
 
     assert await add(*rows_) == rows_
 
     assert await stored(site) == (len(rows_), [("shown", len(rows_))])
 
 
-async def test_two_who_copy_the_same_rows_at_once_add_them_once() -> None:
+async def test_concurrent_copies_of_the_same_rows_add_them_once() -> None:
     for month in range(1, 13):
-        site = happened(moment(2020, month))
-        rows_ = [site._replace(id=new_id()) for _ in range(2 * ledger.WORTH_A_TRY)]
+        site = shown_event(month_start(2020, month))
+        rows_ = [site._replace(id=new_id()) for _ in range(2 * ledger.MIN_COPY_ROWS)]
 
         added = await asyncio.gather(add(*rows_), add(*reversed(rows_)))
 
@@ -179,7 +180,7 @@ async def test_two_who_copy_the_same_rows_at_once_add_them_once() -> None:
 
 
 async def stored(of: NotificationEvent) -> tuple[int, list[tuple[str, int]]]:
-    """How many rows its site has, and its counters."""
+    """The number of rows of its site, and its counters."""
     ((count,),) = await rows(
         "SELECT count(*) FROM notification_events WHERE site_id = :site", site=of.site_id
     )

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from subgraphs.analytics.clickhouse import hours, partitions, raw_events, rollups
+from subgraphs.analytics.clickhouse import hours, raw_events, rollups
 from subgraphs.analytics.clickhouse.counts import get_counts
 from subgraphs.analytics.clickhouse.metrics import Dimension, Granularity
 from subgraphs.analytics.clickhouse.raw_events import RawEvent
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.usefixtures("stores")
 HOUR = hours.start_of_hour(datetime.now(UTC)) - timedelta(hours=5)
 
 
-def happened(site_id: UUID, metric: str, minutes: float) -> RawEvent:
-    """Something `minutes` into the hour."""
+def raw_event(site_id: UUID, metric: str, minutes: float) -> RawEvent:
+    """An event `minutes` into the hour."""
     now = datetime.now(UTC)
     return RawEvent(
         site_id, metric, HOUR + timedelta(minutes=minutes), new_id(), new_id(), new_id(), now
@@ -29,7 +29,7 @@ def happened(site_id: UUID, metric: str, minutes: float) -> RawEvent:
 
 
 async def read(site_id: UUID) -> dict[tuple[int, str], int]:
-    """Counts by hours after HOUR and metric."""
+    """Counts by metric and hours after HOUR."""
     found = await get_counts(
         [site_id], HOUR - hours.HOUR, HOUR + timedelta(hours=12), granularity=Granularity.HOUR
     )
@@ -37,7 +37,7 @@ async def read(site_id: UUID) -> dict[tuple[int, str], int]:
 
 
 async def rolled(site_id: UUID) -> list[tuple[str, int]]:
-    """What stands in `hourly_counts`."""
+    """The site's rows in `hourly_counts`."""
     client = await clickhouse.client()
     statement = """
         SELECT metric, value FROM hourly_counts FINAL
@@ -47,14 +47,14 @@ async def rolled(site_id: UUID) -> list[tuple[str, int]]:
     return [(str(metric), int(value)) for metric, value in result.result_rows]
 
 
-async def test_an_hour_that_is_over_is_rolled_and_reads_the_same() -> None:
+async def test_a_completed_hour_is_rolled_up_and_reads_the_same() -> None:
     site_id = new_id()
     await raw_events.insert(
         [
-            happened(site_id, "shown", 0),
-            happened(site_id, "shown", 59.99),
-            happened(site_id, "clicked", 30),
-            happened(site_id, "shown", 60),
+            raw_event(site_id, "shown", 0),
+            raw_event(site_id, "shown", 59.99),
+            raw_event(site_id, "clicked", 30),
+            raw_event(site_id, "shown", 60),
         ]
     )
     before = await read(site_id)
@@ -67,7 +67,7 @@ async def test_an_hour_that_is_over_is_rolled_and_reads_the_same() -> None:
 
 async def test_rolling_twice_leaves_the_same_numbers() -> None:
     site_id = new_id()
-    rows = [happened(site_id, "shown", minute) for minute in range(10)]
+    rows = [raw_event(site_id, "shown", minute) for minute in range(10)]
     await raw_events.insert(rows)
     await roll_up_all()
     once = await rolled(site_id)
@@ -81,12 +81,12 @@ async def test_rolling_twice_leaves_the_same_numbers() -> None:
     assert await read(site_id) == {(0, "shown"): 10}
 
 
-async def test_a_late_event_opens_its_hour_until_the_next_rollup() -> None:
+async def test_a_late_event_reopens_its_hour_until_the_next_rollup() -> None:
     site_id = new_id()
-    await raw_events.insert([happened(site_id, "shown", 1)])
+    await raw_events.insert([raw_event(site_id, "shown", 1)])
     await roll_up_all()
 
-    await raw_events.insert([happened(site_id, "shown", 2), happened(site_id, "dismissed", 3)])
+    await raw_events.insert([raw_event(site_id, "shown", 2), raw_event(site_id, "dismissed", 3)])
     late = await read(site_id)
     assert await rolled(site_id) == [("shown", 1)]
     await roll_up_all()
@@ -97,7 +97,7 @@ async def test_a_late_event_opens_its_hour_until_the_next_rollup() -> None:
 
 async def test_a_repeated_insert_counts_once_before_and_after_the_rollup() -> None:
     site_id = new_id()
-    rows = [happened(site_id, "shown", minute) for minute in range(5)]
+    rows = [raw_event(site_id, "shown", minute) for minute in range(5)]
     await raw_events.insert(rows)
     await roll_up_all()
 
@@ -108,7 +108,7 @@ async def test_a_repeated_insert_counts_once_before_and_after_the_rollup() -> No
     assert await read(site_id) == {(0, "shown"): 5}
 
 
-async def test_the_open_hour_is_read_and_not_rolled() -> None:
+async def test_the_current_hour_is_read_and_not_rolled_up() -> None:
     site_id, now = new_id(), datetime.now(UTC)
     await raw_events.insert([RawEvent(site_id, "shown", now, new_id(), None, None, now)])
 
@@ -121,8 +121,8 @@ async def test_the_open_hour_is_read_and_not_rolled() -> None:
     assert list((await read(site_id)).values()) == [1]
 
 
-async def told(site_id: UUID, dimension: Dimension | None = None) -> dict[str, int]:
-    """Counts of the day around HOUR and the next, by the day, of each key or metric."""
+async def daily_counts(site_id: UUID, dimension: Dimension | None = None) -> dict[str, int]:
+    """Counts of HOUR's day and the next, by key or metric."""
     day = HOUR.replace(hour=0)
     found = await get_counts(
         [site_id], day, day + timedelta(days=2), granularity=Granularity.DAY, dimension=dimension
@@ -130,8 +130,8 @@ async def told(site_id: UUID, dimension: Dimension | None = None) -> dict[str, i
     return {row.key or row.metric: row.value for row in cells(found)}
 
 
-async def stands(site_id: UUID, table: str) -> bytes:
-    """All that a rollup has left there, but for the versions."""
+async def rolled_bytes(site_id: UUID, table: str) -> bytes:
+    """All rows of a rollup table without their versions."""
     client = await clickhouse.client()
     return await client.raw_query(
         f"SELECT * EXCEPT version FROM {table} FINAL"  # noqa: S608 - our own names
@@ -146,40 +146,40 @@ async def optimize(*tables: str) -> None:
         await client.command(f"OPTIMIZE TABLE {table} FINAL")
 
 
-async def test_rolling_again_leaves_the_same_bytes_merged_or_not() -> None:
+async def test_a_repeated_rollup_leaves_the_same_bytes() -> None:
     site_id = new_id()
-    rows = [happened(site_id, "shown", minute)._replace(page="/hats") for minute in range(9)]
+    rows = [raw_event(site_id, "shown", minute)._replace(page="/hats") for minute in range(9)]
     await raw_events.insert(rows)
     await rollups.roll([HOUR])
-    once = await stands(site_id, "hourly_counts")
+    once = await rolled_bytes(site_id, "hourly_counts")
 
     await raw_events.insert(rows)
     await rollups.roll([HOUR])
-    again = await stands(site_id, "hourly_counts")
+    again = await rolled_bytes(site_id, "hourly_counts")
     await optimize("raw_events", "hourly_counts", "rolled_hours")
 
     assert b"/hats" in once
-    assert once == again == await stands(site_id, "hourly_counts")
-    assert await told(site_id, Dimension.PAGE) == {"/hats": 9}
+    assert once == again == await rolled_bytes(site_id, "hourly_counts")
+    assert await daily_counts(site_id, Dimension.PAGE) == {"/hats": 9}
 
 
-async def test_a_key_that_is_no_more_is_not_counted_any_longer() -> None:
+async def test_a_changed_key_is_no_longer_counted() -> None:
     site_id = new_id()
-    row = happened(site_id, "shown", 1)._replace(page="/hats")
+    row = raw_event(site_id, "shown", 1)._replace(page="/hats")
     await raw_events.insert([row])
     await rollups.roll([HOUR])
 
     await raw_events.insert([row._replace(page="/shoes")])
     await rollups.roll([HOUR])
 
-    assert await told(site_id, Dimension.PAGE) == {"/shoes": 1}
+    assert await daily_counts(site_id, Dimension.PAGE) == {"/shoes": 1}
 
 
-async def test_a_rollup_that_dies_on_its_way_spoils_nothing(
+async def test_a_crashed_rollup_changes_no_number(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     site_id, mark = new_id(), rollups._mark
-    row = happened(site_id, "shown", 1)
+    row = raw_event(site_id, "shown", 1)
     await raw_events.insert([row])
     await rollups.roll([HOUR])
 
@@ -191,7 +191,7 @@ async def test_a_rollup_that_dies_on_its_way_spoils_nothing(
     monkeypatch.setattr(rollups, "_mark", only_open)
     with pytest.raises(ConnectionError):
         await rollups.roll([HOUR])
-    await optimize("hourly_counts", "rolled_hours")  # rows of the first rollup are gone
+    await optimize("hourly_counts", "rolled_hours")  # deletes rows of the first rollup
     after = await read(site_id)
     monkeypatch.undo()
     await roll_up_all()
@@ -199,9 +199,9 @@ async def test_a_rollup_that_dies_on_its_way_spoils_nothing(
     assert after == await read(site_id) == {(0, "shown"): 1}
 
 
-async def test_rows_of_a_rollup_that_was_sent_twice_count_once() -> None:
+async def test_a_rollup_inserted_twice_counts_once() -> None:
     site_id = new_id()
-    await raw_events.insert([happened(site_id, "shown", minute) for minute in range(3)])
+    await raw_events.insert([raw_event(site_id, "shown", minute) for minute in range(3)])
     await rollups.roll([HOUR])
     client = await clickhouse.client()
 
@@ -214,56 +214,3 @@ async def test_rows_of_a_rollup_that_was_sent_twice_count_once() -> None:
     await client.command("SYSTEM START MERGES hourly_counts")
 
     assert twice == {(0, "shown"): 3}
-
-
-async def test_a_day_is_made_of_its_hours_and_made_anew_after_a_late_event() -> None:
-    site_id = new_id()
-    day = hours.start_of_hour(datetime.now(UTC)).replace(hour=0) - timedelta(days=2)
-    early, late = (
-        happened(site_id, "shown", 1)._replace(occurred_at=day + timedelta(hours=hour))
-        for hour in (3, 22)
-    )
-    await raw_events.insert([early])
-    await roll_up_all()
-    once = await stands(site_id, "daily_counts")
-    assert day not in await rollups.days_to_roll()
-
-    await raw_events.insert([late])
-    assert day not in await rollups.days_to_roll()  # one of its hours is open
-    before = await counted_on(site_id, day)
-    await roll_up_all()
-
-    assert before == await counted_on(site_id, day) == {"shown": 2}
-    assert len(once) > 0
-    assert once != await stands(site_id, "daily_counts")
-    assert day not in await rollups.days_to_roll()
-
-
-async def counted_on(site_id: UUID, day: datetime) -> dict[str, int]:
-    found = await get_counts([site_id], day, day + timedelta(days=1), granularity=Granularity.DAY)
-    return {row.metric: row.value for row in cells(found)}
-
-
-async def test_an_hour_older_than_raw_events_stays_as_it_is() -> None:
-    site_id, now = new_id(), datetime.now(UTC)
-    ancient = hours.first_countable_hour() - timedelta(seconds=1)
-    await raw_events.insert([RawEvent(site_id, "shown", ancient, new_id(), None, None, now)])
-
-    with pytest.raises(ValueError, match="may have been deleted"):
-        await rollups.roll([ancient - timedelta(days=6)])
-
-    assert await counted_on(site_id, ancient.replace(hour=0)) == {}
-
-
-async def test_a_month_that_is_over_is_merged_and_says_the_same() -> None:
-    site_id, now = new_id(), datetime.now(UTC)
-    then = (now - timedelta(days=60)).replace(minute=0, second=0, microsecond=0)
-    for number in range(3):
-        at = then + timedelta(minutes=number)
-        await raw_events.insert([RawEvent(site_id, "shown", at, new_id(), None, None, now)])
-
-    assert await partitions.merge_finished() > 0
-    assert await partitions.merge_finished() == 0
-
-    (count,) = await get_counts([site_id], then, then + hours.HOUR, granularity=Granularity.HOUR)
-    assert count.values == [3]

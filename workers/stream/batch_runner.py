@@ -175,5 +175,5 @@ class BatchRunner:
 
 
 def _was_delivered_before(batch: Batch) -> bool:
-    """Whether a worker may have died of this batch; it then runs while no other batch does."""
+    """Whether a worker may have crashed on this batch; it then runs while no other batch does."""
     return any(item.entry.deliveries > 1 for item in batch.items)

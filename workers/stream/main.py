@@ -28,13 +28,13 @@ log = logging.getLogger(__name__)
 
 GROUP = LEDGER_GROUP
 
-LAST_PATIENCE = 8.0
-"""Seconds the batch in hand has to finish after SIGTERM; what is not acknowledged comes again."""
-
+SHUTDOWN_SECONDS = 8.0
+"""How long the batches in flight may take to finish after SIGTERM. Unacknowledged entries are
+delivered again."""
 
 GC_THRESHOLDS = (200_000, 20, 50)
-"""A batch is tens of thousands of objects that live for a moment and make no cycles. By Python's
-usual thresholds the collector walks them again and again, for a third of the worker's time."""
+"""A batch is tens of thousands of short-lived objects without cycles. With Python's default
+thresholds the collector walks them again and again, for a third of the worker's time."""
 
 
 async def work(consumer: Consumer, entries: Sequence[Entry], steps: Steps = STEPS) -> None:
@@ -43,14 +43,15 @@ async def work(consumer: Consumer, entries: Sequence[Entry], steps: Steps = STEP
 
 
 async def consume(consumer: Consumer, stopping: asyncio.Event) -> None:
-    """Work until told to stop."""
-    # A store that is away must not make us read, die and read again: that counts as a delivery.
+    """Run batches until `stopping` is set."""
+    # Wait for the stores first: a worker that reads, crashes and restarts counts as a delivery.
     await retry_while_unavailable("postgresql", partial(db.ping, worker=True))
     await retry_while_unavailable("clickhouse", clickhouse.ping)
     await BatchRunner(consumer, STEPS).run(stopping)
 
 
 async def main() -> None:
+    """Run the stream worker until SIGTERM or SIGINT."""
     configure_logging()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
@@ -58,17 +59,17 @@ async def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     consumer = event_streams.streams().consumer(EVENTS_TOPIC, GROUP)
-    working = asyncio.create_task(consume(consumer, stopping))
-    told = asyncio.create_task(stopping.wait())
+    running = asyncio.create_task(consume(consumer, stopping))
+    stop_requested = asyncio.create_task(stopping.wait())
     async with metrics.exposed(EVENTS_TOPIC, GROUP):
-        await asyncio.wait({working, told}, return_when=asyncio.FIRST_COMPLETED)
-        await asyncio.wait({working}, timeout=LAST_PATIENCE)
-    if working.done():
-        working.result()
+        await asyncio.wait({running, stop_requested}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({running}, timeout=SHUTDOWN_SECONDS)
+    if running.done():
+        running.result()
     else:
-        log.warning("a store is away: what is in hand is left for the next start")
-        await cancellation.cancel_and_wait(working)
-    told.cancel()
+        log.warning("stopped with unfinished batches reason=%r", "a store is unavailable")
+        await cancellation.cancel_and_wait(running)
+    stop_requested.cancel()
     for close in (event_streams.dispose, clickhouse.dispose, redis.dispose, db.dispose):
         await close()
 

@@ -1,8 +1,8 @@
 """The steps of the stream worker: one list, in the order in which they run.
 
-Each step takes a batch of events and has one effect. A step may drop an event, with a reason that
-is counted. Every step may run twice and has its effect once: ids decide, in each store by its own
-means. The stream worker acknowledges a batch after the last step.
+Each step is a file with the step's name. It takes a batch of events and has one effect. A step may
+drop an event, with a reason that is counted. Every step may run twice and has its effect once: ids
+decide, in each store by its own means. The stream worker acknowledges a batch after the last step.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,17 +13,23 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from subgraphs.analytics.pipeline.attribute import attribute
 from subgraphs.analytics.pipeline.batch import Batch
 from subgraphs.analytics.pipeline.check_timestamps import check_timestamps
-from subgraphs.analytics.pipeline.count import count, write_counters, write_raw_events
+from subgraphs.analytics.pipeline.count import count
 from subgraphs.analytics.pipeline.decode import decode
 from subgraphs.analytics.pipeline.deduplicate import deduplicate
-from subgraphs.analytics.pipeline.drop_bots import drop_bots, restore_recorded
+from subgraphs.analytics.pipeline.drop_bots import drop_bots
 from subgraphs.analytics.pipeline.drop_expired import drop_expired
 from subgraphs.analytics.pipeline.publish_activity import publish_activity
 from subgraphs.analytics.pipeline.publish_claims import publish_claims
+from subgraphs.analytics.pipeline.restore_recorded import restore_recorded
 from subgraphs.analytics.pipeline.sessionise import sessionise
-from subgraphs.analytics.pipeline.write_events import write_events, write_notification_events
+from subgraphs.analytics.pipeline.write_counters import write_counters
+from subgraphs.analytics.pipeline.write_events import write_events
+from subgraphs.analytics.pipeline.write_notification_events import write_notification_events
+from subgraphs.analytics.pipeline.write_raw_events import write_raw_events
 from subgraphs.kernel import db
-from workers.stream.claims import load_claims, make_claims, store_cursors
+from workers.stream.load_claims import load_claims
+from workers.stream.make_claims import make_claims
+from workers.stream.store_cursors import store_cursors
 
 
 @dataclass(frozen=True)

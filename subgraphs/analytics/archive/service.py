@@ -9,14 +9,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.analytics.archive.models import ArchiveRestore, ArchiveShare
-from subgraphs.kernel import jobs
+from subgraphs.kernel import jobs, task_names
 from subgraphs.kernel.errors import BadUserInput, Conflict, NotFound
 from subgraphs.kernel.graphql import paging
 from subgraphs.kernel.graphql.paging import Page, Window
 from subgraphs.kernel.ids import new_id
-
-RESTORE = "analytics.restore"
-"""The task that starts a restore."""
 
 MAX_DAYS = 30
 """The longest that restored events stay; they can be restored again."""
@@ -144,5 +141,5 @@ async def create_restore(
         ) from error
     if restore is None:
         raise RuntimeError("INSERT returned no row")
-    jobs.enqueue(session, RESTORE, restore_id=str(restore.id))
+    jobs.enqueue(session, task_names.RESTORE, restore_id=str(restore.id))
     return restore

@@ -12,14 +12,11 @@ from subgraphs.analytics import query_range
 from subgraphs.analytics.exports.formats import SUFFIXES
 from subgraphs.analytics.exports.models import Export
 from subgraphs.analytics.site_events.query import MAX_TYPES, is_storable
-from subgraphs.kernel import jobs
+from subgraphs.kernel import jobs, task_names
 from subgraphs.kernel.errors import BadUserInput, Conflict, NotFound
 from subgraphs.kernel.graphql import paging
 from subgraphs.kernel.ids import new_id
 from subgraphs.kernel.storage import objects
-
-EXPORT = "analytics.export"
-"""The task that writes the file."""
 
 MAX_RANGE = timedelta(days=366)
 
@@ -89,7 +86,7 @@ async def create(
         ) from error
     if export is None:
         raise RuntimeError("INSERT returned no row")
-    jobs.enqueue(session, EXPORT, export_id=str(export.id))
+    jobs.enqueue(session, task_names.EXPORT, export_id=str(export.id))
     return export
 
 

@@ -1,12 +1,19 @@
-"""What stands behind the snippet's door, POST /v1/events; `ingest.py` opens it.
+"""The ingest endpoint, POST /v1/events: receives the snippet's events and appends them durably.
 
-protocol    HTTP/1.1 on one connection: limits while reading, answers in the order of the requests
-answers     what is said, as bytes
-door        the way of one request: read, admitted, judged, appended
-taking      its events on their way, and the 202
-refusing    what went wrong, as an answer
-admission   who may send: site keys, origins, limits
-buckets     how much a site may send: a token bucket each
-backlog     whom to refuse while the stream is full
-server      the listening process: start, time limits, a graceful end
+connection      one HTTP/1.1 connection: answers in the order of the requests, time limits
+request_reader  from a connection's bytes to requests; size limits
+http_request    one request, answered once
+endpoint        the way of one request: parse, admit, validate, append
+admission       site keys, origins, rate limits
+token_buckets   one token bucket per site
+backlog         which sites to refuse while the stream is full
+event_parsing   from JSON to events of the stream
+bots            the published rules that tell bots from visitors
+pending_append  the events of one request until the stream has them
+group_commit    one append for many requests
+responses       HTTP responses as bytes
+refusals        from an error to the response
+server          start, time limits, graceful shutdown
+
+The stream worker may use `bots` and `event_parsing`; nothing else enters.
 """

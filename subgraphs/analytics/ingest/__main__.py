@@ -1,11 +1,11 @@
-"""The snippet's door: POST /v1/events.
+"""The snippet's ingest endpoint: POST /v1/events.
 
     {"siteKey": "pk_…", "events": [{"id": "<uuid>", "type": "shown", "claimId": "<uuid>",
       "occurredAt": "2026-01-02T03:04:05Z", "visitorId": "…", "page": "/shoes"}]}
 
-202 says for each event whether it was accepted, was a duplicate, or was refused and why; what it
-calls accepted is on disk. `shown`, `clicked`, `dismissed` and `withheld` need a claimId,
-`goal.reached` a goal and perhaps a value, `page.viewed` neither. The rooms are in `door/`.
+The response is 202 and states for each event whether it was accepted, a duplicate, or refused, and
+why. An accepted event is on disk. `shown`, `clicked`, `dismissed` and `withheld` need a `claimId`,
+`goal.reached` needs a `goal` and may have a `value`, `page.viewed` needs neither.
 
     python -m subgraphs.analytics.ingest --host 127.0.0.1 --port 4010
 """
@@ -19,8 +19,9 @@ import uvloop
 from subgraphs.analytics.ingest.server import serve
 from subgraphs.kernel.logging import configure_logging
 
-_COLLECT_EVERY = 50_000
-"""Objects: the requests in hand are no garbage, and Python's 700 would count them all the time."""
+_GC_THRESHOLD = 50_000
+"""Objects. Pending requests are not garbage, and by Python's default of 700 the collector would
+walk them again and again."""
 
 
 def main() -> None:
@@ -29,16 +30,17 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     options = parser.parse_args()
     configure_logging()
-    gc.freeze()  # what is loaded stays: the collector need not look at it again
-    gc.set_threshold(_COLLECT_EVERY)
-    _open_as_many_files_as_allowed()
+    gc.freeze()  # loaded modules stay: the collector need not walk them again
+    gc.set_threshold(_GC_THRESHOLD)
+    _raise_open_file_limit()
     uvloop.run(serve(options.host, options.port))
 
 
-def _open_as_many_files_as_allowed() -> None:
-    """Each refusal that is held back is a connection; a shell's limit is often 1024."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+def _raise_open_file_limit() -> None:
+    """Allow as many open files as possible: each delayed refusal holds a connection, and a shell's
+    limit is often 1024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 if __name__ == "__main__":

@@ -1,17 +1,17 @@
-"""The published rule of who counts as a visitor, and what kind of device they look from.
+"""The published rules that tell bots from visitors, and the device class of a User-Agent.
 
 An event does not count when its User-Agent (`rule_of`)
 
     is absent or empty                                    no_agent
-    does not begin as those of all browsers do            not_a_browser  curl/8.5, node
-    is in the list of the package `crawler-user-agents`   crawler  Googlebot, HeadlessChrome
+    does not begin like every browser's                   not_a_browser  curl/8.5, node
+    is in the list of the package `crawler-user-agents`   crawler        Googlebot, HeadlessChrome
 
-or when its visitor is faster than a person can be (`too_fast`, see `pace.py`). The door writes the
-rule into the envelope; the worker drops the event and counts it under that name. So who wonders
-where events went can read it: nothing is left out silently.
+or when its visitor is faster than a person can be (`too_fast`, see `pipeline/drop_bots.py`). The
+ingest endpoint writes the rule into the event's envelope. The stream worker drops the event and
+counts it under the rule's name, so that a merchant can see which events were left out and why.
 
     >>> rule_of("curl/8.5")
-    <Rule.NOT_A_BROWSER: 'not_a_browser'>
+    <BotRule.NOT_A_BROWSER: 'not_a_browser'>
 """
 
 import re
@@ -20,15 +20,16 @@ from functools import lru_cache
 
 from crawleruseragents import is_crawler
 
-LONGEST_AGENT = 512
-"""Characters looked at; a browser's has some 200. The list takes a microsecond for each of them."""
+MAX_AGENT = 512
+"""Characters that are examined; a browser sends some 200. The crawler list takes a microsecond for
+each of them."""
 
-KNOWN_AGENTS = 4096
-"""Agents whose answers are remembered: visitors share a few thousand, and a look costs 0.2 ms."""
+CACHED_AGENTS = 4096
+"""Agents with a cached result: visitors share a few thousand, and the rules take 0.2 ms."""
 
 
-class Rule(StrEnum):
-    """Why an event is a machine's."""
+class BotRule(StrEnum):
+    """Why an event is a bot's."""
 
     NO_AGENT = "no_agent"
     NOT_A_BROWSER = "not_a_browser"
@@ -37,7 +38,7 @@ class Rule(StrEnum):
 
 
 class Device(StrEnum):
-    """What a page is looked at with. An iPad that asks for desktop pages says it is a Mac."""
+    """The class of a visitor's device. An iPad that asks for desktop pages identifies as a Mac."""
 
     DESKTOP = "desktop"
     MOBILE = "mobile"
@@ -47,8 +48,8 @@ class Device(StrEnum):
 
 _BROWSER = ("Mozilla/", "Opera/")
 
-# The first that is found. "Mobi" is what browsers agreed on; an Android without it is a tablet,
-# unless it is a television.
+# The first match decides. Browsers agreed on "Mobi"; an Android without it is a tablet, unless it
+# is a television.
 _DEVICES = (
     (Device.OTHER, re.compile(r"\bTV\b|SmartTV|SMART-TV|AppleTV|Web0S|Tizen.*TV|BRAVIA|AFT[A-Z]")),
     (Device.TABLET, re.compile(r"iPad|Tablet|PlayBook|Kindle|Silk/(?!.*Mobi)")),
@@ -58,25 +59,25 @@ _DEVICES = (
 )
 
 
-def rule_of(user_agent: str) -> Rule | None:
-    """The rule by which this User-Agent is a machine's; None for a browser's."""
-    return _rule_of(user_agent[:LONGEST_AGENT].strip())
+def rule_of(user_agent: str) -> BotRule | None:
+    """The rule that makes this User-Agent a bot's; None for a browser's."""
+    return _rule_of(user_agent[:MAX_AGENT].strip())
 
 
 def device_of(user_agent: str) -> Device:
-    """The kind of device a User-Agent speaks of."""
-    return _device_of(user_agent[:LONGEST_AGENT])
+    """The device class that a User-Agent names."""
+    return _device_of(user_agent[:MAX_AGENT])
 
 
-@lru_cache(maxsize=KNOWN_AGENTS)
-def _rule_of(agent: str) -> Rule | None:
+@lru_cache(maxsize=CACHED_AGENTS)
+def _rule_of(agent: str) -> BotRule | None:
     if not agent:
-        return Rule.NO_AGENT
+        return BotRule.NO_AGENT
     if not agent.startswith(_BROWSER):
-        return Rule.NOT_A_BROWSER
-    return Rule.CRAWLER if is_crawler(agent) else None
+        return BotRule.NOT_A_BROWSER
+    return BotRule.CRAWLER if is_crawler(agent) else None
 
 
-@lru_cache(maxsize=KNOWN_AGENTS)
+@lru_cache(maxsize=CACHED_AGENTS)
 def _device_of(agent: str) -> Device:
-    return next((device for device, words in _DEVICES if words.search(agent)), Device.OTHER)
+    return next((device for device, pattern in _DEVICES if pattern.search(agent)), Device.OTHER)

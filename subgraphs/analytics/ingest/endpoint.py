@@ -1,11 +1,10 @@
-"""The way of one request through the door.
+"""The way of one request through the ingest endpoint.
 
-What needs no waiting (everything but a new site key and the append itself) happens at once, in the
-call that brought the request's last byte.
+Only a new site key and the append itself need a store. Everything else happens synchronously, in
+the call that received the request's last byte.
 """
 
 import asyncio
-import logging
 from collections.abc import Coroutine
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -15,13 +14,18 @@ import httptools
 import msgspec
 
 from subgraphs.analytics.ingest import bots, responses
-from subgraphs.analytics.ingest.admission import Admission, Guest
+from subgraphs.analytics.ingest.admission import Admission, SiteClient
 from subgraphs.analytics.ingest.backlog import Backlog
-from subgraphs.analytics.ingest.event_parsing import MAX_EVENTS, Sender, judge, read_request
-from subgraphs.analytics.ingest.event_parsing import Request as Sent
+from subgraphs.analytics.ingest.event_parsing import (
+    MAX_EVENTS,
+    IngestRequest,
+    Sender,
+    parse_request,
+    to_stream_event,
+)
 from subgraphs.analytics.ingest.group_commit import GroupCommit
-from subgraphs.analytics.ingest.pending_append import Taking
-from subgraphs.analytics.ingest.protocol import Request
+from subgraphs.analytics.ingest.http_request import HttpRequest
+from subgraphs.analytics.ingest.pending_append import PendingAppend
 from subgraphs.analytics.ingest.refusals import refuse, reply
 from subgraphs.analytics.ingest.responses import Refusal
 from subgraphs.kernel import cancellation, db
@@ -30,120 +34,121 @@ from subgraphs.kernel.streams import event_streams
 from subgraphs.kernel.streams.envelope import EVENTS_TOPIC, LEDGER_GROUP
 from subgraphs.kernel.streams.interface import partition_of
 
-log = logging.getLogger(__name__)
-
 STORE_SECONDS = 2.0
-"""How long the store may take to answer: a visitor's page can send again, it need not wait."""
+"""How long the store may take to answer; the snippet sends again, so it need not wait longer."""
 
 _PATH = b"/v1/events"
 
 _COUNTRY_LENGTH = 3
-"""Letters looked at: a country has two, and what has more is none."""
+"""Letters that are examined: a country has two, and a longer value is none."""
 
 
-class _Moment(NamedTuple):
+class _Now(NamedTuple):
     time: datetime
     seconds: float
-    """Of the loop's clock, which never jumps."""
+    """Of the loop's clock, which is monotonic."""
 
 
-class Door:
-    """Answers requests; to be made within the loop that serves them."""
+class IngestEndpoint:
+    """Answers requests; create it within the event loop that serves them."""
 
     def __init__(self) -> None:
         self._streams = event_streams.connect(seconds=STORE_SECONDS)
         self._commit = GroupCommit(self._streams, EVENTS_TOPIC, seconds=STORE_SECONDS)
         self._backlog = Backlog(partition_of)
         self._loop = asyncio.get_running_loop()
-        self._moment: _Moment | None = None
+        self._now: _Now | None = None
         self._admission = Admission(self._backlog)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._start(self._backlog.watch(self._waiting))
+        self._start(self._backlog.watch(self._waiting_entries))
 
     def invalidate(self, change: Change | None) -> None:
-        """Look a site up anew whose key or limits have changed."""
+        """Look up a site again whose key or limits have changed."""
         self._admission.invalidate(change)
 
     async def close(self) -> None:
-        """Let go of the stores."""
+        """Cancel the running tasks and disconnect from the stores."""
         await cancellation.cancel_and_wait(*self._tasks)
         await self._streams.close()
         await db.dispose()
 
-    def handle(self, request: Request) -> None:
+    def handle(self, request: HttpRequest) -> None:
         """Answer a request, now or later."""
         try:
             if request.target == _PATH and request.method == b"POST":
-                self._take(request)
+                self._ingest(request)
             else:
                 self._answer_other(request)
         except Exception as error:
             refuse(request, error)
 
-    def _take(self, request: Request) -> None:
-        sent = _read(request.body)
-        guest = self._admission.known(sent.site_key)
-        if guest is not None:
-            self._append(request, sent, guest)
+    def _ingest(self, request: HttpRequest) -> None:
+        parsed = _parse(request.body)
+        client = self._admission.cached(parsed.site_key)
+        if client is not None:
+            self._append(request, parsed, client)
         else:
-            self._start(self._take_later(request, sent))
+            self._start(self._ingest_after_look_up(request, parsed))
 
-    async def _take_later(self, request: Request, sent: Sent) -> None:
+    async def _ingest_after_look_up(self, request: HttpRequest, parsed: IngestRequest) -> None:
         try:
-            self._append(request, sent, await self._admission.find(sent.site_key))
+            self._append(request, parsed, await self._admission.find(parsed.site_key))
         except Exception as error:
             refuse(request, error)
 
-    def _append(self, request: Request, sent: Sent, guest: Guest) -> None:
-        moment = self._moment or self._look_at_the_clock()
-        self._admission.admit(guest, request.origin, len(sent.events), moment.seconds)
-        sender, now = _sender_of(request), moment.time
-        judged = [judge(it, site=guest.access, sender=sender, now=now) for it in sent.events]
-        request.let_go()
-        taking = Taking(request, guest, judged, moment.seconds)
-        if taking.records:
-            self._commit.append_once(taking)
+    def _append(self, request: HttpRequest, parsed: IngestRequest, client: SiteClient) -> None:
+        now = self._now or self._read_clock()
+        self._admission.admit(client, request.origin, len(parsed.events), now.seconds)
+        sender, time = _sender_of(request), now.time
+        events = [
+            to_stream_event(event, site=client.access, sender=sender, now=time)
+            for event in parsed.events
+        ]
+        request.release_input()
+        append = PendingAppend(request, client, events, now.seconds)
+        if append.records:
+            self._commit.append_once(append)
         else:
-            taking.appended(())
+            append.complete(())
 
-    def _answer_other(self, request: Request) -> None:
+    def _answer_other(self, request: HttpRequest) -> None:
         path = _path_of(request)
         if path == b"/healthz":
             reply(request, responses.encode(200, b"ok"))
         elif path == b"/readyz":
             self._start(self._answer_readiness(request))
         elif path != _PATH:
-            raise Refusal(404, "NOT_FOUND", "There is nothing here; post to /v1/events.")
+            raise Refusal(404, "NOT_FOUND", "This path does not exist; post to /v1/events.")
         elif request.method == b"OPTIONS":
             reply(request, responses.preflight(request.origin))
-        elif request.method == b"POST":  # the address was written another way
-            self._take(request)
+        elif request.method == b"POST":  # the same path in another spelling
+            self._ingest(request)
         else:
-            raise Refusal(405, "BAD_USER_INPUT", "Only POST is understood here.")
+            raise Refusal(405, "BAD_USER_INPUT", "This method is not allowed; use POST.")
 
-    async def _answer_readiness(self, request: Request) -> None:
+    async def _answer_readiness(self, request: HttpRequest) -> None:
         try:
             await self._streams.ping()
             await db.ping(worker=True)
-        except Exception as error:  # whatever a driver raises means "not now"
+        except Exception as error:  # any error of a driver means "not ready"
             reply(request, responses.encode(503, repr(error).encode()))
         else:
             reply(request, responses.encode(200, b"ok"))
 
-    async def _waiting(self) -> list[int]:
+    async def _waiting_entries(self) -> list[int]:
         lags = await self._streams.lags(EVENTS_TOPIC, LEDGER_GROUP)
         return [lag.waiting + lag.pending for lag in lags]
 
-    def _look_at_the_clock(self) -> "_Moment":
-        """The time, for all requests of this turn of the loop."""
+    def _read_clock(self) -> _Now:
+        """The time, read once per turn of the event loop."""
         now = datetime.now(UTC)
-        now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # the stores keep no more
-        self._moment = _Moment(now, self._loop.time())
-        self._loop.call_soon(self._forget_the_time)
-        return self._moment
+        now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # the stores' precision
+        self._now = _Now(now, self._loop.time())
+        self._loop.call_soon(self._reset_clock)
+        return self._now
 
-    def _forget_the_time(self) -> None:
-        self._moment = None
+    def _reset_clock(self) -> None:
+        self._now = None
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -151,25 +156,26 @@ class Door:
         task.add_done_callback(self._tasks.discard)
 
 
-def _read(body: bytes | bytearray) -> Sent:
+def _parse(body: bytes | bytearray) -> IngestRequest:
     try:
-        return read_request(body)
+        return parse_request(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         message = f"The body must be JSON with siteKey and at most {MAX_EVENTS} events: {error}"
         raise Refusal(400, "BAD_USER_INPUT", message) from error
 
 
-def _path_of(request: Request) -> bytes | None:
+def _path_of(request: HttpRequest) -> bytes | None:
     try:
         path: bytes | None = httptools.parse_url(request.target).path
     except httptools.HttpParserInvalidURLError as error:
-        raise Refusal(400, "BAD_USER_INPUT", "This is no address of ours.") from error
+        message = "The request's address is not a valid URL; post to /v1/events."
+        raise Refusal(400, "BAD_USER_INPUT", message) from error
     return path
 
 
-def _sender_of(request: Request) -> Sender:
-    """What is remembered is cut to what is looked at: a header may be as long as a head."""
-    return _sender(request.agent[: bots.LONGEST_AGENT], request.country[:_COUNTRY_LENGTH])
+def _sender_of(request: HttpRequest) -> Sender:
+    """The sender by its headers. They may be long and are cached, so only a part is examined."""
+    return _sender(request.agent[: bots.MAX_AGENT], request.country[:_COUNTRY_LENGTH])
 
 
 @lru_cache(maxsize=10_000)

@@ -1,4 +1,4 @@
-"""What the snippet says, read and judged: each event becomes one of the stream's or is refused."""
+"""Parses the snippet's JSON: each event becomes an event of the stream or is rejected."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -14,10 +14,10 @@ from subgraphs.kernel.streams.envelope import Event
 MAX_EVENTS = 100
 
 MAX_AHEAD = timedelta(minutes=5)
-"""How far a visitor's clock may be before ours."""
+"""How far a visitor's clock may be ahead of ours."""
 
 MAX_AGE = timedelta(hours=24)
-"""How late an event may come; ids are remembered for an hour longer, so none counts twice."""
+"""How late an event may arrive. Ids are stored for an hour longer, so that none counts twice."""
 
 _SiteKey = Annotated[str, msgspec.Meta(max_length=100)]
 _Short = Annotated[str, msgspec.Meta(max_length=100)]
@@ -28,34 +28,36 @@ _Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")]
 _CLAIM_TYPES = {name: f"claim.{name}" for name in ("shown", "clicked", "dismissed", "withheld")}
 
 _NUL = b"\\u0000"
-"""As JSON writes it; PostgreSQL's text holds none."""
+"""NUL as JSON writes it; PostgreSQL's text cannot hold it."""
 
 
 class Reason(StrEnum):
-    """Why one event of a request is not taken."""
+    """Why one event of a request is rejected."""
 
     BAD_EVENT = "BAD_EVENT"
     CLOCK_SKEW = "CLOCK_SKEW"
 
 
-class Refused(NamedTuple):
+class RejectedEvent(NamedTuple):
+    """An event that is not appended; the other events of its request are."""
+
     id: str | None
-    """As far as it could be read."""
+    """None if it could not be parsed."""
     reason: Reason
 
 
 class Sender(NamedTuple):
-    """What a request's headers tell of who sends it."""
+    """What a request's headers say about the visitor."""
 
     device: str
     bot: str | None
-    """The rule by which it is a machine."""
+    """The `BotRule` that applies."""
     country: str | None
-    """Two letters."""
+    """ISO 3166-1 alpha-2."""
 
 
 class Value(msgspec.Struct, frozen=True, rename="camel", gc=False):
-    """What reaching a goal was worth."""
+    """The monetary value of a goal."""
 
     amount_minor: _Minor
     currency: _Currency
@@ -74,14 +76,14 @@ class SnippetEvent(msgspec.Struct, frozen=True, rename="camel", gc=False):
     value: Value | None = None
 
 
-class Request(msgspec.Struct, frozen=True, rename="camel", gc=False):
-    """A body; an event that could not be read is refused already."""
+class IngestRequest(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """A parsed body; events that cannot be parsed are rejected already."""
 
     site_key: _SiteKey
-    events: Sequence[SnippetEvent | Refused]
+    events: Sequence[SnippetEvent | RejectedEvent]
 
 
-class _Body(Request, frozen=True, gc=False):
+class _Body(IngestRequest, frozen=True, gc=False):
     events: Annotated[list[SnippetEvent], msgspec.Meta(max_length=MAX_EVENTS)]
 
 
@@ -90,39 +92,39 @@ class _LooseBody(msgspec.Struct, frozen=True, rename="camel"):
     events: Annotated[list[msgspec.Raw], msgspec.Meta(max_length=MAX_EVENTS)]
 
 
-class _Named(msgspec.Struct):
+class _WithId(msgspec.Struct):
     id: _Short | None = None
 
 
 _body = msgspec.json.Decoder(_Body)
 _loose_body = msgspec.json.Decoder(_LooseBody)
 _event = msgspec.json.Decoder(SnippetEvent)
-_named = msgspec.json.Decoder(_Named)
+_with_id = msgspec.json.Decoder(_WithId)
 
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def read_request(body: bytes | bytearray) -> Request:
-    """Read a body: in one go if all of it is well formed, as it nearly always is.
+def parse_request(body: bytes | bytearray) -> IngestRequest:
+    """Parse a body: in one pass if all of it is valid, as usual, and else event by event.
 
     Raises:
-        msgspec.DecodeError, UnicodeDecodeError, RecursionError: it is not JSON, or not of this
+        msgspec.DecodeError, UnicodeDecodeError, RecursionError: the body is not JSON, has another
             shape, or has too many events.
     """
     if _NUL not in body:
         try:
             return _body.decode(body)
-        except _UNREADABLE:
+        except _DECODE_ERRORS:
             pass
     loose = _loose_body.decode(body)
-    return Request(loose.site_key, [_read_event(raw) for raw in loose.events])
+    return IngestRequest(loose.site_key, [_parse_event(raw) for raw in loose.events])
 
 
-def judge(
-    event: SnippetEvent | Refused, *, site: SiteAccess, sender: Sender, now: datetime
-) -> Event | Refused:
-    """One event as the stream takes it, or why it is not taken."""
-    if isinstance(event, Refused):
+def to_stream_event(
+    event: SnippetEvent | RejectedEvent, *, site: SiteAccess, sender: Sender, now: datetime
+) -> Event | RejectedEvent:
+    """The event with its envelope for the stream, or the reason why it is rejected."""
+    if isinstance(event, RejectedEvent):
         return event
     type_ = _CLAIM_TYPES.get(event.type)
     payload: dict[str, Any]
@@ -133,9 +135,9 @@ def judge(
     elif event.type == "goal.reached" and event.goal:
         payload = {"goal": event.goal, "value": event.value}
     else:
-        return Refused(str(event.id), Reason.BAD_EVENT)
+        return RejectedEvent(str(event.id), Reason.BAD_EVENT)
     if not now - MAX_AGE <= event.occurred_at <= now + MAX_AHEAD:
-        return Refused(str(event.id), Reason.CLOCK_SKEW)
+        return RejectedEvent(str(event.id), Reason.CLOCK_SKEW)
     payload["page"] = event.page
     payload["device"] = sender.device
     payload["country"] = sender.country
@@ -154,19 +156,19 @@ def judge(
     )
 
 
-def _read_event(raw: msgspec.Raw) -> SnippetEvent | Refused:
+def _parse_event(raw: msgspec.Raw) -> SnippetEvent | RejectedEvent:
     try:
         event = _event.decode(raw)
-    except _UNREADABLE:
-        return Refused(_id_of(raw), Reason.BAD_EVENT)
+    except _DECODE_ERRORS:
+        return RejectedEvent(_id_of(raw), Reason.BAD_EVENT)
     texts = (event.visitor_id, event.page, event.goal)
     if any(text and "\0" in text for text in texts):
-        return Refused(str(event.id), Reason.BAD_EVENT)
+        return RejectedEvent(str(event.id), Reason.BAD_EVENT)
     return event
 
 
 def _id_of(raw: msgspec.Raw) -> str | None:
     try:
-        return _named.decode(raw).id
-    except _UNREADABLE:
+        return _with_id.decode(raw).id
+    except _DECODE_ERRORS:
         return None

@@ -1,9 +1,9 @@
-"""Group commit: what arrives together is appended together.
+"""Group commit: one append to the stream for many requests.
 
-A durable append costs one fsync whether it carries one record or hundreds, so under load a door's
-throughput is that of its groups. A lone request goes at the end of the loop's turn that brought it;
-while an append is under way others gather until they are worth one of their own, or it is done. Who
-would gather behind a store that hangs is told that it is away.
+A durable append costs one fsync for one record or for hundreds, so under load the throughput
+depends on the group size. A lone request is appended at the end of the current turn of the event
+loop. While an append is in flight, further requests wait until they make a group worth an append of
+its own, or until the append is done. While the store hangs, waiting requests fail after a limit.
 """
 
 import asyncio
@@ -17,38 +17,37 @@ from subgraphs.kernel.streams.interface import Record, Streams
 log = logging.getLogger(__name__)
 
 MAX_GROUP = 500
-"""Records of one append; one request is never split over two, so it is taken whole or not at all.
-"""
+"""Records of one append. A request is never split: all of its records are stored or none is."""
 
-WORTH_A_GROUP = 48
-"""Records that go although an append is under way: what a group costs besides them is then less
-than they do."""
+MIN_GROUP_IN_FLIGHT = 48
+"""Records that are appended while another append is in flight: from this size on, a group's fixed
+cost is below that of its records."""
 
 
 MAX_WAITING = 20_000
-"""Records: about a second's work, and some 50 MB. Who comes while more wait is told at once that
-the store is away."""
+"""Records: about a second's work, and some 50 MB. Beyond it, requests fail at once."""
 
-_LOOKS = 4
-"""How often within their time limit those who wait are looked at."""
+_CHECKS = 4
+"""Checks of the waiting requests per time limit."""
 
 
-class Waiting(Protocol):
-    """A caller. It is called back: a future for each would cost more than its records do."""
+class Append(Protocol):
+    """The records of one request. It is called back: a future each would cost more than the
+    records do."""
 
     records: list[Record]
     since: float
-    """Seconds of the loop's clock when it came."""
+    """When the request came, in seconds of the loop's clock."""
 
-    def appended(self, outcome: Sequence[bool] | Exception) -> None:
-        """Hear which of the records were new, or why none was taken."""
+    def complete(self, outcome: Sequence[bool] | Exception) -> None:
+        """Receive which records were new, or the error of the append."""
 
 
 class GroupCommit:
-    """`append_once` to one topic for many callers at a time.
+    """`append_once` to one topic, for many requests at a time.
 
     Args:
-        seconds: how long a caller may wait for its append to begin.
+        seconds: how long a request may wait for its append to begin.
     """
 
     def __init__(self, streams: Streams, topic: str, *, seconds: float) -> None:
@@ -56,83 +55,83 @@ class GroupCommit:
         self._topic = topic
         self._seconds = seconds
         self._loop = asyncio.get_running_loop()
-        self._waiting: list[Waiting] = []
-        self._size = 0
-        """Records of those who wait."""
-        self._under_way: set[asyncio.Task[None]] = set()
-        self._is_due = False
-        self._watch: asyncio.TimerHandle | None = None
-        """One for all who wait: a timer each would cost more than their records do."""
+        self._waiting: list[Append] = []
+        self._waiting_records = 0
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._is_scheduled = False
+        self._timer: asyncio.TimerHandle | None = None
+        """One for all waiting requests: a timer each would cost more than the records do."""
 
-    def append_once(self, waiting: Waiting) -> None:
-        """Append its records with whoever else is here by the end of the loop's turn."""
-        if self._size > MAX_WAITING:
-            _tell(waiting, TimeoutError(f"{self._size} records wait for the store"))
+    def append_once(self, append: Append) -> None:
+        """Append the records together with all others of this turn of the event loop."""
+        if self._waiting_records > MAX_WAITING:
+            error = TimeoutError(f"{self._waiting_records} records wait for the store")
+            _complete(append, error)
             return
-        self._waiting.append(waiting)
-        self._size += len(waiting.records)
-        if not self._is_due:
-            self._is_due = True
+        self._waiting.append(append)
+        self._waiting_records += len(append.records)
+        if not self._is_scheduled:
+            self._is_scheduled = True
             self._loop.call_soon(self._send)
 
     def _send(self) -> None:
-        self._is_due = False
-        while self._waiting and len(self._under_way) < self._streams.appends_at_once:
-            if self._under_way and self._size < WORTH_A_GROUP:
+        self._is_scheduled = False
+        while self._waiting and len(self._in_flight) < self._streams.appends_at_once:
+            if self._in_flight and self._waiting_records < MIN_GROUP_IN_FLIGHT:
                 break
-            # Begun in this order, the appends are written in this order: a key's records keep it.
+            # Appends are written in the order in which they start: a key's records keep theirs.
             task = self._loop.create_task(self._append(self._next_group()))
-            self._under_way.add(task)
-            task.add_done_callback(self._is_done)
-        if self._waiting and self._watch is None:
-            self._watch = self._loop.call_later(self._seconds / _LOOKS, self._look)
+            self._in_flight.add(task)
+            task.add_done_callback(self._append_done)
+        if self._waiting and self._timer is None:
+            self._timer = self._loop.call_later(self._seconds / _CHECKS, self._fail_late)
 
-    def _is_done(self, task: asyncio.Task[None]) -> None:
-        self._under_way.discard(task)
+    def _append_done(self, task: asyncio.Task[None]) -> None:
+        self._in_flight.discard(task)
         self._send()
 
-    def _look(self) -> None:
-        """Tell those who have waited for too long; they came first, so they stand in front."""
-        self._watch = None
+    def _fail_late(self) -> None:
+        """Fail the requests that have waited too long; the oldest are first in the list."""
+        self._timer = None
         limit = self._loop.time() - self._seconds
-        count = bisect(self._waiting, limit, key=lambda waiting: waiting.since)
+        count = bisect(self._waiting, limit, key=lambda append: append.since)
         late, self._waiting = self._waiting[:count], self._waiting[count:]
-        self._size -= sum(len(waiting.records) for waiting in late)
-        for waiting in late:
-            _tell(waiting, TimeoutError(f"the store was not free for {self._seconds:g} s"))
+        self._waiting_records -= sum(len(append.records) for append in late)
+        for append in late:
+            _complete(append, TimeoutError(f"the store was busy for {self._seconds:g} s"))
         if self._waiting:
-            self._watch = self._loop.call_later(self._seconds / _LOOKS, self._look)
+            self._timer = self._loop.call_later(self._seconds / _CHECKS, self._fail_late)
 
-    async def _append(self, group: list[Waiting]) -> None:
-        records = [record for waiting in group for record in waiting.records]
+    async def _append(self, group: list[Append]) -> None:
+        records = [record for append in group for record in append.records]
         try:
             new = await self._streams.append_once(self._topic, records)
-        except Exception as error:  # nobody knows what was taken: each sends again, ids decide
-            for waiting in group:
-                _tell(waiting, error)
+        except Exception as error:  # the outcome is unknown: clients send again, ids deduplicate
+            for append in group:
+                _complete(append, error)
             return
         start = 0
-        for waiting in group:
-            end = start + len(waiting.records)
-            _tell(waiting, new[start:end])
+        for append in group:
+            end = start + len(append.records)
+            _complete(append, new[start:end])
             start = end
 
-    def _next_group(self) -> list[Waiting]:
+    def _next_group(self) -> list[Append]:
         size = 0
-        for taken, waiting in enumerate(self._waiting):
-            if taken and size + len(waiting.records) > MAX_GROUP:
+        for count, append in enumerate(self._waiting):
+            if count and size + len(append.records) > MAX_GROUP:
                 break
-            size += len(waiting.records)
+            size += len(append.records)
         else:
-            taken = len(self._waiting)
-        group, self._waiting = self._waiting[:taken], self._waiting[taken:]
-        self._size -= size
+            count = len(self._waiting)
+        group, self._waiting = self._waiting[:count], self._waiting[count:]
+        self._waiting_records -= size
         return group
 
 
-def _tell(waiting: Waiting, outcome: Sequence[bool] | Exception) -> None:
-    """One caller's fault must not shift or swallow what the next ones are told."""
+def _complete(append: Append, outcome: Sequence[bool] | Exception) -> None:
+    """Call one request back; its failure must not affect the others of the group."""
     try:
-        waiting.appended(outcome)
+        append.complete(outcome)
     except Exception:
-        log.exception("a caller could not be told what became of its records")
+        log.exception("append callback failed")

@@ -1,48 +1,53 @@
-"""One request's events on their way into the stream, and the 202 once they are on disk."""
+"""The events of one request while they are appended to the stream, and its 202 afterwards."""
 
 from collections.abc import Sequence
 
 import msgspec
 
 from subgraphs.analytics.ingest import responses
-from subgraphs.analytics.ingest.admission import Guest
-from subgraphs.analytics.ingest.event_parsing import Refused
-from subgraphs.analytics.ingest.protocol import Request
+from subgraphs.analytics.ingest.admission import SiteClient
+from subgraphs.analytics.ingest.event_parsing import RejectedEvent
+from subgraphs.analytics.ingest.http_request import HttpRequest
 from subgraphs.analytics.ingest.refusals import refuse
 from subgraphs.analytics.ingest.responses import Result
 from subgraphs.kernel.streams.envelope import Event, encode
 from subgraphs.kernel.streams.interface import Record
 
-_text_of = msgspec.to_builtins
+_to_text = msgspec.to_builtins
 
 
-class Taking:
-    """What GroupCommit takes and calls back."""
+class PendingAppend:
+    """What GroupCommit appends and calls back."""
 
-    __slots__ = ("_guest", "_refused", "_request", "records", "since")
+    __slots__ = ("_client", "_rejected", "_request", "records", "since")
 
     def __init__(
-        self, request: Request, guest: Guest, judged: Sequence[Event | Refused], since: float
+        self,
+        request: HttpRequest,
+        client: SiteClient,
+        events: Sequence[Event | RejectedEvent],
+        since: float,
     ) -> None:
         self._request = request
-        self._guest = guest
-        self._refused: dict[int, Refused] = {}
-        """By their place among the events."""
+        self._client = client
+        self._rejected: dict[int, RejectedEvent] = {}
+        """By position in the request."""
         self.records: list[Record] = []
         self.since = since
-        for place, item in enumerate(judged):
-            if isinstance(item, Refused):
-                self._refused[place] = item
+        for position, event in enumerate(events):
+            if isinstance(event, RejectedEvent):
+                self._rejected[position] = event
             else:
-                self.records.append(Record(guest.key, _text_of(item.id), encode(item)))
+                record = Record(client.stream_key, _to_text(event.id), encode(event))
+                self.records.append(record)
 
-    def appended(self, outcome: Sequence[bool] | Exception) -> None:
-        """Say what became of each event; all of them are on disk, or none is."""
+    def complete(self, outcome: Sequence[bool] | Exception) -> None:
+        """Answer the request: either all accepted events are on disk, or none is."""
         request, records = self._request, self.records
         if isinstance(outcome, Exception):
-            self._guest.bucket.give_back(len(records) + len(self._refused))
+            self._client.bucket.refund(len(records) + len(self._rejected))
             refuse(request, outcome)
-        elif records and not self._refused and all(outcome):
+        elif records and not self._rejected and all(outcome):
             ids = [record.id for record in records]
             request.answer(responses.all_accepted(ids, request.origin))
         else:
@@ -50,9 +55,9 @@ class Taking:
 
     def _results(self, outcome: Sequence[bool]) -> list[Result]:
         results = [
-            Result(record.id, "accepted" if new else "duplicate")
-            for record, new in zip(self.records, outcome, strict=True)
+            Result(record.id, "accepted" if is_new else "duplicate")
+            for record, is_new in zip(self.records, outcome, strict=True)
         ]
-        for place, item in self._refused.items():  # in order, so that each finds its place
-            results.insert(place, Result(item.id, "refused", item.reason))
+        for position, event in self._rejected.items():  # ascending, so each insert fits
+            results.insert(position, Result(event.id, "refused", event.reason))
         return results

@@ -1,4 +1,4 @@
-"""From what went wrong to what the client is told."""
+"""Turns errors into responses, and delays those of rate-limited clients."""
 
 import asyncio
 import logging
@@ -6,75 +6,75 @@ import random
 from collections import Counter
 
 from subgraphs.analytics.ingest import responses
-from subgraphs.analytics.ingest.protocol import Request
+from subgraphs.analytics.ingest.http_request import HttpRequest
 from subgraphs.analytics.ingest.responses import Refusal
 from subgraphs.kernel.retry import is_store_fault
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 2
-"""How long a client is asked to wait while a store is away."""
+"""The `retry-after` while a store is unavailable."""
 
-AGAIN = (
-    "It is not known whether these events were taken. Send them again under the same ids: what was"
-    " taken is answered as a duplicate, and nothing counts twice."
+SEND_AGAIN = (
+    "The events may or may not be stored. Send them again with the same ids: stored events are"
+    " answered as duplicates and count once."
 )
 
-HELD_SECONDS = (0.25, 1.0)
-"""How long who sends too much waits for the word that it was too much, at least and at most.
-Whoever comes again at once is slowed down to that, and the others have the door's time; by chance
-between the two, so that those who were refused together do not come again together."""
+DELAY_SECONDS = (0.25, 1.0)
+"""Shortest and longest delay of a rate-limited client's refusal. A client that retries at once is
+slowed down to it, and the endpoint has time for the others. The delay is random so that clients
+refused together do not retry together."""
 
-MAX_HELD = 10_000
-"""Refusals held back at a time: some 20 MB. Beyond it they go at once."""
+MAX_DELAYED = 10_000
+"""Delayed refusals at a time: some 20 MB. Further refusals are sent at once."""
 
-MAX_HELD_OF_ONE = MAX_HELD // 10
-"""Of one site: the others' floods must find room as well."""
+MAX_DELAYED_PER_SITE = MAX_DELAYED // 10
+"""One flooding site must leave room for the refusals of others."""
 
-_held: set[asyncio.TimerHandle] = set()
-_held_of: Counter[str] = Counter()
-"""How many of them are of which site."""
+_delayed: set[asyncio.TimerHandle] = set()
+_delayed_by_site: Counter[str] = Counter()
 
 
-def refuse(request: Request, error: Exception) -> None:
-    """Answer a request that nobody can promise to have been taken."""
-    refusal = _refusal_of(error)
-    answer = refusal.encode(request.origin)
-    site = refusal.too_much_of
-    if site and len(_held) < MAX_HELD and _held_of[site] < MAX_HELD_OF_ONE:
-        _hold(request, answer, site)
+def refuse(request: HttpRequest, error: Exception) -> None:
+    """Answer a request that failed with this error."""
+    refusal = _to_refusal(error)
+    response = refusal.encode(request.origin)
+    site = refusal.rate_limited_site
+    if site and len(_delayed) < MAX_DELAYED and _delayed_by_site[site] < MAX_DELAYED_PER_SITE:
+        _delay(request, response, site)
     else:
-        reply(request, answer)
+        reply(request, response)
 
 
-def _hold(request: Request, answer: bytes, site: str) -> None:
-    """Keep the answer back, and nothing else: bodies and tracebacks of thousands are too much."""
+def _delay(request: HttpRequest, response: bytes, site: str) -> None:
+    """Send the response later. Only the response is kept: thousands of bodies are too much."""
 
-    def let_go() -> None:
-        _held.discard(handle)
-        _held_of[site] -= 1
-        if not _held_of[site]:
-            del _held_of[site]
-        reply(request, answer)
+    def send() -> None:
+        _delayed.discard(timer)
+        _delayed_by_site[site] -= 1
+        if not _delayed_by_site[site]:
+            del _delayed_by_site[site]
+        reply(request, response)
 
-    request.let_go()
-    seconds = random.uniform(*HELD_SECONDS)  # noqa: S311  (spreads, hides nothing)
-    handle = asyncio.get_running_loop().call_later(seconds, let_go)
-    _held.add(handle)
-    _held_of[site] += 1
-
-
-def reply(request: Request, answer: bytes) -> None:
-    """Answer a request that may be a HEAD."""
-    request.answer(responses.without_body(answer) if request.method == b"HEAD" else answer)
+    request.release_input()
+    seconds = random.uniform(*DELAY_SECONDS)  # noqa: S311 - spreads load, protects no secret
+    timer = asyncio.get_running_loop().call_later(seconds, send)
+    _delayed.add(timer)
+    _delayed_by_site[site] += 1
 
 
-def _refusal_of(error: Exception) -> Refusal:
+def reply(request: HttpRequest, response: bytes) -> None:
+    """Answer a request; a HEAD request gets the headers alone."""
+    request.answer(responses.without_body(response) if request.method == b"HEAD" else response)
+
+
+def _to_refusal(error: Exception) -> Refusal:
     if isinstance(error, Refusal):
         return error
     if is_store_fault(error):
-        # What was on its way into the stream when its time was over may be in it all the same.
-        log.warning("a store is away, it is not known what was taken: %r", error)
-        return Refusal(503, "UNAVAILABLE", AGAIN, {"retry-after": str(RETRY_SECONDS)})
-    log.error("a request could not be answered", exc_info=error)
-    return Refusal(500, "INTERNAL_SERVER_ERROR", f"Something broke; we were told. {AGAIN}")
+        # The stream may have stored the events although the append ran out of time.
+        log.warning("store unavailable, outcome unknown error=%r", error)
+        return Refusal(503, "UNAVAILABLE", SEND_AGAIN, {"retry-after": str(RETRY_SECONDS)})
+    log.error("request failed", exc_info=error)
+    message = f"An internal error occurred and was logged. {SEND_AGAIN}"
+    return Refusal(500, "INTERNAL_SERVER_ERROR", message)

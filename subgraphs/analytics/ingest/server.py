@@ -1,4 +1,4 @@
-"""The listening process: it starts, keeps the time, and ends gracefully."""
+"""The process of the ingest endpoint: start, time limits, graceful shutdown."""
 
 import asyncio
 import logging
@@ -6,8 +6,8 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from subgraphs.analytics.ingest.endpoint import Door
-from subgraphs.analytics.ingest.protocol import Connection, Connections
+from subgraphs.analytics.ingest.connection import Connection, Connections
+from subgraphs.analytics.ingest.endpoint import IngestEndpoint
 from subgraphs.kernel import metrics
 from subgraphs.kernel.redis import invalidation
 from subgraphs.kernel.streams import event_streams
@@ -16,12 +16,13 @@ from subgraphs.kernel.streams.envelope import EVENTS_TOPIC, LEDGER_GROUP
 log = logging.getLogger(__name__)
 
 SHUTDOWN_SECONDS = 3.0
-"""How long answers in hand are waited for; the store has two seconds for its own."""
+"""How long a shutdown waits for pending responses; the store may take two seconds of it."""
 
-_BACKLOG = 2048
-"""Connections the system holds for us while we are busy."""
+_ACCEPT_BACKLOG = 2048
+"""Connections that the operating system queues while the process is busy."""
 
-_LOOK_SECONDS = 1.0
+_CHECK_SECONDS = 1.0
+"""Seconds between two checks of the time limits."""
 
 
 async def serve(host: str, port: int) -> None:
@@ -31,42 +32,44 @@ async def serve(host: str, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     async with serving(host, port), metrics.exposed(EVENTS_TOPIC, LEDGER_GROUP):
-        log.info("listening on %s, port %d", host, port)
+        log.info("listening host=%s port=%d", host, port)
         await stopped.wait()
     await event_streams.dispose()
 
 
 @asynccontextmanager
-async def serving(host: str, port: int) -> AsyncIterator[Door]:
+async def serving(host: str, port: int) -> AsyncIterator[IngestEndpoint]:
     """A server on this address until the end of the block."""
     loop = asyncio.get_running_loop()
-    door = Door()
-    connections = Connections(door.handle, now=loop.time())
-    server = await loop.create_server(lambda: Connection(connections), host, port, backlog=_BACKLOG)
-    watch = asyncio.create_task(_look(connections))
+    endpoint = IngestEndpoint()
+    connections = Connections(endpoint.handle, now=loop.time())
+    server = await loop.create_server(
+        lambda: Connection(connections), host, port, backlog=_ACCEPT_BACKLOG
+    )
+    time_limits = asyncio.create_task(_enforce_time_limits(connections))
     try:
-        async with invalidation.subscribed(door.invalidate):
-            yield door
+        async with invalidation.subscribed(endpoint.invalidate):
+            yield endpoint
     finally:
         server.close()
         await _drain(connections)
-        watch.cancel()
-        await door.close()
+        time_limits.cancel()
+        await endpoint.close()
 
 
-async def _look(connections: Connections) -> None:
+async def _enforce_time_limits(connections: Connections) -> None:
     while True:
-        connections.look(asyncio.get_running_loop().time())
-        await asyncio.sleep(_LOOK_SECONDS)
+        connections.enforce_time_limits(asyncio.get_running_loop().time())
+        await asyncio.sleep(_CHECK_SECONDS)
 
 
 async def _drain(connections: Connections) -> None:
-    """Let the clients have their answers, and say goodbye."""
+    """Close each connection once its requests are answered, or when the time is over."""
     for connection in tuple(connections.open):
         connection.finish()
     if connections.open:
         with suppress(TimeoutError):
             async with asyncio.timeout(SHUTDOWN_SECONDS):
-                await connections.none_left.wait()
+                await connections.all_closed.wait()
     for connection in tuple(connections.open):
         connection.abort()

@@ -1,4 +1,4 @@
-"""How much a site may send: a token bucket for each."""
+"""Rate limits: one token bucket per site."""
 
 import math
 from typing import NamedTuple
@@ -7,25 +7,26 @@ from uuid import UUID
 from subgraphs.analytics.ingest.event_parsing import MAX_EVENTS
 
 BURST_SECONDS = 10
-"""A bucket holds what the plan allows in this time: a page of a flash sale opens all at once."""
+"""A bucket holds the tokens of this time: at the start of a flash sale all pages open at once."""
 
-_MOST_BUCKETS = 10_000
-"""When there are more, the full ones go: they are as good as new."""
+_MAX_BUCKETS = 10_000
+"""Full buckets are dropped beyond it: a full bucket equals a new one. A cache that evicts by age
+or use would also drop drained buckets, and a limited site would get another burst."""
 
 
 class Excess(NamedTuple):
-    """More than there was room for."""
+    """How far a request exceeds the rate limit."""
 
     limit: int
     """Events a second."""
     remaining: int
-    """Events that would still be taken now."""
+    """Events that would be admitted now."""
     wait: int
-    """Whole seconds until as many would be taken."""
+    """Whole seconds until the request would be admitted."""
 
 
-class Bucket:
-    """The tokens of one site, one an event."""
+class TokenBucket:
+    """The tokens of one site, one per event."""
 
     __slots__ = ("_at", "_capacity", "_rate", "_tokens")
 
@@ -35,8 +36,8 @@ class Bucket:
         self._tokens = float(self._capacity)
         self._at = now
 
-    def take(self, events: int, now: float) -> Excess | None:
-        """Take tokens for all these events, or none and say what is wrong."""
+    def charge(self, events: int, now: float) -> Excess | None:
+        """Take one token per event; if there are too few, take none and return the excess."""
         tokens = self._tokens + (now - self._at) * self._rate
         self._tokens = tokens = min(tokens, self._capacity)
         self._at = now
@@ -46,33 +47,34 @@ class Bucket:
         wait = math.ceil((events - tokens) / self._rate) if self._rate else BURST_SECONDS
         return Excess(self._rate, int(tokens), wait)
 
-    def give_back(self, events: int) -> None:
-        """Of a request that was not taken after all."""
+    def refund(self, events: int) -> None:
+        """Return the tokens of a request that was refused after it was charged."""
         self._tokens = min(self._tokens + events, self._capacity)
 
     def set_rate(self, rate: int) -> None:
-        """Have a new plan's limit hold from now on."""
+        """Apply the limit of a new plan from now on."""
         if rate != self._rate:
             self._rate = rate
             self._capacity = max(rate * BURST_SECONDS, MAX_EVENTS)
 
     def is_full(self, now: float) -> bool:
+        """Whether no token is missing."""
         return self._tokens + (now - self._at) * self._rate >= self._capacity
 
 
-class Buckets:
-    """The buckets of all sites that sent lately."""
+class TokenBuckets:
+    """The buckets of all sites that sent recently."""
 
     def __init__(self) -> None:
-        self._buckets: dict[UUID, Bucket] = {}
+        self._buckets: dict[UUID, TokenBucket] = {}
 
-    def of(self, site_id: UUID, rate: int, now: float) -> Bucket:
-        """A site's bucket, at the rate of its plan today."""
+    def of(self, site_id: UUID, rate: int, now: float) -> TokenBucket:
+        """A site's bucket, with the rate of its current plan."""
         bucket = self._buckets.get(site_id)
         if bucket is None:
-            if len(self._buckets) >= _MOST_BUCKETS:
+            if len(self._buckets) >= _MAX_BUCKETS:
                 self._drop_full(now)
-            bucket = self._buckets[site_id] = Bucket(rate, now)
+            bucket = self._buckets[site_id] = TokenBucket(rate, now)
         bucket.set_rate(rate)
         return bucket
 

@@ -1,4 +1,4 @@
-"""COPY, on the driver's own connection and inside the session's transaction."""
+"""COPY on the driver's own connection, inside the session's transaction."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -6,33 +6,36 @@ from typing import Any
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-_NOT_SO = (
+_NOT_COPIED = (
     asyncpg.UniqueViolationError,
-    asyncpg.CheckViolationError,  # no partition for a row, or another one
+    asyncpg.CheckViolationError,  # a row's partition is missing, or is another one
     asyncpg.UndefinedTableError,
 )
 
 
-async def copy(
-    session: AsyncSession, table: str, fields: Sequence[str], rows: Iterable[tuple[Any, ...]]
+async def copy_rows(
+    session: AsyncSession, table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]
 ) -> None:
-    """Copy rows in. The session must have begun: the driver by itself would copy outside of it."""
+    """Copy rows into a table.
+
+    The session's transaction must have begun: otherwise the driver copies outside of it.
+    """
     raw = await (await session.connection()).get_raw_connection()
     driver: Any = raw.driver_connection
-    await driver.copy_records_to_table(table, records=rows, columns=fields)
+    await driver.copy_records_to_table(table, records=rows, columns=columns)
 
 
-async def copied(
-    session: AsyncSession, table: str, fields: Sequence[str], rows: Iterable[tuple[Any, ...]]
+async def try_copy_rows(
+    session: AsyncSession, table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]
 ) -> bool:
-    """Copy rows straight into where they belong, if each is new and the partition is there.
+    """Copy rows into a table if each row is new and its partition exists.
 
     Returns:
-        Whether they are in; if not, nothing was done.
+        Whether all rows were copied; if not, none was.
     """
     try:
         async with session.begin_nested():
-            await copy(session, table, fields, rows)
-    except _NOT_SO:
+            await copy_rows(session, table, columns, rows)
+    except _NOT_COPIED:
         return False
     return True

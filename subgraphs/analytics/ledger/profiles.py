@@ -1,11 +1,19 @@
-"""Visitor profiles: the journal of what visitors did, folded in. The rules are in `sessions.py`.
+"""Visitor profiles: folds the journal into `visitor_profiles`, and deletes old profiles.
 
-A row leaves the journal in the transaction that adds it to the profiles, so each counts once. In
-which order they are folded does not matter: counts add up, and sessions that a late event can still
-reach are kept as ranges of time, which PostgreSQL unites; older ones are a number. An event that
-comes later than the doors allow, as from the dead letters, may count a session twice.
+`session_count` is the number of a visitor's sessions (`sessions.py`), in whatever order the events
+arrive: a late event between two sessions joins them. `behavior_score` measures a visitor's interest
+from 0 to just below 1:
 
-Who has not been seen for as long as the site's plan keeps events is forgotten.
+    points = 2 · (sessions - 1) + views + 5 · clicks + 10 · goals + 20 · orders
+    behavior_score = points / (points + 20)
+
+One page is worth 0.05, a click on a claim 0.2, an order 0.5, and nothing lowers the score.
+PostgreSQL computes it, see deploy/migrations/sql/visitor_profiles.sql.
+
+A journal row is deleted in the transaction that adds it to the profiles, so each row counts once.
+The order of folding does not matter: counts add up. Sessions that a late event can still reach are
+kept as time ranges, which PostgreSQL unites; older sessions are only counted. An event that arrives
+later than ingest allows, such as a replayed dead letter, may count a session twice.
 """
 
 from collections.abc import Sequence
@@ -18,25 +26,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.analytics.ingest import event_parsing
-from subgraphs.analytics.pipeline.sessionise import (
-    COLUMNS,
-    SILENCE,
-    SiteVisitorEvents,
-    VisitorEvent,
-    moment_at,
-    read_visitor_events,
-    sessions_of,
-)
+from subgraphs.analytics.ledger import visitor_journal
+from subgraphs.analytics.ledger.sessions import SILENCE, from_milliseconds, sessions_of
+from subgraphs.analytics.ledger.visitor_journal import COLUMNS, SiteVisitorEvents, VisitorEvent
 
 REACHABLE = event_parsing.MAX_AGE + SILENCE + timedelta(hours=2)
 """How long before the newest event a session may have ended for a late event to join it. The two
-hours are for clocks ahead of ours, a shop's among them."""
-
-_TAKE = text("""
-    DELETE FROM visitor_deeds WHERE id IN (
-        SELECT id FROM visitor_deeds ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED)
-    RETURNING deeds
-""")
+hours allow for clocks that are ahead of ours, such as a shop's."""
 
 _ADD = text("""
     INSERT INTO visitor_profiles AS p
@@ -71,9 +67,8 @@ _ADD = text("""
             ) AS sessions)
 """)
 
-
-# The shortest retention by itself is a constant, and finds the old blocks by the index.
-_FORGET = text("""
+# The shortest retention as a constant finds the old blocks by the index.
+_DELETE_OLD = text("""
     DELETE FROM visitor_profiles WHERE id IN (
         SELECT p.id FROM visitor_profiles AS p JOIN tenants AS t USING (site_id)
         WHERE p.last_seen_at < CAST(:now AS timestamptz) - make_interval(days => t.retention_days)
@@ -85,64 +80,67 @@ _FORGET = text("""
 
 
 @dataclass
-class _Seen:
+class _Addition:
     """What the journal adds to one visitor's profile."""
 
     account_id: UUID
     counts: list[int] = field(default_factory=lambda: [0] * len(COLUMNS))
-    moments: list[int] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
     """Of all events."""
-    active: list[int] = field(default_factory=list)
-    """Of those that make sessions."""
+    session_times: list[int] = field(default_factory=list)
+    """Of the events that belong to sessions."""
 
-    def add(self, deed: VisitorEvent) -> None:
-        self.counts[deed.column] += 1
-        self.moments.append(deed.at)
-        if deed.on_a_page:
-            self.active.append(deed.at)
+    def add(self, event: VisitorEvent) -> None:
+        self.counts[event.column] += 1
+        self.times.append(event.at)
+        if event.on_a_page:
+            self.session_times.append(event.at)
 
 
-async def fold(session: AsyncSession, *, most: int) -> int:
-    """Fold at most so many rows of the journal into the profiles; how many there were."""
-    rows = (await session.scalars(_TAKE, {"most": most})).all()
-    seen: dict[tuple[UUID, str], _Seen] = {}
-    for site in chain.from_iterable(map(read_visitor_events, rows)):
-        _note(seen, site)
-    if seen:
-        await session.execute(_ADD, _columns(seen))
+async def fold_journal(session: AsyncSession, *, most: int) -> int:
+    """Fold at most so many journal rows into the profiles; returns how many there were."""
+    rows = await visitor_journal.take(session, most=most)
+    additions: dict[tuple[UUID, str], _Addition] = {}
+    for site in chain.from_iterable(map(visitor_journal.decode, rows)):
+        _add_site(additions, site)
+    if additions:
+        await session.execute(_ADD, _columns(additions))
     return len(rows)
 
 
-async def forget(session: AsyncSession, *, now: datetime, most: int) -> int:
-    """Delete at most so many profiles of visitors who have not been seen for long; how many."""
-    deleted = await session.scalars(_FORGET, {"now": now, "most": most})
+async def delete_old(session: AsyncSession, *, now: datetime, most: int) -> int:
+    """Delete profiles last seen before their site's retention, at most so many; returns how many.
+
+    A site's retention is how long its plan keeps events.
+    """
+    deleted = await session.scalars(_DELETE_OLD, {"now": now, "most": most})
     return len(deleted.all())
 
 
-def _note(seen: dict[tuple[UUID, str], _Seen], site: SiteVisitorEvents) -> None:
-    for deed in site.visitor_events:
-        key = site.site_id, deed.visitor_id
-        visitor = seen.get(key)
-        if visitor is None:
-            visitor = seen[key] = _Seen(site.account_id)
-        visitor.add(deed)
+def _add_site(additions: dict[tuple[UUID, str], _Addition], site: SiteVisitorEvents) -> None:
+    for event in site.visitor_events:
+        key = site.site_id, event.visitor_id
+        addition = additions.get(key)
+        if addition is None:
+            addition = additions[key] = _Addition(site.account_id)
+        addition.add(event)
 
 
-def _columns(seen: dict[tuple[UUID, str], _Seen]) -> dict[str, object]:
-    # In one order for all: two who meet in the same rows wait for each other and never deadlock.
-    keys = sorted(seen)
-    visitors = [seen[key] for key in keys]
-    sessions = [sessions_of(map(moment_at, visitor.active)) for visitor in visitors]
+def _columns(additions: dict[tuple[UUID, str], _Addition]) -> dict[str, object]:
+    # Sorted, so that two tasks with the same profiles wait for each other and never deadlock.
+    keys = sorted(additions)
+    visitors = [additions[key] for key in keys]
+    sessions = [sessions_of(map(from_milliseconds, it.session_times)) for it in visitors]
     return {
         "site_id": [site_id for site_id, _ in keys],
         "visitor_id": [visitor_id for _, visitor_id in keys],
         "account_id": [visitor.account_id for visitor in visitors],
         **{
-            name: [visitor.counts[place] for visitor in visitors]
-            for place, name in enumerate(COLUMNS)
+            name: [visitor.counts[position] for visitor in visitors]
+            for position, name in enumerate(COLUMNS)
         },
-        "first_seen_at": [moment_at(min(visitor.moments)) for visitor in visitors],
-        "last_seen_at": [moment_at(max(visitor.moments)) for visitor in visitors],
+        "first_seen_at": [from_milliseconds(min(visitor.times)) for visitor in visitors],
+        "last_seen_at": [from_milliseconds(max(visitor.times)) for visitor in visitors],
         "sessions": list(map(_multirange, sessions)),
         "session_count": list(map(len, sessions)),
         "reachable": REACHABLE,
@@ -150,5 +148,5 @@ def _columns(seen: dict[tuple[UUID, str], _Seen]) -> dict[str, object]:
 
 
 def _multirange(ranges: Sequence[tuple[datetime, datetime]]) -> str:
-    """As PostgreSQL writes it: half-open, so that what begins where another ends is one with it."""
+    """PostgreSQL's notation. The ranges are half-open, so adjacent ones become one."""
     return "{" + ",".join(f"[{start.isoformat()},{end.isoformat()})" for start, end in ranges) + "}"

@@ -1,17 +1,17 @@
-"""The step `attribute`: which claim an order, or another goal, is owed to.
+"""The step `attribute`: attributes orders and goals to claims.
 
-Of what the buyer had to do with claims at this site within `WINDOW` before the order,
+Of the buyer's touches with claims at this site within `WINDOW` before the order,
 
-    the last click decides                        arm clicked
-    without one, the last claim that was shown    arm shown
-    without one, the last that was withheld       arm held_out
+    the last click decides                       arm clicked
+    without one, the last shown claim decides    arm shown
+    without one, the last withheld claim decides arm held_out
 
-and becomes a `converted` with the order's total as revenue. Nothing of these, or an order whose
-buyer is not known: no conversion. Held-out visitors were kept from the claim to see who buys
-without it: their conversions are counted apart and never among the others.
+and the step adds a `converted` notification event with the order's total as revenue. Without a
+touch, or without a known buyer, there is no conversion. Claims are withheld from some visitors to
+measure how many buy without them: their conversions are counted separately.
 
-An order is decided on once, with what has reached us by then, in the transaction that writes it
-down. When it comes again the stored decision is taken, whatever has come since.
+The step attributes an order once, in the transaction that adds it to the ledger, by the touches
+known then. When the order is delivered again, the stored conversion stays.
 """
 
 from collections.abc import Sequence
@@ -29,28 +29,28 @@ from subgraphs.kernel.ids import derived_id
 from subgraphs.kernel.streams.envelope import Event
 
 WINDOW = timedelta(hours=24)
-"""How long a claim is given the credit for what its viewer buys."""
+"""How long after a touch an order is attributed to the claim."""
 
-MOST_REVENUE = 10**15
-"""Minor units; more is no order's total, and sums have to fit into 64 bits."""
+MAX_REVENUE = 10**15
+"""Minor units; no order is larger, and sums must fit into 64 bits."""
 
 ARMS = {"clicked": "clicked", "shown": "shown", "withheld": "held_out"}
-"""Which arm of a comparison each touch is evidence of, the strongest first."""
+"""The arm of the A/B comparison by type of touch, the strongest first."""
 
 _MONEY = {ORDER_CREATED: "total", GOAL_REACHED: "value"}
-"""Where the payload of each kind of conversion has its worth."""
+"""The payload's money field by event type."""
 
 # The partial index on (site_id, visitor_id, created_at) finds a visitor's few rows.
 _TOUCHES = text("""
-    SELECT conversion.place, touch.*
-    FROM unnest(CAST(:sites AS uuid[]), CAST(:visitors AS text[]), CAST(:moments AS timestamptz[]))
-         WITH ORDINALITY AS conversion (site_id, visitor_id, moment, place)
+    SELECT conversion.position, touch.*
+    FROM unnest(CAST(:sites AS uuid[]), CAST(:visitors AS text[]), CAST(:times AS timestamptz[]))
+         WITH ORDINALITY AS conversion (site_id, visitor_id, occurred_at, position)
     CROSS JOIN LATERAL (
         SELECT notification_id, claim_id, variant_id, event_type, page, device, country
         FROM notification_events AS n
         WHERE n.site_id = conversion.site_id AND n.visitor_id = conversion.visitor_id
-          AND n.created_at <= conversion.moment
-          AND n.created_at > conversion.moment - CAST(:window AS interval)
+          AND n.created_at <= conversion.occurred_at
+          AND n.created_at > conversion.occurred_at - CAST(:window AS interval)
           AND n.event_type = ANY(CAST(:touches AS text[]))
         ORDER BY array_position(CAST(:touches AS text[]), n.event_type), n.created_at DESC,
                  n.id DESC
@@ -60,29 +60,31 @@ _TOUCHES = text("""
 
 
 async def attribute(session: AsyncSession, batch: Batch) -> None:
-    """Add the conversions behind a batch's orders and goals to what happened."""
+    """Add the conversions of the batch's orders and goals to its notification events."""
     new = [event for event in batch.new_events if _may_convert(event)]
-    fresh = {ledger.key_of(event) for event in new}
-    repeated = [event for event in batch.source_events if ledger.key_of(event) not in fresh]
-    old = list(filter(_may_convert, repeated))
-    decided = await ledger.stored_notification_events(session, list(map(_key_of_conversion, old)))
-    made = await _made(session, new)
-    batch.new_notification_events += await ledger.add_notification_events(session, made, more=True)
-    batch.notification_events += [*made, *decided.values()]
+    new_keys = {ledger.key_of(event) for event in new}
+    repeated = [event for event in batch.source_events if ledger.key_of(event) not in new_keys]
+    keys = [_key_of_conversion(event) for event in repeated if _may_convert(event)]
+    stored = await ledger.stored_notification_events(session, keys)
+    conversions = await _conversions(session, new)
+    batch.new_notification_events += await ledger.add_notification_events(
+        session, conversions, more=True
+    )
+    batch.notification_events += [*conversions, *stored.values()]
 
 
 def conversion_id(event: Event) -> UUID:
-    """The id of the conversion that an order or goal makes."""
+    """The id of the conversion of an order or goal."""
     return derived_id(event.occurred_at, event.id, "converted")
 
 
 def revenue_of(event: Event) -> tuple[int, str] | None:
-    """What a conversion is worth, in minor units and a currency; None where it doesn't say."""
+    """Minor units and currency of an order or goal; None if the payload has none or is invalid."""
     money = event.payload.get(_MONEY[event.type])
     if not isinstance(money, dict):
         return None
     amount, currency = money.get("amountMinor"), money.get("currency")
-    if type(amount) is not int or not 0 <= amount <= MOST_REVENUE:
+    if type(amount) is not int or not 0 <= amount <= MAX_REVENUE:
         return None
     return (amount, currency) if isinstance(currency, str) and len(currency) == 3 else None
 
@@ -95,21 +97,21 @@ def _may_convert(event: Event) -> bool:
     return event.type in _MONEY and bool(event.visitor_id)
 
 
-async def _made(session: AsyncSession, events: Sequence[Event]) -> list[NotificationEvent]:
+async def _conversions(session: AsyncSession, events: Sequence[Event]) -> list[NotificationEvent]:
     if not events:
         return []
     values = {
         "sites": [event.site_id for event in events],
         "visitors": [event.visitor_id for event in events],
-        "moments": [event.occurred_at for event in events],
+        "times": [event.occurred_at for event in events],
         "window": WINDOW,
         "touches": list(ARMS),
     }
     touches = await session.execute(_TOUCHES, values)
-    return [_converted(events[touch.place - 1], touch) for touch in touches]
+    return [_conversion(events[touch.position - 1], touch) for touch in touches]
 
 
-def _converted(event: Event, touch: Any) -> NotificationEvent:
+def _conversion(event: Event, touch: Any) -> NotificationEvent:
     amount, currency = revenue_of(event) or (None, None)
     return NotificationEvent(
         id=conversion_id(event),

@@ -1,4 +1,4 @@
-"""A batch of events on its way through the pipeline, and what has become of each."""
+"""A batch of events on its way through the steps, and the outcome of each event."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,6 +21,7 @@ CLAIM_EVENTS = {
     "claim.dismissed": "dismissed",
     "claim.withheld": "withheld",
 }
+"""Claim events by their type in the stream; the value is their type in the ledger."""
 
 SOURCE_EVENTS = frozenset(
     {
@@ -35,7 +36,7 @@ SOURCE_EVENTS = frozenset(
 )
 
 SNIPPET = "snippet"
-"""The source of what a visitor's page says of itself, as against what a shop says."""
+"""The source of events that a visitor's page sends; all other sources are shops."""
 
 
 class Drop(StrEnum):
@@ -55,7 +56,7 @@ class Drop(StrEnum):
 
 
 class Claim(NamedTuple):
-    """A claim as far as the ledger goes, and the message that shows it."""
+    """A claim with the fields that the ledger needs, and the message that shows it."""
 
     id: UUID
     account_id: UUID
@@ -66,12 +67,12 @@ class Claim(NamedTuple):
     message: dict[str, Any]
     variant_id: UUID | None = None
     is_published: bool = False
-    """Whether it was shown to visitors before; the live channel itself forgets after days."""
+    """Whether it was published before; the live channel keeps claim ids for some days only."""
 
 
 @dataclass(slots=True)
 class Item:
-    """One entry on its way."""
+    """One entry of the stream and its event."""
 
     entry: Entry
     event: Event | None = None
@@ -85,46 +86,48 @@ class Item:
 
 @dataclass
 class Batch:
-    """Entries that travel together, in the order of the stream, and what is known of them."""
+    """Entries that go through the steps together, in the order of the stream."""
 
     items: list[Item]
     is_read: bool = False
-    """Whether the items have their events, or the reasons why they have none."""
+    """Whether the reading steps are done: each item has an event or a drop."""
     made: list[Claim] = field(default_factory=list)
-    """The claims these events made, in the events' order."""
+    """The claims made of these events, in the events' order."""
     mentioned: dict[str, Claim] = field(default_factory=dict)
-    """The claims that claim events speak of, by the names that they call them."""
+    """The claims that claim events name, by that name."""
     new_events: list[Event] = field(default_factory=list)
-    """Source events that the ledger did not have before."""
+    """Source events that are new in the ledger."""
     notification_events: list[NotificationEvent] = field(default_factory=list)
-    """What happened to claims, as the ledger has it."""
+    """The batch's notification events as the ledger stores them."""
     new_notification_events: list[NotificationEvent] = field(default_factory=list)
-    """Those of them that it did not have before."""
+    """Notification events that are new in the ledger."""
     counters: Sequence[Counted] = ()
-    """Of the sites where something happened, as the ledger has them now."""
+    """The ledger's counters of the batch's sites, this batch included."""
     cursors: dict[UUID, str] = field(default_factory=dict)
-    """The made claims' places in the live channel."""
+    """The cursors of the published claims in the live channel, by claim id."""
 
     @classmethod
     def of(cls, entries: Sequence[Entry]) -> "Batch":
+        """A batch of entries that are not decoded yet."""
         return cls([Item(entry) for entry in entries])
 
     @property
     def events(self) -> list[Event]:
-        """Those that were not dropped."""
+        """The events that were not dropped."""
         return [item.event for item in self.items if item.event and not item.drop]
 
     @property
     def source_events(self) -> list[Event]:
+        """The source events that were not dropped."""
         return [event for event in self.events if event.type not in CLAIM_EVENTS]
 
     @property
     def claim_names(self) -> set[str]:
-        """What claim events call the claims they speak of, whether there are such or not."""
+        """The names that claim events give their claims; a claim may not exist."""
         return {claim_name_of(event) for event in self.events if event.type in CLAIM_EVENTS}
 
 
 def claim_name_of(event: Event) -> str:
-    """What an event calls the claim it speaks of; empty if it does not."""
+    """The name of the claim that an event is about; empty if it names none."""
     name = event.payload.get("claimId")
     return name if isinstance(name, str) else ""

@@ -1,4 +1,4 @@
-"""The step `decode`: reads each entry's envelope."""
+"""The step `decode`: decodes each entry's envelope."""
 
 import re
 
@@ -13,7 +13,7 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def decode(batch: Batch) -> None:
-    """Decode the envelopes; drop what no envelope can be read from, and unknown types."""
+    """Decode the envelopes; drop undecodable entries and unknown event types."""
     for item in batch.items:
         try:
             item.event = envelope.decode(item.entry.body)

@@ -1,8 +1,8 @@
-"""The live counters in Redis: a copy of the ledger's, one hash a site.
+"""The live counters in Redis: a copy of the ledger's, one hash per site.
 
-They only grow, so an older copy that arrives late changes nothing, and one that was lost is whole
-again with the site's next event, or when `workers/rebuild_counters.py` finds
-that the marker is gone too.
+Counters only grow, so an older copy that arrives late changes nothing. A lost counter is complete
+again with the site's next event, or when `workers/rebuild_counters.py` finds that the marker
+`counters:complete` is lost as well.
 """
 
 from collections.abc import Iterable
@@ -14,47 +14,45 @@ from redis.asyncio import Redis
 from subgraphs.analytics.ledger import Counted
 from subgraphs.kernel.redis.scripts import Call, Script, run
 
-WHOLE_FOR = timedelta(hours=1)
-"""How long the copy is believed to be whole before it is made again. Redis may have come back from
-an older state, marker included; an hour is what a site without new events then waits at most."""
+COMPLETE_FOR = timedelta(hours=1)
+"""How long the copy counts as complete before it is rebuilt. Redis may have restarted from an older
+state, marker included: a site without new events then shows old counters for at most an hour."""
 
-_WHOLE = "counters:whole"
+_COMPLETE = "counters:complete"
 
-# KEYS: one hash a counter. ARGV: metric and value by turns.
+# KEYS: a site's hash. ARGV: metric and value by turns.
 _RAISE = Script("""
-for i, key in ipairs(KEYS) do
-    local metric, value = ARGV[2 * i - 1], tonumber(ARGV[2 * i])
-    if value > tonumber(redis.call('HGET', key, metric) or 0) then
-        redis.call('HSET', key, metric, value)
+for i = 1, #ARGV, 2 do
+    local metric, value = ARGV[i], tonumber(ARGV[i + 1])
+    if value > tonumber(redis.call('HGET', KEYS[1], metric) or 0) then
+        redis.call('HSET', KEYS[1], metric, value)
     end
 end
 """)
 
 
-async def show(client: Redis, counters: Iterable[Counted]) -> None:
-    """Raise the shown counters to the ledger's."""
-    keys, args = [], []
+async def raise_to(client: Redis, counters: Iterable[Counted]) -> None:
+    """Raise Redis's counters to these values; greater values stay."""
+    values: dict[UUID, list[str]] = {}
     for counter in counters:
-        keys.append(_key(counter.site_id))
-        args += [counter.metric, str(counter.value)]
-    if keys:
-        await run(client, _RAISE, [Call(keys, args)])
+        values.setdefault(counter.site_id, []).extend((counter.metric, str(counter.value)))
+    await run(client, _RAISE, [Call([_key(site_id)], args) for site_id, args in values.items()])
 
 
-async def shown(client: Redis, site_id: UUID) -> dict[str, int]:
+async def read(client: Redis, site_id: UUID) -> dict[str, int]:
     """A site's counters by metric."""
     found = await client.hgetall(_key(site_id))
     return {_text(metric): int(value) for metric, value in found.items()}
 
 
-async def whole(client: Redis) -> bool:
-    """Whether nothing was lost since the copy was last made."""
-    return bool(await client.exists(_WHOLE))
+async def is_complete(client: Redis) -> bool:
+    """Whether no counter was lost since the copy was rebuilt."""
+    return bool(await client.exists(_COMPLETE))
 
 
-async def mark_whole(client: Redis) -> None:
-    """Say that the copy was made anew."""
-    await client.set(_WHOLE, 1, ex=WHOLE_FOR)
+async def mark_complete(client: Redis) -> None:
+    """Record that the copy was rebuilt."""
+    await client.set(_COMPLETE, 1, ex=COMPLETE_FOR)
 
 
 def _key(site_id: UUID) -> str:

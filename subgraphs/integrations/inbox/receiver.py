@@ -99,8 +99,8 @@ async def _receive(integration_id: str, request: Request) -> Response:
         is_new = await service.receive(session, sender=sender, webhook=webhook, error=error)
     if error:
         raise NotJson(error)
-    nudge = BackgroundTask(_nudger().nudge) if is_new else None
-    return JSONResponse({"status": "received" if is_new else "duplicate"}, background=nudge)
+    wake = BackgroundTask(_outbox_waker().wake) if is_new else None
+    return JSONResponse({"status": "received" if is_new else "duplicate"}, background=wake)
 
 
 async def _sender(integration_id: str) -> Sender:
@@ -152,8 +152,8 @@ async def _count_rejection(integration_id: UUID) -> None:
 
 
 @lru_cache(maxsize=1)
-def _nudger() -> jobs.Nudger:
-    return jobs.Nudger()
+def _outbox_waker() -> jobs.OutboxWaker:
+    return jobs.OutboxWaker()
 
 
 def _response(

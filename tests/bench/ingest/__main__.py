@@ -1,11 +1,11 @@
-"""`make bench-ingest`: our door beside nginx's static 202 and beside an ordinary peer, in one run.
+"""`make bench-ingest`: our endpoint, nginx's static 202 and an ordinary peer in one run.
 
-Each server has one core to itself; the load and Valkey share the other. Every event has an id of
-its own, is authenticated, validated and durable before its 202, and is counted on the stream
-afterwards. On a machine that does other things as well only the ratios mean something; `cpu_us`,
-a server's own processor time for a request, is what other programs disturb least.
+Each server has one core of its own; the load and Valkey share the other core. Every event has its
+own id. It is authenticated, validated and durable before its 202, and is counted on the stream
+afterwards. On a busy machine only the ratios are meaningful; other programs disturb `cpu_us` least,
+a server's processor time per request.
 
-DURATION=5 seconds of each measurement, REPEATS=3, MEMORY=0 minutes of load for the memory's sake.
+DURATION=5 seconds per measurement, REPEATS=3, MEMORY=0 minutes of load to measure memory.
 """
 
 import asyncio
@@ -28,16 +28,16 @@ REPEATS = int(os.environ.get("REPEATS", "3"))
 MEMORY = float(os.environ.get("MEMORY", "0"))
 
 WARM_UP = 2
-"""Seconds before each measurement; looked-up keys and agents are remembered by then."""
+"""Seconds before each measurement; site keys and agents are cached by then."""
 
 FLOODED_LIMIT = 50
 """Events a second of the tenant that floods: the smallest plan's."""
 
 FLOODERS = 1_000
-"""Connections of the flood, each of which comes again as soon as it is answered."""
+"""Connections of the flood; each sends again as soon as it is answered."""
 
 VISITORS = 1_024
-"""Connections that make up half of the door's load, each thinking between its requests."""
+"""Connections that make up half of the maximum load, each with pauses between its requests."""
 
 NEIGHBOUR_RATE = 200
 """Requests a second of the tenant beside it."""
@@ -72,37 +72,37 @@ class Bench:
     async def run(self) -> dict[str, object]:
         sender = await self._world.new_sender(NO_LIMIT)
         if MEMORY:
-            with servers.door(self._server_core) as door:
-                return await measure_memory(door, self._world, sender, self._load_core, MEMORY)
+            with servers.endpoint(self._server_core) as endpoint:
+                return await measure_memory(endpoint, self._world, sender, self._load_core, MEMORY)
         figures = await self._throughput(sender)
-        with servers.door(self._server_core) as door:
-            half = float(figures["door_per_second"]) / 2
-            figures |= await self._latency(door, sender, half)
-            figures |= await self._flood(door)
+        with servers.endpoint(self._server_core) as endpoint:
+            half = float(figures["endpoint_per_second"]) / 2
+            figures |= await self._latency(endpoint, sender, half)
+            figures |= await self._flood(endpoint)
         return {**figures, "acknowledged_and_lost": self._lost}
 
     async def _throughput(self, sender: Sender) -> dict[str, float]:
-        found: dict[str, list[Throughput]] = {"nginx": [], "peer": [], "door": []}
+        found: dict[str, list[Throughput]] = {"nginx": [], "peer": [], "endpoint": []}
         for repeat in range(REPEATS):
             with servers.nginx(self._server_core, self._folder) as server:
                 found["nginx"].append(await self._fast(server, sender))
             with servers.peer(self._server_core) as server:
                 found["peer"].append(await self._counted(server, sender))
-            with servers.door(self._server_core) as server:
-                found["door"].append(await self._counted(server, sender))
+            with servers.endpoint(self._server_core) as server:
+                found["endpoint"].append(await self._counted(server, sender))
             for name, throughputs in found.items():
                 it = throughputs[-1]
                 text = f"{it.per_second:9,.0f}/s  {it.cpu_us:6.1f} us of its processor a request"
-                say(f"{repeat + 1}/{REPEATS} {name:5} {text}")
+                say(f"{repeat + 1}/{REPEATS} {name:8} {text}")
         figures: dict[str, float] = {}
         for name, throughputs in found.items():
             figures[f"{name}_per_second"] = round(median(it.per_second for it in throughputs))
             figures[f"{name}_cpu_us"] = round(median(it.cpu_us for it in throughputs), 2)
         for other in ("nginx", "peer"):
-            ratio = figures["door_per_second"] / figures[f"{other}_per_second"]
-            figures[f"door_to_{other}"] = round(ratio, 3)
-            by_cpu = figures[f"{other}_cpu_us"] / figures["door_cpu_us"]
-            figures[f"door_to_{other}_by_cpu"] = round(by_cpu, 3)
+            ratio = figures["endpoint_per_second"] / figures[f"{other}_per_second"]
+            figures[f"endpoint_to_{other}"] = round(ratio, 3)
+            by_cpu = figures[f"{other}_cpu_us"] / figures["endpoint_cpu_us"]
+            figures[f"endpoint_to_{other}_by_cpu"] = round(by_cpu, 3)
         return figures
 
     async def _fast(self, server: Server, sender: Sender) -> Throughput:
@@ -111,7 +111,7 @@ class Bench:
         return await at_full_speed(server, sender, core=core, seconds=SECONDS)
 
     async def _counted(self, server: Server, sender: Sender) -> Throughput:
-        """The same, and each 202 has its entry; wrk does not wait for what is in flight."""
+        """The same; checks that each 202 has an entry. wrk does not wait for requests in flight."""
         await at_full_speed(server, sender, core=self._load_core, seconds=WARM_UP)
         await self._world.clear()
         async with self._world.trimmed():
@@ -122,13 +122,13 @@ class Bench:
         assert found.requests <= appended <= found.requests + CONNECTIONS, (found, appended)
         return found
 
-    async def _latency(self, door: Server, sender: Sender, rate: float) -> dict[str, float]:
+    async def _latency(self, endpoint: Server, sender: Sender, rate: float) -> dict[str, float]:
         core, rates, p99s, p50s = self._load_core, [], [], []
         for repeat in range(REPEATS):
             await self._world.clear()
             async with self._world.trimmed():
                 found = await at_full_speed(
-                    door,
+                    endpoint,
                     sender,
                     core=core,
                     seconds=SECONDS,
@@ -149,17 +149,19 @@ class Bench:
             "half_p99_ms": median(p99s),
         }
 
-    async def _flood(self, door: Server) -> dict[str, float]:
-        """A tenant sends as fast as it is answered, far above its limit, beside another."""
+    async def _flood(self, endpoint: Server) -> dict[str, float]:
+        """One tenant sends as fast as possible, far above its limit, beside another tenant."""
         flooding = await self._world.new_sender(FLOODED_LIMIT)
         neighbour = await self._world.new_sender(NO_LIMIT)
         core = self._load_core
         alone, beside, refused = [], [], 0
         for repeat in range(REPEATS):
-            quiet = await at_rate(door, neighbour, core=core, rate=NEIGHBOUR_RATE, seconds=SECONDS)
+            quiet = await at_rate(
+                endpoint, neighbour, core=core, rate=NEIGHBOUR_RATE, seconds=SECONDS
+            )
             flood = asyncio.create_task(
                 at_full_speed(
-                    door,
+                    endpoint,
                     flooding,
                     core=core,
                     seconds=SECONDS + 2 * WARM_UP,
@@ -167,7 +169,9 @@ class Bench:
                 )
             )
             await asyncio.sleep(WARM_UP)
-            loud = await at_rate(door, neighbour, core=core, rate=NEIGHBOUR_RATE, seconds=SECONDS)
+            loud = await at_rate(
+                endpoint, neighbour, core=core, rate=NEIGHBOUR_RATE, seconds=SECONDS
+            )
             refused += (await flood).refused
             assert quiet["accepted"] == quiet["sent"], quiet
             assert loud["accepted"] == loud["sent"], loud

@@ -1,7 +1,7 @@
-"""Requests at a fixed rate, whatever the answers do: what a visitor waits for, not what wrk does.
+"""Sends requests at a fixed rate, independent of the responses, as visitors do and wrk does not.
 
-A request's latency counts from the moment it was due. One that finds no free connection waits for
-one and the waiting counts, so a server that stalls cannot hide it.
+The latency of a request counts from the time at which it was due. It includes the wait for a free
+connection, so that a server cannot hide a stall.
 
     python -m tests.bench.ingest.client --port … --key … --origin … --rate 1000 --seconds 5
 """
@@ -20,17 +20,17 @@ import uvloop
 
 AGENT = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/130.0 Safari/537.36"
 
-EVENTS_OF_A_VISITOR = 50
+EVENTS_PER_VISITOR = 50
 
 _TICK = 0.0005
-"""Seconds between looks what is due."""
+"""Seconds between two checks for due requests."""
 
-_PATIENCE = 10.0
-"""Seconds the last answers are waited for."""
+_LAST_SECONDS = 10.0
+"""How long the run waits for the last responses."""
 
 
 class Visitor(asyncio.Protocol):
-    """A connection with one request at a time under way."""
+    """A connection with one request in flight at a time."""
 
     def __init__(self, run: "Run") -> None:
         self._run = run
@@ -75,7 +75,7 @@ class Run:
         self._prefix = f"0193c2f0-{nonce}-7d4b-8f6e-"
 
     async def measure(self) -> dict[str, object]:
-        """Send everything, wait for the answers."""
+        """Send all requests and wait for the responses."""
         options = self._options
         for _ in range(options.connections):
             await self._loop.create_connection(lambda: Visitor(self), "127.0.0.1", options.port)
@@ -88,7 +88,7 @@ class Run:
             sent = max(sent, due)
             await asyncio.sleep(_TICK)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._all_answered.wait(), _PATIENCE)
+            await asyncio.wait_for(self._all_answered.wait(), _LAST_SECONDS)
         return self._figures(total)
 
     def answered(self, visitor: Visitor, due: float, status: int, is_new: bool) -> None:
@@ -112,7 +112,7 @@ class Run:
         body = (
             f'{{"siteKey":"{self._options.key}","events":[{{"id":"{self._prefix}{number:012x}",'
             f'"type":"page.viewed","occurredAt":"{datetime.now(UTC).isoformat()}",'
-            f'"visitorId":"v{number // EVENTS_OF_A_VISITOR}","page":"/products/red-shoes"}}]}}'
+            f'"visitorId":"v{number // EVENTS_PER_VISITOR}","page":"/products/red-shoes"}}]}}'
         )
         return (
             "POST /v1/events HTTP/1.1\r\nHost: shop.example.com\r\n"

@@ -1,4 +1,4 @@
-"""Load from the other core: as much as goes, by wrk, or at a rate, by our own client."""
+"""Load from the other core: at full speed with wrk, or at a fixed rate with our own client."""
 
 import asyncio
 import json
@@ -19,16 +19,16 @@ _SCRIPT = Path(__file__).parent / "wrk.lua"
 
 
 class Throughput(NamedTuple):
-    """What a server did at its best."""
+    """A server's figures at full speed."""
 
     requests: int
     per_second: float
     cpu_us: float
-    """Its own processor time for a request, in microseconds."""
+    """The server's processor time per request, in microseconds."""
     refused: int
     p50: float
     p99: float
-    """Milliseconds from the request's first byte to the answer's last."""
+    """Milliseconds from the request's first byte to the response's last."""
 
 
 async def at_full_speed(
@@ -40,7 +40,7 @@ async def at_full_speed(
     connections: int = CONNECTIONS,
     thinking: float = 0.0,
 ) -> Throughput:
-    """As many requests as it takes, over as many connections.
+    """Send requests as fast as the server answers, over so many connections.
 
     Args:
         thinking: milliseconds, on average, that a connection waits before each request. With many

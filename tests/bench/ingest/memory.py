@@ -1,4 +1,4 @@
-"""What the door and the worker hold in memory while they are at work."""
+"""The memory of the ingest endpoint and the stream worker under load."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from tests.bench.ingest.servers import Server
 from tests.bench.ingest.world import Sender, World
 
 RATE = 1_000
-"""Events a second: below what a worker can take beside the load on one core."""
+"""Events a second: fewer than a worker processes while it shares a core with the load."""
 
 FLAT = 1.10
 """The most by which the last quarter's memory may exceed the second quarter's."""
@@ -16,18 +16,18 @@ _SAMPLES = 20
 
 
 async def measure_memory(
-    door: Server, world: World, sender: Sender, core: int, minutes: float
+    endpoint: Server, world: World, sender: Sender, core: int, minutes: float
 ) -> dict[str, object]:
-    """Load for so many minutes; answers the memory over time, in MiB, and whether it is flat."""
+    """Send load for so many minutes; returns the memory in MiB over time, and if it is flat."""
     worker = Server(0, world.stack.pids["stream-worker"])
     seconds = minutes * 60
-    load = asyncio.create_task(at_rate(door, sender, core=core, rate=RATE, seconds=seconds))
-    samples: dict[str, list[float]] = {"door": [], "worker": []}
+    load = asyncio.create_task(at_rate(endpoint, sender, core=core, rate=RATE, seconds=seconds))
+    samples: dict[str, list[float]] = {"endpoint": [], "worker": []}
     for _ in range(_SAMPLES):
         await asyncio.sleep(seconds / _SAMPLES)
-        samples["door"].append(_mib(door))
+        samples["endpoint"].append(_mib(endpoint))
         samples["worker"].append(_mib(worker))
-        text = f"door {samples['door'][-1]:.1f} MiB, worker {samples['worker'][-1]:.1f} MiB"
+        text = f"endpoint {samples['endpoint'][-1]:.1f} MiB, worker {samples['worker'][-1]:.1f} MiB"
         print(text, flush=True)
     found = await load
     assert found["accepted"] == found["sent"], found
@@ -42,7 +42,7 @@ async def measure_memory(
 
 
 def _growth(values: list[float]) -> float:
-    """The last quarter by the second: the first is where caches fill."""
+    """The last quarter divided by the second one; caches fill in the first."""
     quarter = len(values) // 4
     return sum(values[-quarter:]) / sum(values[quarter : 2 * quarter])
 

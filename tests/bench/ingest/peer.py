@@ -1,7 +1,7 @@
-"""The peer: the door as one would ordinarily write it, on FastAPI, pydantic and redis-py.
+"""The peer: an ingest endpoint written the ordinary way, on FastAPI, pydantic and redis-py.
 
-It does the same work: site key, origin, limit, size, count, schema and clock are checked, ids taken
-once, the append awaited before the 202. It uses our look-ups, and our script that appends.
+It does the same work: it checks site key, origin, limit, size, count, schema and clock. It stores
+each id once, and awaits the append before the 202. It uses our key look-up and append script.
 """
 
 import time
@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from subgraphs.analytics.ingest import bots
-from subgraphs.analytics.ingest.token_buckets import Buckets
+from subgraphs.analytics.ingest.token_buckets import TokenBuckets
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.identity.credentials import SiteKeys
 from subgraphs.kernel.identity.origins import origin_allowed
@@ -68,7 +68,7 @@ class Answer(Camel):
 
 app = FastAPI()
 _keys = SiteKeys()
-_buckets = Buckets()
+_buckets = TokenBuckets()
 # redis-py's pool has 100 connections and refuses who comes when they are in use.
 _streams = event_streams.connect(f"{settings().redis_url}?max_connections=256")
 
@@ -86,7 +86,7 @@ async def take(request: Request) -> Answer:
         raise HTTPException(403, "This site key belongs to another origin.")
     monotonic = time.monotonic()
     bucket = _buckets.of(site.site_id, site.events_per_second, monotonic)
-    if bucket.take(len(body.events), monotonic):
+    if bucket.charge(len(body.events), monotonic):
         raise HTTPException(429, "Too many events.")
     now = datetime.now(UTC)
     agent = request.headers.get("user-agent", "")

@@ -1,4 +1,4 @@
-"""The three servers, each alone on one core: nginx, the peer, and our door."""
+"""The three servers, each alone on one core: nginx, the peer, and our ingest endpoint."""
 
 import os
 import subprocess
@@ -61,7 +61,7 @@ def nginx(core: int, folder: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def door(core: int) -> Iterator[Server]:
+def endpoint(core: int) -> Iterator[Server]:
     port = free_port()
     command = [sys.executable, "-m", "subgraphs.analytics.ingest", "--port", str(port)]
     with _running(command, port, core) as server:

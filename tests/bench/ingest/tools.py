@@ -9,7 +9,7 @@ _PACKAGES = {"nginx": "nginx-light", "wrk": "wrk"}
 
 
 def ensure_tools() -> None:
-    """Have nginx and wrk on PATH, or end with a word on how to get them."""
+    """Install nginx and wrk if they are missing; exits with a message where that is impossible."""
     missing = [package for name, package in _PACKAGES.items() if find(name) is None]
     if not missing:
         return

@@ -1,4 +1,4 @@
-"""The stores behind the servers, the sites that send, and what has been taken."""
+"""The stores behind the servers, the sites that send, and the number of stored events."""
 
 import asyncio
 import os
@@ -21,10 +21,10 @@ from tests.fixtures.ports import free_port
 from tests.fixtures.shop import new_shop
 
 NO_LIMIT = 1_000_000
-"""Events a second: what is measured is the door and not a plan."""
+"""Events a second: the rate limit must not affect the measurement."""
 
 _KEPT = 20_000
-"""Entries of a partition that are left there; the others go, as after a worker has had them."""
+"""Entries that are kept in a partition; the others are trimmed, as after a worker read them."""
 
 _TRIM_SECONDS = 0.5
 
@@ -59,13 +59,13 @@ class World:
             return Sender(shop.site_key, f"https://{tenant.domain}")
 
     async def check_durability(self) -> None:
-        """Valkey syncs every write before it answers, or nothing that follows means anything."""
+        """Check that Valkey syncs every write before it answers; else no figure is meaningful."""
         found = await redis.client().config_get("append*")
         wanted = {"appendonly": "yes", "appendfsync": "always"}
         assert {name: found[name] for name in wanted} == wanted, found
 
     async def appended(self) -> int:
-        """Entries that were ever appended, trimmed or not, since the last clearing."""
+        """The number of entries appended since the last `clear`, trimmed ones included."""
         async with redis.client().pipeline(transaction=False) as pipe:
             for partition in range(PARTITIONS):
                 pipe.xinfo_stream(stream_of(EVENTS_TOPIC, partition))
@@ -73,7 +73,7 @@ class World:
         return sum(it["entries-added"] for it in streams if isinstance(it, dict))
 
     async def settled(self) -> int:
-        """The same, once nothing more comes: wrk goes without waiting for its last answers."""
+        """The same once it is stable: wrk ends without waiting for its last responses."""
         before, now = -1, await self.appended()
         while now != before:
             await asyncio.sleep(_SETTLE_SECONDS)
@@ -81,13 +81,13 @@ class World:
         return now
 
     async def clear(self) -> None:
-        """Begin anew with an empty store."""
+        """Empty the store."""
         await self.settled()
         await redis.client().flushall()
 
     @asynccontextmanager
     async def trimmed(self) -> AsyncIterator[None]:
-        """Let entries go meanwhile, as if a worker kept up: a full stream would be refused."""
+        """Trim entries during the block, as if a worker kept up: a full stream refuses events."""
         task = asyncio.create_task(self._trim())
         try:
             yield
@@ -105,7 +105,7 @@ class World:
 
 @asynccontextmanager
 async def open_world(folder: Path, load_core: int, *processes: str) -> AsyncIterator[World]:
-    """Real stores, set up and pinned; `processes` are wanted besides."""
+    """Real stores, set up and pinned to a core; also starts these `processes`."""
     wanted = ("migrate", "valkey", *processes)
     async with Stack(state=folder, port=free_port(), only=wanted) as stack:
         os.environ.update(stack.env)

@@ -27,7 +27,7 @@ async def process(*events: Event) -> None:
 
 def page_view(shop: ActiveShop, number: float, **fields: Any) -> Event:
     """A page view so many minutes after BASE_TIME."""
-    event = shop.seen("shown", uuid4(), at=minutes(number))
+    event = shop.claim_event("shown", uuid4(), at=minutes(number))
     return msgspec.structs.replace(
         event, **{"type": "page.viewed", "payload": {"page": "/shoes"}, **fields}
     )
@@ -39,6 +39,6 @@ class SampleEvents:
     def __init__(self, shop: ActiveShop) -> None:
         self.order = shop.order(1, placed=minutes(0))
         self.claim_id = shop.claim_id(self.order)
-        self.shown = shop.seen("shown", self.claim_id, at=minutes(10))
-        self.clicked = shop.seen("clicked", self.claim_id, at=minutes(20))
+        self.shown = shop.claim_event("shown", self.claim_id, at=minutes(10))
+        self.clicked = shop.claim_event("clicked", self.claim_id, at=minutes(20))
         self.viewed = page_view(shop, 15, visitor_id="another")

@@ -108,7 +108,7 @@ async def test_pages_of_any_size_have_each_event_once_and_in_order(shop: ActiveS
 async def test_events_with_equal_time_and_id_differ_by_type(shop: ActiveShop) -> None:
     (order,) = orders = [shop.order(1, placed=minutes(0))]
     await process(*orders)
-    shown = shop.seen("shown", shop.claim_id(order), at=minutes(1))
+    shown = shop.claim_event("shown", shop.claim_id(order), at=minutes(1))
     twin = msgspec.structs.replace(shown, type="page.viewed")
     await process(shown, twin)
 

@@ -274,7 +274,7 @@ async def test_stats_of_fifty_notifications_need_as_many_statements_as_one(
 async def test_live_visitors_are_null_below_five_and_for_other_tenants() -> None:
     shop, eve, quiet = await new_shop(), await new_shop(), await new_shop()
     now = datetime.now(UTC)
-    await live_visitors.add(
+    await live_visitors.record(
         redis.client(),
         [
             *(Sighting(shop.site_id, f"visitor-{number}", now) for number in range(5)),

@@ -1,6 +1,6 @@
-"""An archiver that tests kill: `python -m tests.workers.archive.archiver` advances what is due.
+"""An archiver that a test kills: `python -m tests.workers.archive.archiver`.
 
-It says "copied" when the first file has its copy, and goes no further.
+It advances the due archives, prints "copied" after the first copied file, and then hangs.
 """
 
 import asyncio
@@ -14,14 +14,14 @@ from workers.archive import advance_all
 _copy = objects.copy
 
 
-def copy_and_stand(*arguments: Any, **named: Any) -> str:
+def copy_and_hang(*arguments: Any, **named: Any) -> str:
     _copy(*arguments, **named)
     sys.stdout.write("copied\n")
     sys.stdout.flush()
     Event().wait()
-    raise AssertionError("never comes so far")
+    raise AssertionError("unreachable")
 
 
 if __name__ == "__main__":
-    objects.copy = copy_and_stand
+    objects.copy = copy_and_hang
     asyncio.run(advance_all())

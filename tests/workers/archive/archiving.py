@@ -1,4 +1,4 @@
-"""Old rows to be archived, and what became of them."""
+"""Creates old rows to archive, and reads them back."""
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ from subgraphs.analytics.archive.restores import advance
 from subgraphs.kernel import db
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.ids import new_id
-from subgraphs.kernel.storage.objects import client as s3
+from subgraphs.kernel.storage.objects.client import client as s3_client
 from tests.fixtures.shop import Shop
 from workers.archive import advance_all
 
@@ -22,7 +22,7 @@ NOW = datetime.now(UTC)
 
 
 def month_ago(months: int) -> datetime:
-    """The first of a month, so many before this one."""
+    """The first day of the month so many months ago."""
     index = NOW.year * 12 + NOW.month - 1 - months
     return datetime(index // 12, index % 12 + 1, 1, tzinfo=UTC)
 
@@ -65,7 +65,7 @@ async def add(
     width: int = 0,
     tables: Collection[str] = ("events", "notification_events"),
 ) -> None:
-    """So many rows in each table, a second apart; the same numbers make the same ones.
+    """Add so many rows to each table, a second apart; equal numbers make equal rows.
 
     Args:
         width: characters of text in each source event.
@@ -85,7 +85,7 @@ async def add(
 
 
 async def keep_for(shop: Shop, days: int) -> None:
-    """As a plan does."""
+    """Set the site's retention, as a plan does."""
     async with db.transaction(shop.owner) as session:
         await session.execute(
             text("UPDATE tenants SET retention_days = :days WHERE site_id = :site"),
@@ -93,16 +93,16 @@ async def keep_for(shop: Shop, days: int) -> None:
         )
 
 
-class Standing(NamedTuple):
+class Rows(NamedTuple):
     """A site's rows in PostgreSQL, as text, in order."""
 
     events: list[str]
     notification_events: list[str]
 
 
-async def standing(shop: Shop) -> Standing:
+async def rows_of(shop: Shop) -> Rows:
     """All rows of a site, every column."""
-    return Standing(
+    return Rows(
         await as_text("events", "site_id = :id", shop.site_id),
         await as_text("notification_events", "site_id = :id", shop.site_id),
     )
@@ -126,7 +126,7 @@ async def _columns(table: str) -> list[str]:
 
 
 async def archive_all(*, turns: int = 3) -> None:
-    """A day of the archive, by hand."""
+    """Run the archive's daily and periodic tasks."""
     await planning.plan()
     for _ in range(turns):
         await make_due()
@@ -134,7 +134,7 @@ async def archive_all(*, turns: int = 3) -> None:
 
 
 async def make_due() -> None:
-    """As if the waiting were over."""
+    """Make all waiting attempts due."""
     async with db.service_transaction() as session:
         for table in ("archives", "archive_restores", "exports"):
             await session.execute(
@@ -143,7 +143,7 @@ async def make_due() -> None:
 
 
 async def archives_of(shop: Shop, columns: str = "table_name, status, rows") -> list[Any]:
-    """Of each archive file that a site has a share in."""
+    """Columns of each archive file that a site has a share in."""
     statement = (
         f"SELECT {columns} FROM archives a WHERE EXISTS (SELECT FROM archive_shares s"  # noqa: S608
         " WHERE s.archive_id = a.id AND s.site_id = :site) ORDER BY table_name, part"
@@ -153,9 +153,9 @@ async def archives_of(shop: Shop, columns: str = "table_name, status, rows") -> 
         return [tuple(row) for row in found]
 
 
-async def archived(shop: Shop) -> Standing:
-    """A site's rows in the archive, by way of restores that are over afterwards."""
-    found = Standing([], [])
+async def archived(shop: Shop) -> Rows:
+    """A site's archived rows, read through restores that expire afterwards."""
+    found = Rows([], [])
     async with db.transaction(shop.owner) as session:
         everything = await session.scalars(select(ArchiveShare).order_by(ArchiveShare.id))
         restores = [
@@ -168,19 +168,19 @@ async def archived(shop: Shop) -> Standing:
         rows = await as_text(f"restored.{restore.table_name}", "restore_id = :id", restore.id)
         (found.events if restore.table_name == "events" else found.notification_events).extend(rows)
         await advance(restore.id, datetime.now(UTC) + timedelta(days=2))
-    return Standing(*map(sorted, found))
+    return Rows(*map(sorted, found))
 
 
 def names_in_s3(prefix: str) -> list[str]:
-    """Objects and uploads that nobody completed."""
-    client, bucket = s3.client(), settings().s3_bucket
+    """Objects and incomplete uploads."""
+    client, bucket = s3_client(), settings().s3_bucket
     found = client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
     uploads = client.list_multipart_uploads(Bucket=bucket, Prefix=prefix).get("Uploads", [])
     return [*(one["Key"] for one in found), *(one["Key"] for one in uploads)]
 
 
 async def a_share(session: AsyncSession, shop: Shop) -> ArchiveShare:
-    """A site's share of an archive that no file stands behind."""
+    """A site's share of an archive without a file."""
     start = month_ago(8)
     common = {"table_name": "events", "range_start": start, "range_end": month_ago(7), "rows": 1}
     archive = Archive(

@@ -1,6 +1,5 @@
-"""The archive on the real PostgreSQL and S3: what leaves, what stays, what is archived of it."""
+"""The archive on the real PostgreSQL and S3: which rows are archived, and which stay."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -8,15 +7,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from subgraphs.analytics.archive import cold_storage, lifecycle, planning, removal, staging
+from subgraphs.analytics.archive import cold_storage, lifecycle, planning, removal
 from subgraphs.analytics.archive.models import Archive
 from subgraphs.kernel import db
 from subgraphs.kernel.storage import objects
 from subgraphs.kernel.storage.advisory_locks import advisory_lock
 from subgraphs.kernel.storage.objects import ObjectStoreError, uploads
-from tests.fixtures.deadline import eventually
-from tests.fixtures.processes import Process
-from tests.fixtures.shop import Shop, new_shop
+from tests.fixtures.shop import new_shop
 from tests.workers.archive.archiving import (
     add,
     archive_all,
@@ -27,20 +24,11 @@ from tests.workers.archive.archiving import (
     month_ago,
     names_in_s3,
     partitions,
-    standing,
+    rows_of,
 )
 from workers.archive import advance_all
 
 pytestmark = pytest.mark.usefixtures("stores")
-
-
-@pytest.fixture
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several parts where there would be one, deleted in several batches."""
-    monkeypatch.setattr(staging, "_FETCH_ROWS", 10)
-    monkeypatch.setattr(staging, "GROUP_ROWS", 10)
-    monkeypatch.setattr(staging, "PART_ROWS", 20)
-    monkeypatch.setattr(removal, "_BATCH_ROWS", 15)
 
 
 async def test_a_month_past_retention_is_archived_and_dropped() -> None:
@@ -48,7 +36,7 @@ async def test_a_month_past_retention_is_archived_and_dropped() -> None:
     await add(shop, month_ago(6), 30)
     await add(other, month_ago(6) + timedelta(days=3), 20)
     await add(shop, month_ago(1), 10, first=100)
-    before = await standing(shop), await standing(other)
+    before = await rows_of(shop), await rows_of(other)
 
     await archive_all()
 
@@ -58,9 +46,9 @@ async def test_a_month_past_retention_is_archived_and_dropped() -> None:
     ]
     assert month_ago(6) not in await partitions("events")
     assert month_ago(6) not in await partitions("notification_events")
-    left = await standing(shop)
+    left = await rows_of(shop)
     assert (len(left.events), len(left.notification_events)) == (10, 10)
-    assert await standing(other) == ([], [])
+    assert await rows_of(other) == ([], [])
     mine = await archived(shop)
     assert sorted(mine.events + left.events) == before[0].events
     assert (
@@ -70,17 +58,17 @@ async def test_a_month_past_retention_is_archived_and_dropped() -> None:
     assert names_in_s3("staging/") == []
 
 
-async def test_sites_of_a_longer_retention_stay_until_it_is_their_turn() -> None:
+async def test_sites_with_longer_retention_stay_until_theirs_is_over() -> None:
     short, long = await new_shop(), await new_shop()
     await keep_for(long, 365)
     for shop in short, long:
         await add(shop, month_ago(7), 25)
-    before = await standing(long)
+    before = await rows_of(long)
 
     await archive_all()
 
-    assert await standing(short) == ([], [])
-    assert await standing(long) == before
+    assert await rows_of(short) == ([], [])
+    assert await rows_of(long) == before
     assert await archives_of(short, "retention_days, status, rows, removed") == [
         (90, "DROPPED", 25, 25),
         (90, "DROPPED", 25, 25),
@@ -91,18 +79,18 @@ async def test_sites_of_a_longer_retention_stay_until_it_is_their_turn() -> None
     await keep_for(long, 90)
     await archive_all()
 
-    assert await standing(long) == ([], [])
+    assert await rows_of(long) == ([], [])
     assert await archived(long) == before
     assert month_ago(7) not in await partitions("events")
 
 
-async def test_what_comes_later_for_an_archived_month_is_a_further_part() -> None:
+async def test_late_rows_of_an_archived_month_make_another_part() -> None:
     shop = await new_shop()
     await add(shop, month_ago(8), 10)
     await archive_all()
 
     await add(shop, month_ago(8), 5, first=10)
-    late = await standing(shop)
+    late = await rows_of(shop)
     await archive_all()
     await archive_all()
 
@@ -110,161 +98,40 @@ async def test_what_comes_later_for_an_archived_month_is_a_further_part() -> Non
         ("events", 0, 10),
         ("events", 1, 5),
     ]
-    assert await standing(shop) == ([], [])
+    assert await rows_of(shop) == ([], [])
     assert set((await archived(shop)).events) >= set(late.events)
 
 
-async def test_rows_that_come_while_a_month_is_archived_are_not_dropped_with_it(
+async def test_rows_added_while_a_month_is_archived_are_not_dropped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shop = await new_shop()
     await add(shop, month_ago(9), 10)
     store = cold_storage.store
 
-    async def and_meanwhile(session: AsyncSession, archive: Archive) -> None:
+    async def store_and_add_rows(session: AsyncSession, archive: Archive) -> None:
         await store(session, archive)
         if archive.table_name == "events":
             await add(shop, month_ago(9), 3, first=10)
 
-    monkeypatch.setattr(cold_storage, "store", and_meanwhile)
+    monkeypatch.setattr(cold_storage, "store", store_and_add_rows)
     await archive_all()
     monkeypatch.undo()
 
-    assert len((await standing(shop)).events) == 3
+    assert len((await rows_of(shop)).events) == 3
     everything = await archived(shop)
     assert len(everything.events) == 10
     await archive_all()
-    assert await standing(shop) == ([], [])
+    assert await rows_of(shop) == ([], [])
     assert len((await archived(shop)).events) == 13
 
 
-class Killed(BaseException):
-    """As a SIGKILL: nobody handles it."""
-
-
-class Killer:
-    """Ends the work before and after everything it does outside itself, each of them once."""
-
-    def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        self.met: list[str] = []
-        self._step = ""
-        for name in ("start_upload", "upload_part", "complete_upload"):
-            patch.setattr(uploads, name, self._deadly(name, getattr(uploads, name)))
-        for name in ("copy", "download", "delete_all"):
-            patch.setattr(objects, name, self._deadly(name, getattr(objects, name)))
-        abort, commit, step = objects.abort_upload, AsyncSession.commit, lifecycle._step
-
-        def aborting(key: str, upload_id: str) -> None:
-            if self._step:  # the dead tidy nothing up
-                abort(key, upload_id)
-
-        async def committing(session: AsyncSession) -> None:
-            self._at("before commit")
-            await commit(session)
-            self._at("after commit")
-
-        async def stepping(connection: Any, archive: Archive, *others: Any) -> bool:
-            self._step = f"{archive.status} {archive.part} {archive.removed}"
-            done = await step(connection, archive, *others)
-            self._step = ""
-            return done
-
-        patch.setattr(uploads, "abort_upload", aborting)
-        patch.setattr(AsyncSession, "commit", committing)
-        patch.setattr(lifecycle, "_step", stepping)
-
-    def _at(self, place: str) -> None:
-        where = f"{self._step} {place}"
-        if self._step and where not in self.met:
-            self.met.append(where)
-            self._step = ""
-            raise Killed(where)
-
-    def _deadly(self, name: str, work: Callable[..., Any]) -> Callable[..., Any]:
-        def deadly(*arguments: object, **named: object) -> object:
-            self._at(f"before {name}")
-            answer = work(*arguments, **named)
-            self._at(f"after {name}")
-            return answer
-
-        return deadly
-
-
-@pytest.mark.parametrize("others_stay", [False, True], ids=["dropped whole", "deleted by key"])
-async def test_killed_at_every_step_it_neither_loses_nor_doubles(
-    others_stay: bool, small_parts: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    month = month_ago(11 if others_stay else 10)
-    shop, other = await new_shop(), await new_shop()
-    await add(shop, month, 25, tables=("events",))
-    if others_stay:
-        await keep_for(other, 365)
-        await add(other, month, 5, tables=("events",))
-    before, others = await standing(shop), await standing(other)
-    await planning.plan()
-
-    deaths = 0
-    with monkeypatch.context() as patch:
-        killer = Killer(patch)
-        while await lifecycle.due():
-            try:
-                await advance_all()
-            except Killed:
-                deaths += 1
-                assert await rows_somewhere(shop) >= 25
-
-    assert deaths == len(killer.met)
-    assert {where.split()[0] for where in killer.met} == {
-        "PLANNED",
-        "STAGED",
-        "VERIFIED",
-        "STORED",
-        "DROPPED",
-    }
-    assert await standing(shop) == ([], [])
-    assert await standing(other) == others
-    assert await archived(shop) == before
-    assert await archives_of(shop, "part, status, rows") == [(0, "DROPPED", 20), (1, "DROPPED", 5)]
-    assert names_in_s3("staging/") == []
-
-
-async def rows_somewhere(shop: Shop) -> int:
-    """Rows in PostgreSQL or in archives that are safe."""
-    statement = text("""
-        SELECT (SELECT count(*) FROM events WHERE site_id = :site)
-            + (SELECT coalesce(sum(s.rows), 0) FROM archive_shares s JOIN archives a
-               ON a.id = s.archive_id AND a.status IN ('STORED', 'DROPPED')
-               WHERE s.site_id = :site)""")
-    async with db.service_transaction() as session:
-        return int(await session.scalar(statement, {"site": shop.site_id}) or 0)
-
-
-async def test_a_worker_that_is_killed_leaves_what_the_next_one_finishes() -> None:
-    shop = await new_shop()
-    await add(shop, month_ago(12), 3_000)
-    before = await standing(shop)
-    await planning.plan()
-
-    async def statuses() -> list[str]:
-        return [row[0] for row in await archives_of(shop, "status")]
-
-    worker = Process("tests.workers.archive.archiver")
-    await eventually(lambda: worker.said("copied"), bool, seconds=60)
-    worker.kill()
-    assert await statuses() != ["DROPPED", "DROPPED"]
-    await advance_all()
-
-    assert await statuses() == ["DROPPED", "DROPPED"]
-    assert await standing(shop) == ([], [])
-    assert await archived(shop) == before
-
-
-async def test_a_file_that_is_not_as_written_is_written_again(
+async def test_a_corrupt_file_is_written_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shop = await new_shop()
     await add(shop, month_ago(13), 10)
-    before = await standing(shop)
+    before = await rows_of(shop)
     await planning.plan()
     copy = objects.copy
 
@@ -276,31 +143,31 @@ async def test_a_file_that_is_not_as_written_is_written_again(
         patch.setattr(objects, "copy", other_bytes)
         await advance_all()
 
-    assert await standing(shop) == before
+    assert await rows_of(shop) == before
     assert await archives_of(shop) == []
     await make_due()
     await advance_all()
-    assert await standing(shop) == ([], [])
+    assert await rows_of(shop) == ([], [])
     assert await archived(shop) == before
 
 
-async def test_while_s3_is_away_nothing_leaves_and_nobody_hurries(
+async def test_while_s3_is_down_no_row_is_deleted_and_attempts_back_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shop = await new_shop()
     await add(shop, month_ago(14), 10)
-    before = await standing(shop)
+    before = await rows_of(shop)
     await planning.plan()
 
-    def away(*_: object) -> str:
-        raise ObjectStoreError("away")
+    def fail(*_: object) -> str:
+        raise ObjectStoreError("down")
 
     with monkeypatch.context() as patch:
-        patch.setattr(uploads, "start_upload", away)
+        patch.setattr(uploads, "start_upload", fail)
         await advance_all()
         await advance_all()
 
-    assert await standing(shop) == before
+    assert await rows_of(shop) == before
     async with db.service_transaction() as session:
         waiting = text(
             "SELECT table_name, status, attempts, error, next_attempt_at > now() FROM archives"
@@ -308,7 +175,7 @@ async def test_while_s3_is_away_nothing_leaves_and_nobody_hurries(
         )
         found = [tuple(row) for row in await session.execute(waiting, {"start": month_ago(14)})]
     assert found == [
-        (table, "PLANNED", 1, "ObjectStoreError: away", True)
+        (table, "PLANNED", 1, "ObjectStoreError: down", True)
         for table in ("events", "notification_events")
     ]
     await make_due()
@@ -316,51 +183,51 @@ async def test_while_s3_is_away_nothing_leaves_and_nobody_hurries(
     assert await archived(shop) == before
 
 
-async def test_a_lost_copy_is_fetched_back_from_the_archive_to_know_what_to_delete(
+async def test_a_lost_staging_copy_is_fetched_from_the_archive(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     short, long = await new_shop(), await new_shop()
     await keep_for(long, 800)
     for shop in short, long:
         await add(shop, month_ago(15), 10)
-    before = await standing(short)
+    before = await rows_of(short)
     await planning.plan()
     store = cold_storage.store
 
-    async def and_lose(session: AsyncSession, archive: Archive) -> None:
+    async def store_and_lose(session: AsyncSession, archive: Archive) -> None:
         await store(session, archive)
         objects.delete(str(archive.staging_key))
 
-    monkeypatch.setattr(cold_storage, "store", and_lose)
+    monkeypatch.setattr(cold_storage, "store", store_and_lose)
     await advance_all()
-    assert len((await standing(short)).events) == 10
+    assert len((await rows_of(short)).events) == 10
     await make_due()
     await advance_all()
 
-    assert await standing(short) == ([], [])
+    assert await rows_of(short) == ([], [])
     assert await archived(short) == before
 
 
-async def test_what_is_stored_and_waits_to_be_deleted_is_not_archived_again(
+async def test_stored_rows_that_wait_for_deletion_are_not_archived_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     short, long = await new_shop(), await new_shop()
     await keep_for(long, 1_500)
     for shop in short, long:
         await add(shop, month_ago(33), 10)
-    before = await standing(short)
+    before = await rows_of(short)
     await planning.plan()
 
-    def away(*_: object) -> str:
-        raise ObjectStoreError("away")
+    def fail(*_: object) -> str:
+        raise ObjectStoreError("down")
 
     with monkeypatch.context() as patch:
-        patch.setattr(removal, "fetch", away)
+        patch.setattr(removal, "fetch", fail)
         await advance_all()
         assert await archives_of(short, "part, status") == [(0, "STORED")] * 2
         await planning.plan()  # the next night
     await add(short, month_ago(33), 5, first=10)
-    late = await standing(short)
+    late = await rows_of(short)
     await make_due()
     await advance_all()
     assert await archives_of(short, "part, status, rows") == [(0, "DROPPED", 10)] * 2
@@ -371,10 +238,10 @@ async def test_what_is_stored_and_waits_to_be_deleted_is_not_archived_again(
     parts = [(0, "DROPPED", 10), (1, "DROPPED", 5)]
     assert await archives_of(short, "part, status, rows") == parts * 2
     assert await archived(short) == late
-    assert await standing(short) == ([], [])
+    assert await rows_of(short) == ([], [])
 
 
-async def test_one_at_a_time() -> None:
+async def test_an_advisory_lock_is_held_once() -> None:
     async with (
         advisory_lock("test") as first,
         advisory_lock("test") as second,
@@ -385,7 +252,7 @@ async def test_one_at_a_time() -> None:
         assert again is not None
 
 
-def test_waiting_grows_to_six_hours() -> None:
+def test_the_pause_between_attempts_grows_to_six_hours() -> None:
     assert [lifecycle.retry_delay(attempts) for attempts in (1, 2, 9, 10, 1000)] == [
         timedelta(minutes=1),
         timedelta(minutes=2),

@@ -1,4 +1,4 @@
-"""Partitions that are dropped whole, or not, and who waits meanwhile."""
+"""Dropping complete partitions, and what waits for it."""
 
 import pytest
 from sqlalchemy import text
@@ -15,31 +15,31 @@ from tests.workers.archive.archiving import (
     keep_for,
     month_ago,
     partitions,
-    standing,
+    rows_of,
 )
 
 pytestmark = pytest.mark.usefixtures("stores")
 
 
-async def test_a_partition_too_large_to_be_compared_in_time_is_emptied_by_key(
+async def test_a_partition_too_large_to_compare_is_deleted_by_key(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shop = await new_shop()
     await add(shop, month_ago(22), 2_000)
-    before = await standing(shop)
+    before = await rows_of(shop)
 
     with monkeypatch.context() as patch:
         patch.setattr(removal, "COMPARE_TIMEOUT", "1ms")
         await archive_all()
 
-    assert await standing(shop) == ([], [])
+    assert await rows_of(shop) == ([], [])
     assert await archives_of(shop, "status, rows, removed") == [("DROPPED", 2_000, 2_000)] * 2
     await planning.plan()
     assert month_ago(22) not in await partitions("events")
     assert await archived(shop) == before
 
 
-async def test_a_long_export_holds_up_no_other_month() -> None:
+async def test_a_long_export_delays_no_other_month() -> None:
     shop = await new_shop()
     await add(shop, month_ago(26), 0)
     await add(shop, month_ago(25), 5)
@@ -56,21 +56,21 @@ async def test_a_long_export_holds_up_no_other_month() -> None:
     assert month_ago(26) not in await partitions("notification_events")
     await archive_all()
     assert month_ago(26) not in await partitions("events")
-    assert await standing(shop) == ([], [])
+    assert await rows_of(shop) == ([], [])
 
 
-async def test_a_month_where_something_stays_is_not_locked(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_month_with_remaining_rows_is_not_locked(monkeypatch: pytest.MonkeyPatch) -> None:
     shop = await new_shop()
     await keep_for(shop, 1_500)
     await add(shop, month_ago(34), 3, tables=("events",))
     tried: list[str] = []
     drop_whole = removal.drop_whole
 
-    async def noting(connection: AsyncConnection, table: str, partition: str) -> bool:
+    async def recording(connection: AsyncConnection, table: str, partition: str) -> bool:
         tried.append(partition)
         return await drop_whole(connection, table, partition)
 
-    monkeypatch.setattr(removal, "drop_whole", noting)
+    monkeypatch.setattr(removal, "drop_whole", recording)
     await planning.plan()
 
     assert f"notification_events_{month_ago(34):%Y_%m}" in tried

@@ -1,4 +1,4 @@
-"""What the stores say of a shop, to be compared as a whole."""
+"""The state of all stores for a shop, to compare it as one value."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,18 +10,20 @@ from sqlalchemy import text
 
 from subgraphs.analytics.clickhouse.counts import get_counts
 from subgraphs.analytics.clickhouse.metrics import Granularity
+from subgraphs.analytics.pipeline.batch import Batch
 from subgraphs.analytics.realtime import counters
 from subgraphs.kernel import db, live, redis
 from subgraphs.kernel.storage import clickhouse
 from subgraphs.kernel.streams import event_streams
 from subgraphs.kernel.streams.envelope import Event, encode
-from subgraphs.kernel.streams.interface import Consumer, Record, Streams
+from subgraphs.kernel.streams.interface import Consumer, Entry, Record, Streams
 from tests.fixtures.active_shop import ActiveShop
 from workers.stream.main import GROUP, work
+from workers.stream.steps import STEPS
 
 
 class State(NamedTuple):
-    """All that a batch can have an effect on."""
+    """Everything that a batch may change."""
 
     events: int
     """Rows of `events`."""
@@ -34,9 +36,9 @@ class State(NamedTuple):
     counters: dict[str, int]
     """Redis's counts."""
     live: list[tuple[str, UUID]]
-    """The claims in the live channel, with their places."""
+    """The claims in the live channel, with their cursors."""
     activity: int
-    """Events that dashboards were told of; one may be told again after a death."""
+    """Events published to dashboards; one may be published again after a crash."""
 
 
 async def state_of(shop: ActiveShop) -> State:
@@ -51,12 +53,12 @@ async def state_of(shop: ActiveShop) -> State:
         ),
         claims=sorted(
             await rows("SELECT id, cursor FROM claims WHERE site_id = :site", site=shop.site_id),
-            key=lambda row: place(row[1]),
+            key=lambda row: position_of(row[1]),
         ),
         numbers=await numbers_of(shop),
-        counters=await counters.shown(redis.client(), shop.site_id),
+        counters=await counters.read(redis.client(), shop.site_id),
         live=[(cursor, UUID(id_)) for cursor, id_ in await channel(live.claims_of(shop.site_id))],
-        activity=len(await told_of(shop)),
+        activity=len(await published_events(shop)),
     )
 
 
@@ -89,24 +91,33 @@ async def channel(name: str) -> list[tuple[str, str]]:
     return [(cursor.decode(), fields[b"id"].decode()) for cursor, fields in entries]
 
 
-async def told_of(shop: ActiveShop) -> set[tuple[str, str]]:
-    """(type, id) of the events that dashboards were told of."""
-    told = [event for message in await messages_of(shop) for event in message["events"]]
-    return {(event["type"], event["id"]) for event in told}
+async def published_events(shop: ActiveShop) -> set[tuple[str, str]]:
+    """(type, id) of the events published to dashboards."""
+    events = [event for message in await messages_of(shop) for event in message["events"]]
+    return {(event["type"], event["id"]) for event in events}
 
 
 async def messages_of(shop: ActiveShop) -> list[Any]:
-    """What is in the dashboards' channel."""
+    """The messages in the dashboards' channel."""
     entries: Any = await redis.client().xrange(live.activity_of(shop.site_id))
     return [msgspec.json.decode(fields[b"data"]) for _, fields in entries]
 
 
-def place(cursor: str | None) -> tuple[int, ...]:
+def position_of(cursor: str | None) -> tuple[int, ...]:
     return tuple(map(int, cursor.split("-"))) if cursor else ()
 
 
+async def record(events: Sequence[Event], *, limit: int) -> None:
+    """Run events through the reading and recording steps only, in batches of `limit`."""
+    for start in range(0, len(events), limit):
+        part = events[start : start + limit]
+        batch = Batch.of([Entry(f"{n}-0", encode(event), 1) for n, event in enumerate(part)])
+        STEPS.read(batch)
+        await STEPS.record(batch)
+
+
 class Stream(NamedTuple):
-    """A topic of a test's own, with a consumer."""
+    """A topic for one test, with a consumer."""
 
     streams: Streams
     topic: str
@@ -117,12 +128,12 @@ class Stream(NamedTuple):
         await self.streams.append(self.topic, records)
 
     async def drain(self, limit: int = 500) -> None:
-        """Work until nothing is left."""
+        """Process all entries."""
         while entries := await self.consumer.read(limit=limit, wait=0):
             await work(self.consumer, entries)
 
     async def taken_over(self) -> "Stream":
-        """The same topic with another consumer, which gets what this one has not acknowledged."""
+        """The same topic with another consumer, which gets the unacknowledged entries."""
         await self.consumer.leave()
         return self._replace(consumer=self.streams.consumer(self.topic, GROUP))
 

@@ -1,4 +1,4 @@
-"""What is dropped changes nothing in any store, and is counted by its reason."""
+"""A dropped event changes no store and is counted by its reason."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -27,15 +27,15 @@ async def with_a_claim() -> tuple[ActiveShop, Stream, Event]:
     await stream.append(order)
     await stream.drain()
     (claim_id,) = claim_ids(shop, [order])
-    return shop, stream, shop.seen("clicked", claim_id)
+    return shop, stream, shop.claim_event("clicked", claim_id)
 
 
 async def profiles_of(shop: ActiveShop) -> list[tuple[object, ...]]:
     return await rows("SELECT * FROM visitor_profiles WHERE site_id = :site", site=shop.site_id)
 
 
-async def there(shop: ActiveShop) -> int:
-    """How many visitors' keys Redis has of the shop."""
+async def visitor_keys(shop: ActiveShop) -> int:
+    """The number of Redis keys with the shop's visitors."""
     return len(await redis.client().keys(f"visitors:{{{shop.site_id}}}:*"))
 
 
@@ -62,7 +62,7 @@ async def test_a_dropped_event_changes_nothing() -> None:
 
     assert await state_of(shop) == before
     assert await profiles_of(shop) == profiles == []
-    assert await there(shop) == 0
+    assert await visitor_keys(shop) == 0
     assert await stream.streams.drops(stream.topic) == {
         "bot_crawler": 3,
         "bot_no_agent": 1,
@@ -71,7 +71,7 @@ async def test_a_dropped_event_changes_nothing() -> None:
     }
 
 
-async def test_a_visitor_who_is_too_fast_counts_as_often_as_a_person_can() -> None:
+async def test_events_above_a_persons_rate_do_not_count() -> None:
     shop, stream, click = await with_a_claim()
     clicks = [msgspec.structs.replace(click, id=new_id()) for _ in range(PER_MINUTE + 30)]
 
@@ -84,8 +84,8 @@ async def test_a_visitor_who_is_too_fast_counts_as_often_as_a_person_can() -> No
     assert await stream.streams.drops(stream.topic) == {"bot_too_fast": 30}
 
 
-async def test_what_was_counted_once_stays_so_though_it_now_seems_too_fast() -> None:
-    """A worker died after PostgreSQL's part; the next one has seen the visitor elsewhere since."""
+async def test_a_counted_event_stays_counted_when_it_now_seems_too_fast() -> None:
+    """A worker crashed after the PostgreSQL steps; the next one has counted the visitor since."""
     shop, stream, click = await with_a_claim()
     page = msgspec.structs.replace(click, id=new_id(), type="page.viewed")
     await stream.append(click, page)
@@ -99,26 +99,26 @@ async def test_what_was_counted_once_stays_so_though_it_now_seems_too_fast() -> 
 
     again = Batch.of([item.entry for item in first.items])
     STEPS.read(again)
-    judged = [item.drop for item in again.items]
+    drops = [item.drop for item in again.items]
     for step in (STEPS.record, *STEPS.publishing):
         await step(again)
 
-    assert judged == ["bot_too_fast", "bot_too_fast"]
+    assert drops == ["bot_too_fast", "bot_too_fast"]
     assert [item.drop for item in again.items] == [None, None]
     found = await state_of(shop)
     assert found.numbers["clicked"] == found.notification_events["clicked"] == PER_MINUTE - 2 + 1
 
 
-async def test_what_was_written_down_first_counts_though_it_is_told_otherwise_later() -> None:
+async def test_the_first_version_of_an_event_counts() -> None:
     shop, stream, click = await with_a_claim()
     view = msgspec.structs.replace(click, id=new_id(), type="page.viewed", payload={"page": "/one"})
     await stream.append(click, view)
     await stream.drain()
     before = await counted_by_page(shop)
 
-    told_anew = {**click.payload, "page": "/elsewhere", "device": "mobile"}
+    changed = {**click.payload, "page": "/elsewhere", "device": "mobile"}
     await stream.append(
-        msgspec.structs.replace(click, payload=told_anew),
+        msgspec.structs.replace(click, payload=changed),
         msgspec.structs.replace(view, payload={"page": "/two"}),
     )
     await stream.drain()

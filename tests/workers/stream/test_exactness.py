@@ -1,4 +1,4 @@
-"""ClickHouse counts what the ledger has, exactly: whatever comes again, late, or otherwise cut."""
+"""ClickHouse's counts equal the ledger's, with repeated, late and differently batched events."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,12 +11,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from subgraphs.analytics.clickhouse import rollups
+from subgraphs.analytics.clickhouse import hours, rollups
 from subgraphs.analytics.clickhouse.counts import get_counts, get_totals
-from subgraphs.analytics.clickhouse.hours import start_of_hour
 from subgraphs.analytics.clickhouse.metrics import Dimension, Granularity
 from subgraphs.analytics.pipeline.batch import Batch
-from subgraphs.analytics.pipeline.count import write_raw_events
+from subgraphs.analytics.pipeline.write_raw_events import write_raw_events
 from subgraphs.kernel.identity.viewer import Viewer
 from subgraphs.kernel.ids import derived_id
 from subgraphs.kernel.streams.envelope import Event, encode
@@ -30,13 +29,13 @@ from workers.stream.steps import STEPS
 pytestmark = pytest.mark.usefixtures("stores")
 
 HOURS = 30
-"""How far back things happen: over a day's end, so that there is a whole day to roll."""
+"""How far back events lie: past midnight, so that there is a complete day to roll up."""
 
-START = start_of_hour(datetime.now(UTC)) - timedelta(hours=HOURS)
+START = hours.start_of_hour(datetime.now(UTC)) - timedelta(hours=HOURS)
 
 
-class Fact(NamedTuple):
-    """Something that is told, the first time or again, perhaps in other words."""
+class Occurrence(NamedTuple):
+    """An event to send, for the first time or again, perhaps with other dimensions."""
 
     number: int
     kind: str
@@ -48,14 +47,14 @@ class Fact(NamedTuple):
 
 
 class Roll(NamedTuple):
-    """Hours rolled, be they closed or not; None for all that are due. Never the one that runs: its
+    """Hours to roll up, closed or open; None for all that are due. Never the current hour: its
     writers do not expect it to be closed."""
 
     hours: tuple[int, ...] | None
 
 
-FACTS = st.builds(
-    Fact,
+OCCURRENCES = st.builds(
+    Occurrence,
     st.integers(0, 1),
     st.sampled_from(["order", "view", "shown", "clicked", "dismissed", "withheld"]),
     st.sampled_from([0, 59, 60, 1440, 60 * HOURS - 1]),
@@ -71,59 +70,70 @@ async def owner() -> Viewer:
     return await new_owner()
 
 
-HATS = Fact(0, "view", 0, "/hats", "mobile", "DE")
-BOUGHT = Fact(1, "order", 60, "", "", "")
-CLICKED = Fact(1, "clicked", 59, "/hats", "mobile", "DE")
+HATS = Occurrence(0, "view", 0, "/hats", "mobile", "DE")
+BOUGHT = Occurrence(1, "order", 60, "", "", "")
+CLICKED = Occurrence(1, "clicked", 59, "/hats", "mobile", "DE")
 
 
 @example(steps=[[HATS, CLICKED], Roll(None), [HATS._replace(page="/")], Roll((0,))])
 @example(steps=[[CLICKED, BOUGHT], Roll(None), [CLICKED._replace(kind="withheld"), BOUGHT]])
-@given(steps=st.lists(st.lists(FACTS, min_size=1, max_size=8) | ROLLS, min_size=1, max_size=7))
+@given(
+    steps=st.lists(st.lists(OCCURRENCES, min_size=1, max_size=8) | ROLLS, min_size=1, max_size=7)
+)
 @settings(
     max_examples=7,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-async def test_counts_are_the_ledger_s(owner: Viewer, steps: list[list[Fact] | Roll]) -> None:
+async def test_clickhouse_counts_equal_the_ledgers(
+    owner: Viewer, steps: list[list[Occurrence] | Roll]
+) -> None:
     shop = await open_shop(owner)
     first = [shop.order(99, placed=START)]
     claim_id = shop.claim_id(first[0])
-    await take_in(first)
+    await process(first)
 
     for step in steps:
         if isinstance(step, Roll):
             await roll(step)
         else:
-            await take_in([event_of(shop, fact, claim_id) for fact in step])
+            await process([event_of(shop, occurrence, claim_id) for occurrence in step])
 
-    await same_everywhere(shop, (None, Dimension.PAGE))
+    await assert_same_counts(shop, (None, Dimension.PAGE))
     await roll_up_all()
-    await same_everywhere(shop, (None, *Dimension))
+    await assert_same_counts(shop, tuple(Dimension))
 
 
-def event_of(shop: ActiveShop, fact: Fact, claim_id: UUID) -> Event:
-    """The same number, kind and time are the same event, whatever else is said of it."""
-    at = START + timedelta(minutes=fact.minutes)
-    place = {"page": fact.page, "device": fact.device, "country": fact.country}
-    visitor = f"visitor-{fact.number}"
-    if fact.kind == "order":
-        money = {"amountMinor": 100 + fact.number, "currency": ["EUR", "JPY"][fact.number % 2]}
-        order = shop.order(fact.number, placed=at)
+def event_of(shop: ActiveShop, occurrence: Occurrence, claim_id: UUID) -> Event:
+    """The event of an occurrence; number, kind and time identify it."""
+    at = START + timedelta(minutes=occurrence.minutes)
+    dimensions = {
+        "page": occurrence.page,
+        "device": occurrence.device,
+        "country": occurrence.country,
+    }
+    visitor = f"visitor-{occurrence.number}"
+    if occurrence.kind == "order":
+        money = {
+            "amountMinor": 100 + occurrence.number,
+            "currency": ["EUR", "JPY"][occurrence.number % 2],
+        }
+        order = shop.order(occurrence.number, placed=at)
         payload = {**order.payload, "total": money}
         return msgspec.structs.replace(order, visitor_id=visitor, payload=payload)
-    seen = shop.seen(fact.kind, claim_id, at=at)
-    kind = "page.viewed" if fact.kind == "view" else seen.type
-    payload = place if fact.kind == "view" else {"claimId": str(claim_id), **place}
+    seen = shop.claim_event(occurrence.kind, claim_id, at=at)
+    kind = "page.viewed" if occurrence.kind == "view" else seen.type
+    payload = dimensions if occurrence.kind == "view" else {"claimId": str(claim_id), **dimensions}
     return msgspec.structs.replace(
         seen,
-        id=derived_id(at, shop.site_id, fact.kind, fact.number),
+        id=derived_id(at, shop.site_id, occurrence.kind, occurrence.number),
         type=kind,
         visitor_id=visitor,
         payload=payload,
     )
 
 
-async def take_in(events: Sequence[Event]) -> None:
+async def process(events: Sequence[Event]) -> None:
     """One batch, through the steps that write to the ledger and to ClickHouse."""
     batch = Batch.of([Entry(f"{n}-0", encode(event), 1) for n, event in enumerate(events)])
     STEPS.read(batch)
@@ -131,18 +141,18 @@ async def take_in(events: Sequence[Event]) -> None:
     await write_raw_events(batch)
 
 
-async def roll(what: Roll) -> None:
-    if what.hours is None:
+async def roll(step: Roll) -> None:
+    if step.hours is None:
         await roll_up_all()
     else:
-        await rollups.roll({START + timedelta(hours=hour) for hour in what.hours})
+        await rollups.roll({START + timedelta(hours=hour) for hour in step.hours})
 
 
-async def same_everywhere(shop: ActiveShop, dimensions: Sequence[Dimension | None]) -> None:
+async def assert_same_counts(shop: ActiveShop, dimensions: Sequence[Dimension | None]) -> None:
     sites, start = [shop.site_id], START.replace(hour=0)
     end = start + timedelta(days=4)
     for by in dimensions:
-        told = await ledger_counts(shop, by)
+        expected = await ledger_counts(shop, by)
         by_hour = cells(
             await get_counts(sites, start, end, granularity=Granularity.HOUR, dimension=by)
         )
@@ -150,39 +160,39 @@ async def same_everywhere(shop: ActiveShop, dimensions: Sequence[Dimension | Non
             await get_counts(sites, start, end, granularity=Granularity.DAY, dimension=by)
         )
         sums = await get_totals(sites, START, end, dimension=by)
-        assert {(it.start, it.metric, it.key): it.value for it in by_hour} == told
-        assert {(it.start, it.metric, it.key): it.value for it in by_day} == in_days(told)
-        assert {(it.metric, it.key): it.value for it in sums} == in_all(told)
-        assert len(by_hour) == len(told)
+        assert {(it.start, it.metric, it.key): it.value for it in by_hour} == expected
+        assert {(it.start, it.metric, it.key): it.value for it in by_day} == in_days(expected)
+        assert {(it.metric, it.key): it.value for it in sums} == in_all(expected)
+        assert len(by_hour) == len(expected)
 
 
 Counts = dict[tuple[datetime, str, str], int]
 
 
-async def ledger_counts(shop: ActiveShop, dimension: Dimension | None) -> Counts:
+async def ledger_counts(shop: ActiveShop, dimension: Dimension) -> Counts:
     """Hour, metric and key of every row in PostgreSQL, counted; revenue by its currency."""
     key = {
         None: "''",
         Dimension.NOTIFICATION: "notification_id::text",
         Dimension.VARIANT: "variant_id::text",
-    }.get(dimension, str(dimension))
+    }.get(dimension, dimension.value)
     notification_events = await rows(
         f"""SELECT created_at, event_type, coalesce(arm, 'clicked'), {key}, revenue_minor, currency
             FROM notification_events WHERE site_id = :site""",  # noqa: S608
         site=shop.site_id,
     )
-    of_place = dimension in (Dimension.PAGE, Dimension.DEVICE, Dimension.COUNTRY)
-    key = f"payload->>'{dimension}'" if of_place else "NULL" if dimension else "''"
-    facts = await rows(
+    of_dimensions = dimension in (Dimension.PAGE, Dimension.DEVICE, Dimension.COUNTRY)
+    key = f"payload->>'{dimension}'" if of_dimensions else "NULL" if dimension else "''"
+    source_events = await rows(
         f"SELECT time, event_type, {key} FROM events WHERE site_id = :site",  # noqa: S608
         site=shop.site_id,
     )
     found: Counter[tuple[datetime, str, str]] = Counter()
-    for at, kind, value in facts:
+    for at, kind, value in source_events:
         metric = {"order.created": "orders", "page.viewed": "page_views"}[kind]
-        found[start_of_hour(at), metric, value] += 1
+        found[hours.start_of_hour(at), metric, value] += 1
     for at, kind, arm, value, revenue, currency in notification_events:
-        hour, suffix = start_of_hour(at), "" if arm == "clicked" else f"_{arm}"
+        hour, suffix = hours.start_of_hour(at), "" if arm == "clicked" else f"_{arm}"
         found[hour, f"{kind}{suffix}", value] += 1
         if revenue is not None:
             found[hour, f"revenue{suffix}:{currency}", value] += revenue

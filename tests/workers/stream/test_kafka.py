@@ -1,4 +1,4 @@
-"""The stream worker as a process, its streams on Kafka."""
+"""The stream worker as a process, with its streams on Kafka."""
 
 import asyncio
 import operator
@@ -31,7 +31,7 @@ async def on_kafka(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 
 
 @pytest.mark.usefixtures("on_kafka")
-async def test_killed_in_the_middle_of_200_orders_it_loses_and_doubles_nothing(
+async def test_a_worker_killed_during_200_orders_loses_and_repeats_none(
     start: Start,
 ) -> None:
     shop = await open_shop()

@@ -1,4 +1,4 @@
-"""The stream worker as a process: killed, stopped, and with a store away."""
+"""The stream worker as a process: killed, stopped, and with an unavailable store."""
 
 import asyncio
 import operator
@@ -60,7 +60,7 @@ async def all_done(shop: ActiveShop, orders: list[Event]) -> None:
         lambda: streams.lag(EVENTS_TOPIC, GROUP), lambda lag: lag[:3] == Lag(0, 0, None, 0)[:3]
     )
     found = await state_of(shop)
-    # Of a full batch, dashboards are told of the latest alone; the counters tell of all.
+    # A full batch publishes only its latest events to dashboards; the counters include all.
     wanted = expected(shop, orders, {}, found)
     assert found == wanted._replace(activity=min(found.activity, wanted.activity))
     assert (await messages_of(shop))[-1]["counters"] == {
@@ -69,7 +69,7 @@ async def all_done(shop: ActiveShop, orders: list[Event]) -> None:
     }
 
 
-async def test_killed_in_the_middle_of_200_orders_it_loses_and_doubles_nothing(
+async def test_a_worker_killed_during_200_orders_loses_and_repeats_none(
     start: Start,
 ) -> None:
     shop = await open_shop()
@@ -90,10 +90,10 @@ async def test_killed_in_the_middle_of_200_orders_it_loses_and_doubles_nothing(
     await all_done(shop, orders)
 
 
-async def test_told_to_stop_it_finishes_and_hands_over_at_once(start: Start) -> None:
+async def test_on_sigterm_it_finishes_and_hands_over_its_partitions(start: Start) -> None:
     shop = await open_shop()
     orders = orders_of(shop, 40)
-    worker, follower = await start(), await start()
+    worker, successor = await start(), await start()
     await append(*orders[:20])
     await eventually(lambda: published(shop), bool)
 
@@ -102,21 +102,21 @@ async def test_told_to_stop_it_finishes_and_hands_over_at_once(start: Start) -> 
     assert code == 0
     await append(*orders[20:])
     await all_done(shop, orders)
-    assert await follower.terminate() == 0
+    assert await successor.terminate() == 0
 
 
 @asynccontextmanager
 async def behind_proxy(setting: str, url: str) -> AsyncIterator[tuple[Proxy, dict[str, str]]]:
-    """A way to a store that can be cut, and the setting that leads over it."""
+    """A proxy to a store, and the setting that routes through it."""
     parts = urlsplit(url)
     assert parts.hostname is not None
     async with Proxy(parts.hostname, parts.port or 0) as proxy:
-        there = parts.netloc.replace(str(parts.port), str(proxy.port))
-        yield proxy, {setting: parts._replace(netloc=there).geturl()}
+        netloc = parts.netloc.replace(str(parts.port), str(proxy.port))
+        yield proxy, {setting: parts._replace(netloc=netloc).geturl()}
 
 
 @pytest.mark.parametrize("store", ["worker_database_url", "clickhouse_url", "redis_url"])
-async def test_a_store_that_is_away_delays_and_loses_nothing(start: Start, store: str) -> None:
+async def test_an_unavailable_store_delays_events_and_loses_none(start: Start, store: str) -> None:
     shop = await open_shop()
     orders = orders_of(shop, 10)
     value = getattr(settings(), store)
@@ -138,7 +138,7 @@ async def test_a_store_that_is_away_delays_and_loses_nothing(start: Start, store
         assert await worker.terminate() == 0
 
 
-async def test_told_to_stop_while_a_store_is_away_it_leaves_the_batch_to_the_next(
+async def test_on_sigterm_with_an_unavailable_store_it_leaves_the_batch_unacknowledged(
     start: Start,
 ) -> None:
     shop = await open_shop()
@@ -150,7 +150,7 @@ async def test_told_to_stop_while_a_store_is_away_it_leaves_the_batch_to_the_nex
         await eventually(lambda: worker.said("write_raw_events"), bool)
 
         assert await worker.terminate() == 0
-        assert await worker.said("left for the next start")
+        assert await worker.said("stopped with unfinished batches")
 
     await start()
     await all_done(shop, orders)

@@ -1,4 +1,4 @@
-"""The steps before the stores: what of a batch goes on, and why the rest does not."""
+"""The reading steps: which events of a batch continue, and why others are dropped."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +10,7 @@ import pytest
 from subgraphs.analytics.pipeline.batch import Batch, Drop
 from subgraphs.analytics.pipeline.check_timestamps import check_timestamps
 from subgraphs.analytics.pipeline.decode import decode
-from subgraphs.analytics.pipeline.drop_bots import MOST_VISITORS, PER_MINUTE, BotRate, drop_bots
+from subgraphs.analytics.pipeline.drop_bots import MAX_VISITORS, PER_MINUTE, BotRate, drop_bots
 from subgraphs.kernel.streams.envelope import Event, encode
 from subgraphs.kernel.streams.interface import Entry
 from workers.stream.steps import STEPS
@@ -20,7 +20,7 @@ MS = timedelta(milliseconds=1)
 
 
 def event(number: int = 1, **changes: Any) -> Event:
-    """A visitor's click, unless told otherwise."""
+    """A visitor's click, with changes."""
     clicked = Event(
         id=UUID(int=number),
         site_id=UUID(int=2),
@@ -60,16 +60,16 @@ CLAIM_TYPES = ("claim.shown", "claim.clicked", "claim.dismissed", "claim.withhel
 
 
 @pytest.mark.parametrize("type_", [*SOURCE_TYPES, *CLAIM_TYPES])
-def test_the_known_types_go_on(type_: str) -> None:
+def test_known_types_continue(type_: str) -> None:
     assert drops_of(event(type=type_)) == [None]
 
 
 @pytest.mark.parametrize("type_", ["claim.retracted", "claim.praised", "order.created ", "", "x"])
-def test_an_unknown_type_does_not(type_: str) -> None:
+def test_unknown_types_are_dropped(type_: str) -> None:
     assert drops_of(event(type=type_)) == [Drop.UNKNOWN_TYPE]
 
 
-def test_times_are_cut_to_milliseconds() -> None:
+def test_times_are_truncated_to_milliseconds() -> None:
     late = NOW.replace(microsecond=999_999)
     batch = batch_of(event(occurred_at=late, captured_at=late))
 
@@ -79,7 +79,7 @@ def test_times_are_cut_to_milliseconds() -> None:
     assert (kept.occurred_at, kept.captured_at) == (NOW + 999 * MS, NOW + 999 * MS)
 
 
-def test_what_needs_no_cut_is_left_as_it_is() -> None:
+def test_an_event_in_milliseconds_is_not_copied() -> None:
     batch = batch_of(event())
     decode(batch)
     before = batch.items[0].event
@@ -105,7 +105,7 @@ def test_what_needs_no_cut_is_left_as_it_is() -> None:
         ("order.created", "shopify", -timedelta(hours=1), Drop.IMPLAUSIBLE_TIME),
     ],
 )
-def test_what_happened_too_long_before_or_after_it_came_is_dropped(
+def test_an_event_too_far_from_its_capture_is_dropped(
     type_: str, source: str, age: timedelta, drop: Drop | None
 ) -> None:
     old = event(type=type_, source=source, occurred_at=NOW - age)
@@ -118,32 +118,32 @@ def test_what_happened_too_long_before_or_after_it_came_is_dropped(
         ("no_agent", Drop.BOT_NO_AGENT),
         ("not_a_browser", Drop.BOT_NOT_A_BROWSER),
         ("crawler", Drop.BOT_CRAWLER),
-        ("a rule of a newer door", Drop.BOT_CRAWLER),
+        ("a rule of a newer version", Drop.BOT_CRAWLER),
         (None, None),
     ],
 )
-def test_what_the_door_took_for_a_machine_is_dropped_by_the_rule(
+def test_an_event_that_ingest_marked_as_a_bots_is_dropped(
     rule: str | None, drop: Drop | None
 ) -> None:
     assert drops_of(event(payload={"claimId": str(UUID(int=4)), "bot": rule})) == [drop]
 
 
-def test_what_a_shop_says_is_no_machines() -> None:
+def test_a_shops_event_is_never_a_bots() -> None:
     order = event(type="order.created", source="shopify", payload={"bot": "crawler"})
     assert drops_of(order) == [None]
 
 
-def paced(pace: BotRate, *events: Event, first: int = 0) -> int:
-    """How many go on."""
+def counted(rate: BotRate, *events: Event, first: int = 0) -> int:
+    """The number of events that continue."""
     batch = batch_of(*events, first=first)
     decode(batch)
-    drop_bots(batch, pace)
+    drop_bots(batch, rate)
     assert {item.drop for item in batch.items} <= {None, Drop.BOT_TOO_FAST}
     return len(batch.events)
 
 
-def test_of_one_visitor_so_many_count_in_a_minute() -> None:
-    pace = BotRate()
+def test_a_visitors_events_above_the_rate_are_dropped() -> None:
+    rate = BotRate()
     first = [event(n) for n in range(PER_MINUTE - 10)]
     more = [event(n) for n in range(1000, 1020)]
     others = [event(n, visitor_id="another") for n in range(2000, 2020)]
@@ -151,27 +151,27 @@ def test_of_one_visitor_so_many_count_in_a_minute() -> None:
     nobody = [event(n, visitor_id=None) for n in range(4000, 4500)]
     next_minute = [event(n, captured_at=NOW + timedelta(minutes=1)) for n in range(5000, 5020)]
 
-    assert paced(pace, *first) == PER_MINUTE - 10
-    assert paced(pace, *more, first=200) == 10
-    assert paced(pace, *others, *elsewhere, *nobody, first=300) == 540
-    assert paced(pace, *next_minute, first=900) == 20
+    assert counted(rate, *first) == PER_MINUTE - 10
+    assert counted(rate, *more, first=200) == 10
+    assert counted(rate, *others, *elsewhere, *nobody, first=300) == 540
+    assert counted(rate, *next_minute, first=900) == 20
 
 
-def test_the_memory_of_visitors_has_an_end() -> None:
-    pace = BotRate()
+def test_the_number_of_stored_visitors_is_limited() -> None:
+    rate = BotRate()
     crowd = [event(n, visitor_id=str(n)) for n in range(1000)]
-    for turn in range(MOST_VISITORS // 1000 + 1):
+    for turn in range(MAX_VISITORS // 1000 + 1):
         batch = batch_of(*crowd, first=turn * 1000)
         for item, visitor in zip(batch.items, crowd, strict=True):
             name = f"{turn}-{visitor.visitor_id}"
             item.event = msgspec.structs.replace(visitor, visitor_id=name)
-        pace.judge(batch)
+        rate.drop_too_fast(batch)
         assert len(batch.events) == 1000
 
-    assert len(pace._seen) <= MOST_VISITORS
+    assert len(rate._counts) <= MAX_VISITORS
 
 
-def test_of_the_same_events_in_a_batch_the_first_goes_on() -> None:
+def test_the_first_of_equal_events_continues() -> None:
     first = event()
     again = msgspec.structs.replace(first, captured_at=NOW + timedelta(seconds=9), visitor_id="x")
     finer = msgspec.structs.replace(first, occurred_at=NOW + timedelta(microseconds=3))

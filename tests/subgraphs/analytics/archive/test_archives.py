@@ -18,8 +18,8 @@ from subgraphs.kernel.storage import objects
 from subgraphs.kernel.storage.objects import ObjectStoreError
 from tests.fixtures.graph import run
 from tests.fixtures.shop import Shop, new_shop
-from tests.workers.archive.archiving import add, archive_all, as_text, make_due, month_ago, standing
-from workers.archive import advance_all_restores
+from tests.workers.archive.archiving import add, archive_all, as_text, make_due, month_ago, rows_of
+from workers.restores import advance_all as advance_all_restores
 
 pytestmark = pytest.mark.usefixtures("stores")
 
@@ -155,9 +155,9 @@ async def test_restored_month_equals_the_archived_rows(slow_restore: None) -> No
     shop, other = await new_shop(), await new_shop()
     await add(shop, month, count)
     await add(other, month, 20)
-    before = await standing(shop)
+    before = await rows_of(shop)
     await archive_all()
-    assert await standing(shop) == ([], [])
+    assert await rows_of(shop) == ([], [])
 
     for archive in await archives_of(shop):
         table = archive["table"].lower()

@@ -1,10 +1,10 @@
-"""Who counts as a visitor: agents as they are met in the wild."""
+"""Which User-Agents count as visitors: real-world examples."""
 
 import time
 
 import pytest
 
-from subgraphs.analytics.ingest.bots import Device, Rule, device_of, rule_of
+from subgraphs.analytics.ingest.bots import BotRule, Device, device_of, rule_of
 
 _WEBKIT = "AppleWebKit/605.1.15 (KHTML, like Gecko)"
 _IPHONE = f"Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) {_WEBKIT}"
@@ -20,7 +20,7 @@ BROWSERS: dict[str, list[str]] = {
         f"{_IPHONE} Mobile/15E148 [Pinterest/iOS]",
         f"{_IPHONE} GSA/340.0 Mobile/15E148 Safari/604.1",
         f"{_ANDROID} K) {_BLINK} Chrome/142.0.0.0 Mobile Safari/537.36",
-        # A telephone whose name has a "bot" in it.
+        # A phone whose name contains "bot".
         f"{_ANDROID} CUBOT X18) {_BLINK} Chrome/120.0 Mobile Safari/537.36",
         "Opera/9.80 (Android; Opera Mini/36.2/119.132; U; en) Presto/2.12.423 Version/12.16",
         "Mozilla/5.0 (Android 14; Mobile; rv:132.0) Gecko/132.0 Firefox/132.0",
@@ -42,12 +42,12 @@ BROWSERS: dict[str, list[str]] = {
     ],
 }
 
-MACHINES = [
-    ("", Rule.NO_AGENT),
-    ("   ", Rule.NO_AGENT),
-    ("curl/8.5.0", Rule.NOT_A_BROWSER),
-    ("python-httpx/0.28.1", Rule.NOT_A_BROWSER),
-    ("node", Rule.NOT_A_BROWSER),
+BOTS = [
+    ("", BotRule.NO_AGENT),
+    ("   ", BotRule.NO_AGENT),
+    ("curl/8.5.0", BotRule.NOT_A_BROWSER),
+    ("python-httpx/0.28.1", BotRule.NOT_A_BROWSER),
+    ("node", BotRule.NOT_A_BROWSER),
     (f"Mozilla/5.0 (X11; Linux x86_64) {_BLINK} HeadlessChrome/142.0.0.0 Safari/537.36", "crawler"),
     ("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "crawler"),
     ("Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)", "crawler"),
@@ -63,19 +63,19 @@ def test_a_browser_counts(device: str, agent: str) -> None:
     assert device_of(agent) == device
 
 
-@pytest.mark.parametrize(("agent", "rule"), MACHINES)
-def test_a_machine_does_not_and_the_rule_says_why(agent: str, rule: str) -> None:
+@pytest.mark.parametrize(("agent", "rule"), BOTS)
+def test_a_bot_does_not_count_and_the_rule_says_why(agent: str, rule: str) -> None:
     assert rule_of(agent) == rule
 
 
-def test_an_agent_of_nonsense_has_a_device_too() -> None:
+def test_a_nonsense_agent_has_a_device() -> None:
     assert device_of("") == Device.OTHER
     assert device_of("\x00" * 100_000) == Device.OTHER
 
 
 @pytest.mark.parametrize("nonsense", ["a", "-", "a ", "1.", "http", "aa/", "Silk/", "Tizen"])
-def test_no_agent_takes_long(nonsense: str) -> None:
-    """A hostile one costs milliseconds at most: patterns of such lists like to backtrack."""
+def test_no_agent_takes_long_to_classify(nonsense: str) -> None:
+    """A hostile agent costs milliseconds at most, although patterns of such lists may backtrack."""
     started = time.perf_counter()
     rule_of("Mozilla/5.0 " + nonsense * 10_000)
     device_of("Mozilla/5.0 " + nonsense * 10_000)

@@ -1,4 +1,4 @@
-"""Whom the door looks up, who shares a look-up, and what counts."""
+"""Admission: which keys are looked up, which requests share a look-up, and what is charged."""
 
 import asyncio
 from uuid import uuid4
@@ -6,10 +6,10 @@ from uuid import uuid4
 import pytest
 
 from subgraphs.analytics.ingest import admission
-from subgraphs.analytics.ingest.admission import Admission, Guest
+from subgraphs.analytics.ingest.admission import Admission, SiteClient
 from subgraphs.analytics.ingest.backlog import Backlog
 from subgraphs.analytics.ingest.responses import Refusal
-from subgraphs.analytics.ingest.token_buckets import BURST_SECONDS, Bucket
+from subgraphs.analytics.ingest.token_buckets import BURST_SECONDS, TokenBucket
 from subgraphs.kernel.identity import credentials
 from subgraphs.kernel.identity.credentials import SiteAccess
 from subgraphs.kernel.ids import new_id
@@ -19,71 +19,71 @@ from tests.fixtures.shop import new_shop
 
 
 @pytest.fixture
-def admitting(stores: object) -> Admission:
+def admitter(stores: object) -> Admission:
     return Admission(Backlog(partition_of))
 
 
-async def test_a_shop_that_was_known_needs_no_slot_beside_invented_keys(
-    admitting: Admission, monkeypatch: pytest.MonkeyPatch
+async def test_a_key_that_was_valid_is_looked_up_while_invented_keys_use_all_slots(
+    admitter: Admission, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known, new = await new_shop(), await new_shop()
-    await admitting.find(known.site_key)
-    monkeypatch.setattr(admission, "MAX_LOOK_UPS", 0)  # as if invented keys had them all
+    await admitter.find(known.site_key)
+    monkeypatch.setattr(admission, "MAX_LOOK_UPS", 0)  # as if invented keys used all slots
 
-    admitting.invalidate(Change("site", known.site_id))
-    guest = await admitting.find(known.site_key)
+    admitter.invalidate(Change("site", known.site_id))
+    client = await admitter.find(known.site_key)
     with pytest.raises(Refusal) as refused:
-        await admitting.find(new.site_key)
+        await admitter.find(new.site_key)
 
-    assert guest.access.site_id == known.site_id
+    assert client.access.site_id == known.site_id
     assert (refused.value.status, refused.value.code) == (503, "UNAVAILABLE")
 
 
-async def test_a_slot_is_free_again_after_its_look_up(
-    admitting: Admission, monkeypatch: pytest.MonkeyPatch
+async def test_a_look_up_frees_its_slot(
+    admitter: Admission, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(admission, "MAX_LOOK_UPS", 1)
     shops = [await new_shop() for _ in range(3)]
 
-    guests = [await admitting.find(shop.site_key) for shop in shops]
+    clients = [await admitter.find(shop.site_key) for shop in shops]
 
-    assert [guest.access.site_id for guest in guests] == [shop.site_id for shop in shops]
+    assert [client.access.site_id for client in clients] == [shop.site_id for shop in shops]
 
 
-async def test_who_comes_after_a_change_does_not_share_a_look_up_from_before(
-    admitting: Admission, monkeypatch: pytest.MonkeyPatch
+async def test_a_request_after_a_change_does_not_share_an_earlier_look_up(
+    admitter: Admission, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = SiteAccess(new_id(), new_id(), "example.com", 50)
     after = SiteAccess(before.site_id, before.account_id, "example.com", 200)
     answers = [before, after]
-    asked: asyncio.Queue[None] = asyncio.Queue()
+    started: asyncio.Queue[None] = asyncio.Queue()
     may_answer = asyncio.Event()
 
     async def slow(_key: str) -> SiteAccess:
         access = answers.pop(0)
-        asked.put_nowait(None)
+        started.put_nowait(None)
         await may_answer.wait()
         return access
 
     monkeypatch.setattr(credentials, "_find_site", slow)
-    earlier = [asyncio.create_task(admitting.find("pk_x")) for _ in range(2)]
-    await asyncio.wait_for(asked.get(), 10)
-    admitting.invalidate(Change("site", before.site_id))
-    later = [asyncio.create_task(admitting.find("pk_x")) for _ in range(2)]
-    await asyncio.wait_for(asked.get(), 10)
+    earlier = [asyncio.create_task(admitter.find("pk_x")) for _ in range(2)]
+    await asyncio.wait_for(started.get(), 10)
+    admitter.invalidate(Change("site", before.site_id))
+    later = [asyncio.create_task(admitter.find("pk_x")) for _ in range(2)]
+    await asyncio.wait_for(started.get(), 10)
     may_answer.set()
 
-    found = [guest.access for guest in await asyncio.gather(*earlier, *later)]
+    found = [client.access for client in await asyncio.gather(*earlier, *later)]
     assert found == [before, before, after, after]
 
 
-async def test_a_request_without_events_counts_as_one(admitting: Admission) -> None:
+async def test_a_request_without_events_is_charged_one(admitter: Admission) -> None:
     access = SiteAccess(uuid4(), uuid4(), "example.com", 50)
-    guest = Guest(access, Bucket(50, now=0))
+    client = SiteClient(access, TokenBucket(50, now=0))
 
     for _ in range(50 * BURST_SECONDS):
-        admitting.admit(guest, None, 0, 0)
+        admitter.admit(client, None, 0, 0)
     with pytest.raises(Refusal) as refused:
-        admitting.admit(guest, None, 0, 0)
+        admitter.admit(client, None, 0, 0)
 
     assert (refused.value.status, refused.value.headers["retry-after"]) == (429, "1")

@@ -1,4 +1,4 @@
-"""Many callers share appends: in order, and nobody waits for ever behind a store that hangs."""
+"""Requests share appends in order, and fail after a limit while the store hangs."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,24 +17,24 @@ from tests.fixtures.valkey import Valkey
 
 
 class Caller:
-    """Who has records to append, and what was said of them."""
+    """A request with records, and the outcomes it received."""
 
     def __init__(self, *names: str, since: float | None = None) -> None:
         self.records = [Record("site", name, name.encode()) for name in names]
         self.since = asyncio.get_running_loop().time() if since is None else since
-        self.heard: list[Sequence[bool] | str] = []
+        self.outcomes: list[Sequence[bool] | str] = []
 
-    def appended(self, outcome: Sequence[bool] | Exception) -> None:
-        self.heard.append(
+    def complete(self, outcome: Sequence[bool] | Exception) -> None:
+        self.outcomes.append(
             type(outcome).__name__ if isinstance(outcome, Exception) else list(outcome)
         )
 
     async def answers(self) -> int:
-        return len(self.heard)
+        return len(self.outcomes)
 
 
 class OneAtATime(RedisStreams):
-    """Does nothing until it may."""
+    """Redis streams that append one group at a time, and only once the test allows it."""
 
     appends_at_once = 1
 
@@ -47,13 +47,13 @@ class OneAtATime(RedisStreams):
         return await super().append_once(topic, records)
 
 
-async def test_who_has_waited_too_long_is_told_and_who_has_not_is_appended(valkey: Valkey) -> None:
+async def test_a_late_request_fails_and_others_are_appended(valkey: Valkey) -> None:
     async with connect(valkey.url) as client:
         streams = OneAtATime(client)
         commit = GroupCommit(streams, "t", seconds=0.2)
         long = asyncio.get_running_loop().time() + 1_000
-        under_way, late, patient = Caller("a"), Caller("b", "c"), Caller("d", since=long)
-        commit.append_once(under_way)
+        in_flight, late, patient = Caller("a"), Caller("b", "c"), Caller("d", since=long)
+        commit.append_once(in_flight)
         await asyncio.sleep(0)
         commit.append_once(late)
         commit.append_once(patient)
@@ -62,7 +62,7 @@ async def test_who_has_waited_too_long_is_told_and_who_has_not_is_appended(valke
         streams.may_append.set()
         await eventually(patient.answers, lambda count: count == 1)
 
-        assert [under_way.heard, late.heard, patient.heard] == [
+        assert [in_flight.outcomes, late.outcomes, patient.outcomes] == [
             [[True]],
             ["TimeoutError"],
             [[True]],
@@ -70,31 +70,35 @@ async def test_who_has_waited_too_long_is_told_and_who_has_not_is_appended(valke
         assert await bodies_on(client, "t") == [b"a", b"d"]
 
 
-async def test_who_comes_while_too_many_wait_is_told_at_once(
+async def test_a_request_fails_at_once_while_surplus_wait(
     valkey: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(group_commit, "MAX_WAITING", 2)
     async with connect(valkey.url) as client:
         streams = OneAtATime(client)
         commit = GroupCommit(streams, "t", seconds=60)
-        under_way, waits, too_many = Caller("a"), Caller("b", "c", "d"), Caller("e")
-        commit.append_once(under_way)
+        in_flight, waits, surplus = Caller("a"), Caller("b", "c", "d"), Caller("e")
+        commit.append_once(in_flight)
         await asyncio.sleep(0)
         commit.append_once(waits)
 
-        commit.append_once(too_many)
-        assert too_many.heard == ["TimeoutError"]
+        commit.append_once(surplus)
+        assert surplus.outcomes == ["TimeoutError"]
         streams.may_append.set()
         await eventually(waits.answers, lambda count: count == 1)
         again = Caller("e")
         commit.append_once(again)
         await eventually(again.answers, lambda count: count == 1)
 
-        assert [under_way.heard, waits.heard, again.heard] == [[[True]], [[True] * 3], [[True]]]
+        assert [in_flight.outcomes, waits.outcomes, again.outcomes] == [
+            [[True]],
+            [[True] * 3],
+            [[True]],
+        ]
         assert await bodies_on(client, "t") == [b"a", b"b", b"c", b"d", b"e"]
 
 
-async def test_groups_under_way_together_keep_the_order_of_a_key(valkey: Valkey) -> None:
+async def test_concurrent_groups_keep_the_order_of_a_key(valkey: Valkey) -> None:
     async with connect(valkey.url) as client:
         commit = GroupCommit(RedisStreams(client), "t", seconds=60)
         callers = [Caller(*(f"{turn:03}-{n:02}" for n in range(60))) for turn in range(40)]
@@ -104,6 +108,6 @@ async def test_groups_under_way_together_keep_the_order_of_a_key(valkey: Valkey)
 
         for caller in callers:
             await eventually(caller.answers, lambda count: count == 1)
-        assert [caller.heard for caller in callers] == [[[True] * 60]] * 40
+        assert [caller.outcomes for caller in callers] == [[[True] * 60]] * 40
         found = await bodies_on(client, "t")
     assert found == [record.body for caller in callers for record in caller.records]

@@ -1,19 +1,16 @@
-"""The door's HTTP: pieces, pipelines, limits, and clients that go away."""
+"""HTTP of the ingest endpoint: partial reads, pipelines, limits, and clients that disconnect."""
 
 import asyncio
 import json
-import resource
 from typing import Any
 
-import psutil
 import pytest
 
-from subgraphs.analytics.ingest.protocol import MAX_BODY, MAX_HEAD, MAX_PIPELINED
-from tests.fixtures.deadline import eventually
+from subgraphs.analytics.ingest.connection import MAX_PIPELINED
+from subgraphs.analytics.ingest.request_reader import MAX_BODY, MAX_HEAD
 from tests.fixtures.ingest import IngestProcess, body, shown
-from tests.fixtures.requests_to_ingest import head, knocking, request, results_of
+from tests.fixtures.requests_to_ingest import head, raw_client, request, results_of
 from tests.fixtures.shop import Shop, new_shop
-from tests.fixtures.valkey import Valkey
 
 
 @pytest.fixture(scope="module")
@@ -21,14 +18,12 @@ async def shop(stores: object) -> Shop:
     return await new_shop()
 
 
-async def test_requests_in_one_packet_are_answered_in_their_order(
-    door: IngestProcess, shop: Shop
-) -> None:
-    """Some are answered at once, some wait for the store: each in its place all the same."""
+async def test_pipelined_requests_are_answered_in_order(ingest: IngestProcess, shop: Shop) -> None:
+    """Some are answered at once and some wait for the store; the order stays."""
     events = [shown() for _ in range(10)]
     unknown = request({"siteKey": "pk_unknown", "events": [shown()]})
     sent = b"".join(request(body(shop, event)) + unknown for event in events)
-    async with knocking(door) as client:
+    async with raw_client(ingest) as client:
         await client.send(sent + b"GET /healthz HTTP/1.1\r\n\r\n")
 
         for event in events:
@@ -36,14 +31,14 @@ async def test_requests_in_one_packet_are_answered_in_their_order(
             assert (await client.answer())[0] == 401
         assert await client.answer() == (200, {"content-length": "2"}, b"ok")
 
-    assert [str(it.id) for it in await door.taken()] == [event["id"] for event in events]
+    assert [str(it.id) for it in await ingest.stored_events()] == [event["id"] for event in events]
 
 
-async def test_more_requests_than_are_held_at_a_time_are_all_answered(
-    door: IngestProcess, shop: Shop
+async def test_more_requests_than_the_pipeline_limit_are_all_answered(
+    ingest: IngestProcess, shop: Shop
 ) -> None:
     events = [shown() for _ in range(3 * MAX_PIPELINED)]
-    async with knocking(door) as client:
+    async with raw_client(ingest) as client:
         await client.send(b"".join(request(body(shop, event)) for event in events))
 
         for event in events:
@@ -51,40 +46,42 @@ async def test_more_requests_than_are_held_at_a_time_are_all_answered(
 
 
 @pytest.mark.parametrize("size", [1, 7, 100])
-async def test_a_request_may_come_in_any_pieces(door: IngestProcess, shop: Shop, size: int) -> None:
+async def test_a_request_may_arrive_in_pieces(ingest: IngestProcess, shop: Shop, size: int) -> None:
     first, second = shown(), shown()
     sent = request(body(shop, first), "Origin: null") + request(body(shop, second))
-    async with knocking(door) as client:
+    async with raw_client(ingest) as client:
         for start in range(0, len(sent), size):
             await client.send(sent[start : start + size])
             await asyncio.sleep(0)
         statuses = await client.statuses(1)
         answer = await client.answer()
 
-    assert statuses == [403]  # the origin was put together rightly
+    assert statuses == [403]  # the origin header was assembled correctly
     assert results_of(answer) == [(second["id"], "accepted")]
 
 
-async def test_a_chunked_body_is_put_together(door: IngestProcess, shop: Shop) -> None:
+async def test_a_chunked_body_is_assembled(ingest: IngestProcess, shop: Shop) -> None:
     event = shown()
     data = json.dumps(body(shop, event)).encode()
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in data)
-    async with knocking(door) as client:
+    async with raw_client(ingest) as client:
         await client.send(head("Transfer-Encoding: chunked") + chunks + b"0\r\nOrigin: x\r\n\r\n")
 
         assert results_of(await client.answer()) == [(event["id"], "accepted")]
 
 
-async def test_a_body_is_sent_on_once_it_is_wanted(door: IngestProcess, shop: Shop) -> None:
+async def test_a_client_that_expects_100_continue_gets_it(
+    ingest: IngestProcess, shop: Shop
+) -> None:
     event = shown()
     data = json.dumps(body(shop, event)).encode()
-    async with knocking(door) as client:
+    async with raw_client(ingest) as client:
         await client.send(head("Expect: 100-continue", f"Content-Length: {len(data)}"))
         assert await client.answer() == (100, {}, b"")
         await client.send(data)
         assert results_of(await client.answer()) == [(event["id"], "accepted")]
 
-    async with knocking(door) as client:
+    async with raw_client(ingest) as client:
         await client.send(head("Expect: 100-continue", f"Content-Length: {MAX_BODY + 1}"))
         assert (await client.answer())[0] == 413
         assert await client.is_closed()
@@ -103,25 +100,25 @@ async def test_a_body_is_sent_on_once_it_is_wanted(door: IngestProcess, shop: Sh
         (head("Content-Length: 1", "Transfer-Encoding: chunked"), 400),
         (head("Content-Length: 1", "Content-Length: 2"), 400),
         (head("Content-Length: -1"), 400),
-        (b"POST /v1/events HTTP/1.1\r\nHost : door\r\n\r\n", 400),
+        (b"POST /v1/events HTTP/1.1\r\nHost : ingest\r\n\r\n", 400),
     ],
 )
-async def test_what_is_too_long_or_no_http_is_answered_and_ends_there(
-    door: IngestProcess, sent: bytes, status: int
+async def test_an_oversized_or_malformed_request_is_refused_and_closes(
+    ingest: IngestProcess, sent: bytes, status: int
 ) -> None:
-    async with knocking(door) as client:
+    async with raw_client(ingest) as client:
         await client.send(sent)
         answered, headers, content = await client.answer()
 
         assert (answered, content["error"]["code"]) == (status, "BAD_USER_INPUT")
         assert headers["connection"] == "close"
         assert await client.is_closed()
-    assert await door.taken() == []
+    assert await ingest.stored_events() == []
 
 
-async def test_a_refusal_waits_for_the_answers_before_it(door: IngestProcess, shop: Shop) -> None:
+async def test_a_refusal_is_sent_after_earlier_responses(ingest: IngestProcess, shop: Shop) -> None:
     event = shown()
-    async with knocking(door) as client:
+    async with raw_client(ingest) as client:
         await client.send(request(body(shop, event)) + b"nonsense\r\n\r\n")
 
         assert results_of(await client.answer()) == [(event["id"], "accepted")]
@@ -129,22 +126,22 @@ async def test_a_refusal_waits_for_the_answers_before_it(door: IngestProcess, sh
         assert await client.is_closed()
 
 
-async def test_a_client_that_wants_no_more_gets_its_answer(door: IngestProcess, shop: Shop) -> None:
-    async with knocking(door) as client:
+async def test_a_closing_client_gets_its_response(ingest: IngestProcess, shop: Shop) -> None:
+    async with raw_client(ingest) as client:
         await client.send(request(body(shop, shown()), "Connection: close"))
         status, headers, _ = await client.answer()
         assert (status, headers["connection"]) == (202, "close")
         assert await client.is_closed()
 
-    async with knocking(door) as client:
+    async with raw_client(ingest) as client:
         await client.send(request(body(shop, shown())))
         client.end()
         assert (await client.answer())[0] == 202
         assert await client.is_closed()
 
 
-async def test_an_upgrade_is_not_taken_up(door: IngestProcess, shop: Shop) -> None:
-    async with knocking(door) as client:
+async def test_an_upgrade_is_not_accepted(ingest: IngestProcess, shop: Shop) -> None:
+    async with raw_client(ingest) as client:
         wanted = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk")
         await client.send(request(body(shop, shown()), *wanted))
 
@@ -159,113 +156,73 @@ async def test_an_upgrade_is_not_taken_up(door: IngestProcess, shop: Shop) -> No
         ("OPTIONS *", 404),
         ("POST //", 404),
         ("GET /healthz?x=1", 200),
-        ("GET http://door/healthz", 200),
-        ("CONNECT door:443", 400),
+        ("GET http://ingest/healthz", 200),
+        ("CONNECT ingest:443", 400),
     ],
 )
-async def test_odd_requests_are_answered(door: IngestProcess, line: str, status: int) -> None:
-    async with knocking(door) as client:
-        await client.send(f"{line} HTTP/1.1\r\nHost: door\r\n\r\n".encode())
+async def test_unusual_requests_are_answered(ingest: IngestProcess, line: str, status: int) -> None:
+    async with raw_client(ingest) as client:
+        await client.send(f"{line} HTTP/1.1\r\nHost: ingest\r\n\r\n".encode())
         first, rest = await client.read_all_sent()
 
     assert first == f"HTTP/1.1 {status}"
     assert rest.endswith(b"\r\n\r\n") == line.startswith("HEAD")
 
 
-async def test_clients_that_go_away_shift_no_answer(door: IngestProcess, shop: Shop) -> None:
-    """The accident: a write to a closed client raised, and the next got its acknowledgement."""
+async def test_clients_that_disconnect_shift_no_response(ingest: IngestProcess, shop: Shop) -> None:
+    """A write to a closed client once raised, and the next client got its acknowledgement."""
     left = [shown() for _ in range(20)]
     stayed = [shown() for _ in range(20)]
 
-    async def go_away(event: dict[str, Any]) -> None:
-        async with knocking(door) as client:
+    async def disconnect(event: dict[str, Any]) -> None:
+        async with raw_client(ingest) as client:
             await client.send(request(body(shop, event)))
             client.abort()
 
     async def stay(event: dict[str, Any]) -> None:
-        async with knocking(door) as client:
+        async with raw_client(ingest) as client:
             await client.send(request(body(shop, event)) + request(body(shop, event)))
             assert results_of(await client.answer()) == [(event["id"], "accepted")]
             assert results_of(await client.answer()) == [(event["id"], "duplicate")]
 
     pairs = zip(left, stayed, strict=True)
-    await asyncio.gather(*(it for one, two in pairs for it in (go_away(one), stay(two))))
+    await asyncio.gather(*(it for one, two in pairs for it in (disconnect(one), stay(two))))
 
-    assert {event["id"] for event in stayed} <= {str(it.id) for it in await door.taken()}
+    assert {event["id"] for event in stayed} <= {str(it.id) for it in await ingest.stored_events()}
 
 
-async def test_a_client_that_does_not_read_holds_up_nobody_else(
-    door: IngestProcess, shop: Shop
+async def test_a_client_that_does_not_read_delays_no_other(
+    ingest: IngestProcess, shop: Shop
 ) -> None:
     unread = request({"siteKey": "pk_" + "x" * 90, "events": []}, "X: " + "x" * 200) * 60_000
-    async with knocking(door, receives=4096) as deaf, knocking(door) as client:
-        sending = asyncio.create_task(deaf.send(unread))
+    async with raw_client(ingest, receives=4096) as stalled, raw_client(ingest) as client:
+        sending = asyncio.create_task(stalled.send(unread))
         await asyncio.sleep(0.2)
         await client.send(request(body(shop, shown())))
 
         assert (await client.answer())[0] == 202
-        assert not sending.done()  # it is read no further than it listens
-        deaf.abort()
+        assert not sending.done()  # its requests are not read while it does not read
+        stalled.abort()
         await asyncio.gather(sending, return_exceptions=True)
 
 
-async def test_a_store_that_goes_and_comes_back_takes_each_request_whole_or_not(
-    door: IngestProcess, shop: Shop
+async def test_a_store_that_restarts_stores_all_events_of_a_request_or_none(
+    ingest: IngestProcess, shop: Shop
 ) -> None:
     requests = [[shown() for _ in range(10)] for _ in range(4)]
-    async with knocking(door) as client:
-        door.valkey.kill()
+    async with raw_client(ingest) as client:
+        ingest.valkey.kill()
         for events in requests:
             await client.send(request(body(shop, *events)))
         refused = [await client.answer() for _ in requests]
-        door.valkey.start()
+        ingest.valkey.start()
         for events in requests:
             await client.send(request(body(shop, *events)))
-        taken = [await client.answer() for _ in requests]
+        accepted = [await client.answer() for _ in requests]
 
     for status, headers, content in refused:
         assert (status, headers["retry-after"]) == (503, "2")
         assert content["error"]["code"] == "UNAVAILABLE"
-    for events, answer in zip(requests, taken, strict=True):
+    for events, answer in zip(requests, accepted, strict=True):
         assert results_of(answer) == [(event["id"], "accepted") for event in events]
-    assert len(await door.taken()) == 40
-
-
-async def test_on_sigterm_the_answers_in_hand_are_given(
-    stores: object, shop: Shop, valkey: Valkey
-) -> None:
-    door = IngestProcess(valkey)
-    await eventually(door.is_ready, bool)
-    event = shown()
-    sent = request(body(shop, event))
-    async with knocking(door) as client, knocking(door) as idle:
-        await client.send(sent[:50])
-        await idle.send(b"GET /healthz HTTP/1.1\r\n\r\n")
-        await idle.answer()
-        ending = asyncio.create_task(door.process.terminate())
-        assert await idle.is_closed()
-        await client.send(sent[50:])
-        answer = await client.answer()
-        assert await client.is_closed()
-
-    assert await ending == 0
-    assert results_of(answer) == [(event["id"], "accepted")]
-    assert answer[1]["connection"] == "close"
-    assert [str(it.id) for it in await door.taken()] == [event["id"]]
-
-
-async def test_it_may_hold_as_many_connections_as_the_system_allows(
-    stores: object, valkey: Valkey
-) -> None:
-    given, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most // 2, most))
-    try:
-        door = IngestProcess(valkey)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (given, most))
-    await eventually(door.is_ready, bool)
-
-    allowed = psutil.Process(door.process.pid).rlimit(psutil.RLIMIT_NOFILE)
-
-    await door.process.terminate()
-    assert allowed == (most, most)
+    assert len(await ingest.stored_events()) == 40

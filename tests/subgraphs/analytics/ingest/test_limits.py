@@ -1,4 +1,4 @@
-"""Who sends too much waits; nobody else does, and nothing of a refused request is taken."""
+"""Rate limits: only the site that exceeds its limit waits, and a refused request stores nothing."""
 
 import asyncio
 from uuid import uuid4
@@ -7,7 +7,12 @@ import httpx
 import pytest
 
 from subgraphs.analytics.ingest.backlog import FULL, Backlog
-from subgraphs.analytics.ingest.token_buckets import BURST_SECONDS, Bucket, Buckets, Excess
+from subgraphs.analytics.ingest.token_buckets import (
+    BURST_SECONDS,
+    Excess,
+    TokenBucket,
+    TokenBuckets,
+)
 from subgraphs.kernel import db
 from subgraphs.kernel.identity.tenants import set_limits
 from subgraphs.kernel.redis import connect
@@ -31,8 +36,8 @@ async def shop_with(events_per_second: int) -> Shop:
     return shop
 
 
-async def test_who_floods_is_asked_to_wait_and_another_is_not(
-    client: httpx.AsyncClient, door: IngestProcess
+async def test_a_flooding_site_is_refused_and_another_is_not(
+    client: httpx.AsyncClient, ingest: IngestProcess
 ) -> None:
     flooding, other = await shop_with(1), await shop_with(1)  # a burst is one full request
 
@@ -47,42 +52,44 @@ async def test_who_floods_is_asked_to_wait_and_another_is_not(
     assert second.headers["ratelimit-limit"] == "1"
     assert int(second.headers["ratelimit-remaining"]) + wait == 50
     assert second.headers["ratelimit-reset"] == str(wait)
-    assert len(await door.taken()) == 101
+    assert len(await ingest.stored_events()) == 101
 
 
-async def test_who_floods_is_let_wait_while_others_are_answered(client: httpx.AsyncClient) -> None:
+async def test_the_refusal_of_a_flooding_site_is_delayed_while_others_are_answered(
+    client: httpx.AsyncClient,
+) -> None:
     flooding, other = await shop_with(1), await shop_with(1)
     await post(client, body(flooding, *(shown() for _ in range(100))))
-    await post(client, body(other, shown()))  # both are known at the door from here on
+    await post(client, body(other, shown()))  # the endpoint has cached both sites now
 
     refused = asyncio.create_task(post(client, body(flooding, *(shown() for _ in range(90)))))
     await asyncio.sleep(0.05)
-    taken = asyncio.create_task(post(client, body(other, shown())))
-    (first,), _ = await asyncio.wait({refused, taken}, return_when=asyncio.FIRST_COMPLETED)
+    accepted = asyncio.create_task(post(client, body(other, shown())))
+    (first,), _ = await asyncio.wait({refused, accepted}, return_when=asyncio.FIRST_COMPLETED)
 
-    assert first is taken
-    assert (taken.result().status_code, (await refused).status_code) == (202, 429)
+    assert first is accepted
+    assert (accepted.result().status_code, (await refused).status_code) == (202, 429)
 
 
-async def test_a_page_can_read_that_it_has_to_wait(client: httpx.AsyncClient) -> None:
+async def test_the_origin_is_checked_before_the_rate_limit(client: httpx.AsyncClient) -> None:
     shop = await shop_with(1)
     await post(client, body(shop, *(shown() for _ in range(100))))
 
     answer = await post(client, body(shop, *(shown() for _ in range(90))), Origin="http://x.test")
 
-    assert error_of(answer) == (403, "FORBIDDEN")  # who it is comes before how much it is
+    assert error_of(answer) == (403, "FORBIDDEN")
     answer = await post(client, body(shop, *(shown() for _ in range(90))))
     assert error_of(answer) == (429, "RATE_LIMITED")
 
 
-async def test_what_a_store_could_not_take_does_not_count(
-    client: httpx.AsyncClient, door: IngestProcess
+async def test_events_that_the_store_did_not_take_are_refunded(
+    client: httpx.AsyncClient, ingest: IngestProcess
 ) -> None:
     shop = await shop_with(1)
     content = body(shop, *(shown() for _ in range(100)))
-    door.valkey.kill()
+    ingest.valkey.kill()
     away = await post(client, content)
-    door.valkey.start()
+    ingest.valkey.start()
 
     back = await post(client, content)
 
@@ -90,26 +97,26 @@ async def test_what_a_store_could_not_take_does_not_count(
 
 
 def test_a_bucket_fills_at_its_rate() -> None:
-    bucket = Bucket(50, now=0)
+    bucket = TokenBucket(50, now=0)
 
-    assert bucket.take(50 * BURST_SECONDS, 0) is None
-    assert bucket.take(1, 0) == Excess(limit=50, remaining=0, wait=1)
-    assert bucket.take(100, 1) == Excess(limit=50, remaining=50, wait=1)
-    assert bucket.take(50, 1) is None
-    assert bucket.take(501, 1_000) == Excess(limit=50, remaining=500, wait=1)
-    assert bucket.take(500, 1_000) is None
-    bucket.give_back(600)
-    assert bucket.take(500, 1_000) is None
+    assert bucket.charge(50 * BURST_SECONDS, 0) is None
+    assert bucket.charge(1, 0) == Excess(limit=50, remaining=0, wait=1)
+    assert bucket.charge(100, 1) == Excess(limit=50, remaining=50, wait=1)
+    assert bucket.charge(50, 1) is None
+    assert bucket.charge(501, 1_000) == Excess(limit=50, remaining=500, wait=1)
+    assert bucket.charge(500, 1_000) is None
+    bucket.refund(600)
+    assert bucket.charge(500, 1_000) is None
 
 
-def test_a_new_plan_holds_at_once_and_wins_nothing_back() -> None:
-    buckets, site_id = Buckets(), uuid4()
-    assert buckets.of(site_id, 50, 0).take(500, 0) is None
+def test_a_new_plan_applies_at_once_and_refunds_nothing() -> None:
+    buckets, site_id = TokenBuckets(), uuid4()
+    assert buckets.of(site_id, 50, 0).charge(500, 0) is None
 
     bucket = buckets.of(site_id, 200, 1)
 
-    assert bucket.take(201, 1) == Excess(limit=200, remaining=200, wait=1)
-    assert bucket.take(200, 1) is None
+    assert bucket.charge(201, 1) == Excess(limit=200, remaining=200, wait=1)
+    assert bucket.charge(200, 1) is None
 
 
 @pytest.fixture
@@ -119,60 +126,60 @@ def backlog() -> Backlog:
 
 
 def offer(backlog: Backlog, **offered: int) -> list[str]:
-    """The sites that are refused."""
+    """Offer events; returns the sites that are refused."""
     return [key for key, events in offered.items() if backlog.refuses(key, events)]
 
 
-def test_while_a_partition_is_full_those_who_fill_it_wait(backlog: Backlog) -> None:
+def test_sites_that_fill_a_full_partition_are_refused(backlog: Backlog) -> None:
     load = {"a_flood": 5_000, "a_small": 10, "a_tiny": 1, "b_flood": 9_000}
     assert offer(backlog, **load) == []
 
-    backlog.judge([FULL - 1, FULL - 1])
+    backlog.update([FULL - 1, FULL - 1])
     assert offer(backlog, **load) == []
-    backlog.judge([FULL, 0])
-    for _ in range(20):  # being refused does not make it modest
+    backlog.update([FULL, 0])
+    for _ in range(20):  # refused events count as well
         assert offer(backlog, **load) == ["a_flood"]
-        backlog.judge([FULL, 0])
-    backlog.judge([FULL - 1, 0])
+        backlog.update([FULL, 0])
+    backlog.update([FULL - 1, 0])
     assert offer(backlog, **load) == []
 
 
-def test_who_stops_flooding_is_taken_again(backlog: Backlog) -> None:
+def test_a_site_that_stops_flooding_is_admitted_again(backlog: Backlog) -> None:
     offer(backlog, a_flood=5_000, a_small=100)
-    backlog.judge([FULL, 0])
+    backlog.update([FULL, 0])
     assert offer(backlog, a_flood=1, a_small=100) == ["a_flood"]
 
     for _ in range(30):
         offer(backlog, a_flood=1, a_small=100)
-        backlog.judge([FULL, 0])
+        backlog.update([FULL, 0])
 
     assert offer(backlog, a_flood=1) == []
 
 
-def test_one_alone_fills_what_is_full(backlog: Backlog) -> None:
+def test_a_single_site_in_a_full_partition_is_refused(backlog: Backlog) -> None:
     offer(backlog, a_only=10)
-    backlog.judge([FULL, 0])
+    backlog.update([FULL, 0])
     assert offer(backlog, a_only=10) == ["a_only"]
 
 
 FILL = "for i = 1, tonumber(ARGV[1]) do redis.call('XADD', KEYS[1], '*', 'e', 'x') end"
 
 
-async def test_a_full_stream_refuses_who_fills_it_and_takes_from_others(
-    client: httpx.AsyncClient, door: IngestProcess
+async def test_a_full_stream_refuses_the_site_that_fills_it_and_no_other(
+    client: httpx.AsyncClient, ingest: IngestProcess
 ) -> None:
     filling, other = await new_shop(), await new_shop()
     while partition_of(str(other.site_id)) == partition_of(str(filling.site_id)):
         other = await new_shop()
     stream = stream_of(EVENTS_TOPIC, partition_of(str(filling.site_id)))
-    async with connect(door.valkey.url) as opened:
-        await opened.eval(FILL, 1, stream, str(FULL))  # no worker is there
+    async with connect(ingest.valkey.url) as opened:
+        await opened.eval(FILL, 1, stream, str(FULL))  # no stream worker runs
 
     async def send() -> httpx.Response:
         return await post(client, body(filling, shown()))
 
     refused = await eventually(send, lambda answer: answer.status_code == 429)
-    async with connect(door.valkey.url) as opened:
+    async with connect(ingest.valkey.url) as opened:
         length = await opened.xlen(stream)
         assert error_of(await send()) == (429, "RATE_LIMITED")
         assert await opened.xlen(stream) == length

@@ -1,19 +1,20 @@
-"""What the door remembers of the headers it has seen."""
+"""What the ingest endpoint caches of request headers."""
 
 from subgraphs.analytics.ingest import bots, endpoint
+from subgraphs.analytics.ingest.connection import Connection, Connections
 from subgraphs.analytics.ingest.event_parsing import Sender
-from subgraphs.analytics.ingest.protocol import Connection, Connections, Request
+from subgraphs.analytics.ingest.http_request import HttpRequest
 from tests.fixtures.ingest import BROWSER
 
 
-def request_of(agent: bytes, country: bytes) -> Request:
-    request = Request(Connection(Connections(lambda _: None)), b"/v1/events")
+def request_of(agent: bytes, country: bytes) -> HttpRequest:
+    request = HttpRequest(Connection(Connections(lambda _: None)), b"/v1/events")
     request.agent, request.country = agent, country
     return request
 
 
-async def test_of_a_long_header_no_more_is_remembered_than_is_looked_at() -> None:
-    agent = BROWSER.encode().ljust(bots.LONGEST_AGENT, b"x")
+async def test_a_long_header_is_cached_only_as_far_as_it_is_examined() -> None:
+    agent = BROWSER.encode().ljust(bots.MAX_AGENT, b"x")
     endpoint._sender.cache_clear()
 
     found = {

@@ -1,56 +1,67 @@
-"""What a refusal keeps while it is held back."""
+"""Delayed refusals: what they keep in memory, and how many a site may have."""
 
-import asyncio
 import weakref
 
+import pytest
+
 from subgraphs.analytics.ingest import refusals
-from subgraphs.analytics.ingest.protocol import Connection, Connections, Request
+from subgraphs.analytics.ingest.connection import Connection, Connections
+from subgraphs.analytics.ingest.http_request import HttpRequest
 from subgraphs.analytics.ingest.responses import Refusal
+from tests.fixtures.deadline import eventually
 
 
 class Body(bytearray):
-    """One that can be watched."""
+    """A body that a weak reference can watch."""
 
 
-def new_request() -> Request:
-    return Request(Connection(Connections(lambda request: None)), b"/v1/events")
+@pytest.fixture(autouse=True)
+def short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refusals, "DELAY_SECONDS", (0.1, 0.2))
 
 
-def read_and_refused(request: Request) -> "weakref.ref[Body]":
+def new_request() -> HttpRequest:
+    return HttpRequest(Connection(Connections(lambda request: None)), b"/v1/events")
+
+
+def refuse_with_body(request: HttpRequest) -> "weakref.ref[Body]":
     body = request.body = Body(b"x" * 60_000)
     try:
         message = f"{len(body)} bytes are too many."
-        raise Refusal(429, "RATE_LIMITED", message, too_much_of="site")
+        raise Refusal(429, "RATE_LIMITED", message, rate_limited_site="site")
     except Refusal as error:
         refusals.refuse(request, error)
     return weakref.ref(body)
 
 
-async def test_a_refusal_that_is_held_back_keeps_nothing_of_what_was_sent() -> None:
+async def test_a_delayed_refusal_keeps_nothing_of_the_request() -> None:
     request = new_request()
 
-    body = read_and_refused(request)
+    body = refuse_with_body(request)
 
-    assert request.answered is None
+    assert request.response is None
     assert body() is None
-    await asyncio.sleep(refusals.HELD_SECONDS[1])
-    assert request.answered is not None
-    assert b"60000 bytes are too many." in request.answered
+    await eventually(lambda: unanswered([request]), lambda left: left == [])
+    assert request.response is not None
+    assert b"60000 bytes are too many." in request.response
 
 
-def held_of(site: str, count: int) -> list[Request]:
-    """As many requests that were too much; those whose answer is held back."""
+async def unanswered(requests: list[HttpRequest]) -> list[HttpRequest]:
+    return [request for request in requests if request.response is None]
+
+
+def delayed_of(site: str, count: int) -> list[HttpRequest]:
+    """Refuse so many requests of a site; returns those whose refusal is delayed."""
     requests = [new_request() for _ in range(count)]
     for request in requests:
-        refusals.refuse(request, Refusal(429, "RATE_LIMITED", "No.", too_much_of=site))
-    return [request for request in requests if request.answered is None]
+        refusals.refuse(request, Refusal(429, "RATE_LIMITED", "No.", rate_limited_site=site))
+    return [request for request in requests if request.response is None]
 
 
-async def test_one_site_takes_its_share_of_what_is_held_back_and_no_more() -> None:
-    of_one = held_of("one", refusals.MAX_HELD_OF_ONE + 1)
-    of_another = held_of("another", 1)
+async def test_one_site_has_at_most_its_share_of_the_delayed_refusals() -> None:
+    of_one = delayed_of("one", refusals.MAX_DELAYED_PER_SITE + 1)
+    of_another = delayed_of("another", 1)
 
-    assert (len(of_one), len(of_another)) == (refusals.MAX_HELD_OF_ONE, 1)
-    await asyncio.sleep(refusals.HELD_SECONDS[1])
-    assert [request for request in of_one + of_another if request.answered is None] == []
-    assert len(held_of("one", 1)) == 1
+    assert (len(of_one), len(of_another)) == (refusals.MAX_DELAYED_PER_SITE, 1)
+    await eventually(lambda: unanswered(of_one + of_another), lambda left: left == [])
+    assert len(delayed_of("one", 1)) == 1

@@ -1,4 +1,4 @@
-"""The ledger's rows are told apart by their whole key."""
+"""The ledger identifies rows by their complete key."""
 
 from datetime import UTC, datetime
 
@@ -14,28 +14,28 @@ from tests.workers.stream.ledgers import rows
 pytestmark = pytest.mark.usefixtures("stores")
 
 
-async def test_two_sites_may_have_events_of_one_id_and_each_counts() -> None:
+async def test_an_event_id_may_exist_at_two_sites() -> None:
     shop, other = await open_shop(), await open_shop()
-    moment = datetime.now(UTC).replace(microsecond=0)
-    known, mine = shop.order(1, placed=moment), shop.order(2, placed=moment)
+    time = datetime.now(UTC).replace(microsecond=0)
+    stored, mine = shop.order(1, placed=time), shop.order(2, placed=time)
     theirs = msgspec.structs.replace(
-        other.order(2, placed=moment), id=mine.id, occurred_at=mine.occurred_at, type=mine.type
+        other.order(2, placed=time), id=mine.id, occurred_at=mine.occurred_at, type=mine.type
     )
     async with db.service_transaction() as session:
-        await ledger.add_events(session, [known])
+        await ledger.add_events(session, [stored])
 
     async with db.service_transaction() as session:
-        assert await ledger.add_events(session, [known, mine, theirs]) == [mine, theirs]
+        assert await ledger.add_events(session, [stored, mine, theirs]) == [mine, theirs]
 
     assert sorted(await rows("SELECT site_id FROM events WHERE id = :id", id=mine.id)) == sorted(
         [(shop.site_id,), (other.site_id,)]
     )
 
 
-async def test_what_happened_at_one_site_is_not_known_at_another() -> None:
-    moment = datetime.now(UTC).replace(microsecond=0)
+async def test_a_notification_event_id_may_exist_at_two_sites() -> None:
+    time = datetime.now(UTC).replace(microsecond=0)
     first = ledger.NotificationEvent(
-        moment, new_id(), new_id(), new_id(), new_id(), new_id(), "shown", moment
+        time, new_id(), new_id(), new_id(), new_id(), new_id(), "shown", time
     )
     second = first._replace(site_id=new_id())
     async with db.service_transaction() as session:

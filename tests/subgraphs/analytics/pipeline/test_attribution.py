@@ -1,31 +1,28 @@
-"""Which claim an order is owed to: the rule, once, in whatever order and cut the events come."""
+"""Attribution: the rule, and its effect once, in any order and batching of the events."""
 
-import random
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from subgraphs.analytics.clickhouse.counts import get_counts
 from subgraphs.analytics.clickhouse.metrics import Granularity
 from subgraphs.analytics.pipeline.attribute import WINDOW, conversion_id, revenue_of
-from subgraphs.analytics.pipeline.check_timestamps import cut
+from subgraphs.analytics.pipeline.check_timestamps import truncated
 from subgraphs.analytics.realtime import counters
 from subgraphs.kernel import redis
 from subgraphs.kernel.identity.viewer import Viewer
 from subgraphs.kernel.ids import new_id
 from subgraphs.kernel.streams.envelope import Event
-from tests.fixtures.active_shop import ActiveShop, new_owner, open_shop
+from tests.fixtures.active_shop import ActiveShop, open_shop
 from tests.fixtures.cells import cells
 from tests.workers.stream.ledgers import claim_ids, new_stream, rows
 
 pytestmark = pytest.mark.usefixtures("stores")
 
-NOW = cut(datetime.now(UTC))
+NOW = truncated(datetime.now(UTC))
 MS = timedelta(milliseconds=1)
 HOUR = timedelta(hours=1)
 TOTAL = {"amountMinor": 12_345, "currency": "EUR"}
@@ -55,17 +52,17 @@ async def conversions_of(shop: ActiveShop) -> list[Conversion]:
     return [Conversion(*row) for row in found]
 
 
-class Told:
-    """A shop with claims, and what its visitors do with them."""
+class ShopWithClaims:
+    """A shop with two claims; makes the events of its visitors."""
 
     def __init__(self, shop: ActiveShop, claims: list[UUID]) -> None:
         self.shop = shop
         self.claims = claims
 
-    def touch(self, what: str, before: timedelta, claim: int = 0, visitor: str = "anna") -> Event:
-        """Something that happened to a claim so long before the order."""
-        event = self.shop.seen(what, self.claims[claim], at=NOW - before)
-        payload = {**event.payload, "page": f"/{what}/{claim}"}
+    def touch(self, kind: str, before: timedelta, claim: int = 0, visitor: str = "anna") -> Event:
+        """A claim event so long before the order."""
+        event = self.shop.claim_event(kind, self.claims[claim], at=NOW - before)
+        payload = {**event.payload, "page": f"/{kind}/{claim}"}
         return msgspec.structs.replace(event, visitor_id=visitor, payload=payload)
 
     def order(self, number: int = 100, visitor: str | None = "anna", **payload: Any) -> Event:
@@ -87,21 +84,21 @@ class Told:
         )
 
 
-async def told(owner: Viewer | None = None) -> Told:
+async def shop_with_claims(owner: Viewer | None = None) -> ShopWithClaims:
     shop = await open_shop(owner)
     orders = [shop.order(n, placed=NOW - timedelta(days=3, minutes=n)) for n in range(2)]
-    await let_in(*orders)
-    return Told(shop, claim_ids(shop, orders))
+    await process(*orders)
+    return ShopWithClaims(shop, claim_ids(shop, orders))
 
 
-async def let_in(*events: Event, limit: int = 500) -> None:
+async def process(*events: Event, limit: int = 500) -> None:
     stream = await new_stream()
     await stream.append(*events)
     await stream.drain(limit)
 
 
 async def numbers_of(shop: ActiveShop) -> dict[str, int]:
-    """ClickHouse's counts of conversions and what they brought."""
+    """ClickHouse's counts of conversions and their revenue."""
     day = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
     found = await get_counts(
         [shop.site_id],
@@ -116,8 +113,8 @@ async def numbers_of(shop: ActiveShop) -> dict[str, int]:
     }
 
 
-async def shown_counters(shop: ActiveShop) -> dict[str, int]:
-    found = await counters.shown(redis.client(), shop.site_id)
+async def redis_counters(shop: ActiveShop) -> dict[str, int]:
+    found = await counters.read(redis.client(), shop.site_id)
     return {metric: value for metric, value in found.items() if metric.startswith("converted")}
 
 
@@ -138,28 +135,28 @@ async def shown_counters(shop: ActiveShop) -> dict[str, int]:
 async def test_the_last_click_decides_then_the_last_claim_shown_then_the_last_withheld(
     touches: list[tuple[str, timedelta, int]], arm: str, touch: str, claim: int
 ) -> None:
-    shop = await told()
+    shop = await shop_with_claims()
     order = shop.order()
 
-    await let_in(*(shop.touch(*one) for one in touches), order)
+    await process(*(shop.touch(*one) for one in touches), order)
 
     assert await conversions_of(shop.shop) == [shop.conversion(order, arm, touch, claim)]
     metric = {"clicked": "converted", "shown": "converted_shown"}.get(arm, "converted_held_out")
-    assert await shown_counters(shop.shop) == {metric: 1}
+    assert await redis_counters(shop.shop) == {metric: 1}
     assert (await numbers_of(shop.shop))[metric] == 1
 
 
-async def test_what_a_conversion_brought_is_counted_in_its_currency() -> None:
-    shop = await told()
-    await let_in(shop.touch("clicked", HOUR), shop.order(1), shop.order(2))
+async def test_revenue_is_counted_by_currency() -> None:
+    shop = await shop_with_claims()
+    await process(shop.touch("clicked", HOUR), shop.order(1), shop.order(2))
 
     numbers = await numbers_of(shop.shop)
     assert (numbers["converted"], numbers["revenue:EUR"]) == (2, 2 * 12_345)
 
 
 async def test_without_a_touch_or_a_known_buyer_there_is_no_conversion() -> None:
-    shop, other = await told(), await told()
-    await let_in(
+    shop, other = await shop_with_claims(), await shop_with_claims()
+    await process(
         shop.touch("clicked", HOUR, visitor="berit"),
         shop.touch("dismissed", HOUR),
         shop.touch("clicked", WINDOW),
@@ -170,11 +167,11 @@ async def test_without_a_touch_or_a_known_buyer_there_is_no_conversion() -> None
     )
 
     assert await conversions_of(shop.shop) == []
-    assert await shown_counters(shop.shop) == await numbers_of(shop.shop) == {}
+    assert await redis_counters(shop.shop) == await numbers_of(shop.shop) == {}
 
 
-async def test_a_goal_is_a_conversion_too_whatever_its_id() -> None:
-    shop = await told()
+async def test_a_goal_is_a_conversion_with_any_id() -> None:
+    shop = await shop_with_claims()
     goal = msgspec.structs.replace(
         shop.touch("clicked", timedelta(0)),
         id=UUID("ffffffff-ffff-4fff-bfff-ffffffffffff"),
@@ -183,7 +180,7 @@ async def test_a_goal_is_a_conversion_too_whatever_its_id() -> None:
     )
     bare = msgspec.structs.replace(goal, id=new_id(), payload={"goal": "newsletter"})
 
-    await let_in(shop.touch("shown", HOUR), goal, bare)
+    await process(shop.touch("shown", HOUR), goal, bare)
 
     found = await conversions_of(shop.shop)
     assert {(one.source_event_id, one.arm, one.revenue_minor, one.currency) for one in found} == {
@@ -199,7 +196,7 @@ async def test_a_goal_is_a_conversion_too_whatever_its_id() -> None:
      {"amountMinor": 10**16, "currency": "EUR"}, {"amountMinor": 1, "currency": "EURO"},
      {"amountMinor": 1, "currency": 978}],
 )  # fmt: skip
-def test_a_worth_that_cannot_be_read_is_none(total: object) -> None:
+def test_invalid_revenue_is_none(total: object) -> None:
     event = Event(
         id=new_id(),
         site_id=UUID(int=1),
@@ -213,66 +210,15 @@ def test_a_worth_that_cannot_be_read_is_none(total: object) -> None:
     assert revenue_of(event) is None
 
 
-async def test_a_decision_stands_whatever_comes_later() -> None:
-    shop = await told()
+async def test_a_stored_conversion_stays_when_later_events_arrive() -> None:
+    shop = await shop_with_claims()
     order = shop.order()
-    await let_in(shop.touch("shown", HOUR), order)
-    decided, numbers = await conversions_of(shop.shop), await numbers_of(shop.shop)
+    await process(shop.touch("shown", HOUR), order)
+    stored, numbers = await conversions_of(shop.shop), await numbers_of(shop.shop)
 
-    await let_in(shop.touch("clicked", HOUR, claim=1))
-    await let_in(order)
+    await process(shop.touch("clicked", HOUR, claim=1))
+    await process(order)
 
-    assert await conversions_of(shop.shop) == decided == [shop.conversion(order, "shown", "shown")]
+    assert await conversions_of(shop.shop) == stored == [shop.conversion(order, "shown", "shown")]
     assert await numbers_of(shop.shop) == numbers == {"converted_shown": 1}
-    assert await shown_counters(shop.shop) == {"converted_shown": 1}
-
-
-_owners: list[Viewer] = []
-
-
-async def shared_owner() -> Viewer:
-    if not _owners:
-        _owners.append(await new_owner())
-    return _owners[0]
-
-
-_touch = st.tuples(
-    st.sampled_from(["shown", "clicked", "withheld", "dismissed"]),
-    st.integers(-60, 1500),
-    st.integers(0, 1),
-)
-
-
-@given(touches=st.lists(_touch, max_size=8), seed=st.integers(0, 999), cut_at=st.integers(1, 5))
-@settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-async def test_any_order_cuts_and_repeats_make_one_conversion_and_count_it_once(
-    touches: list[tuple[str, int, int]], seed: int, cut_at: int
-) -> None:
-    """What is known when the order comes decides; nothing that is repeated changes it."""
-    shop, dice = await told(await shared_owner()), random.Random(seed)
-    order = shop.order()
-    events = [shop.touch(what, timedelta(minutes=ago), claim) for what, ago, claim in touches]
-    shuffled = dice.sample([*events, order], len(events) + 1)
-
-    await let_in(*shuffled, limit=cut_at)
-    once = await conversions_of(shop.shop)
-    await let_in(*dice.sample(shuffled, len(shuffled)), limit=cut_at)
-
-    assert await conversions_of(shop.shop) == once
-    assert len(once) <= 1
-    assert sum((await shown_counters(shop.shop)).values()) == len(once)
-    counted = {name: n for name, n in (await numbers_of(shop.shop)).items() if "converted" in name}
-    assert counted == await shown_counters(shop.shop)
-    if all(place < shuffled.index(order) for place in map(shuffled.index, events)):
-        assert [one.arm for one in once] == expected_arm(touches)
-
-
-def expected_arm(touches: list[tuple[str, int, int]]) -> list[str]:
-    inside = {what for what, ago, _ in touches if 0 <= ago < WINDOW / timedelta(minutes=1)}
-    strongest = [arm for what, arm in ARMS if what in inside]
-    return strongest[:1]
-
-
-ARMS = (("clicked", "clicked"), ("shown", "shown"), ("withheld", "held_out"))
+    assert await redis_counters(shop.shop) == {"converted_shown": 1}

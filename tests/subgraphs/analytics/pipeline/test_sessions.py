@@ -1,33 +1,27 @@
-"""Visitor profiles: exact, once, in whatever order and cut the events come."""
+"""Visitor profiles: exact in any order, batching and repetition of the events."""
 
 import asyncio
-import math
-import random
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from subgraphs.analytics.ledger import profiles
-from subgraphs.analytics.pipeline.check_timestamps import cut
-from subgraphs.analytics.pipeline.sessionise import SILENCE, sessions_of
+from subgraphs.analytics.ledger.sessions import SILENCE, sessions_of
+from subgraphs.analytics.pipeline.check_timestamps import truncated
 from subgraphs.kernel import db
 from subgraphs.kernel.identity.tenants import set_limits
-from subgraphs.kernel.identity.viewer import Viewer
 from subgraphs.kernel.ids import new_id
 from subgraphs.kernel.streams.envelope import Event
-from tests.fixtures.active_shop import ActiveShop, new_owner, open_shop
+from tests.fixtures.active_shop import ActiveShop, open_shop
 from tests.workers.stream.ledgers import claim_ids, new_stream, rows
-from workers.deletion import forget_visitors
+from workers.deletion import delete_visitor_profiles
 from workers.visitor_profiles import fold_all
 
 pytestmark = pytest.mark.usefixtures("stores")
 
-NOW = cut(datetime.now(UTC)) - timedelta(hours=1)
+NOW = truncated(datetime.now(UTC)) - timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 
 
@@ -70,11 +64,11 @@ def viewed(shop: ActiveShop, at: datetime, visitor: str = "anna", **changes: Any
     return msgspec.structs.replace(view, **changes)
 
 
-async def let_in(*events: Event, limit: int = 500) -> None:
-    """Into the ledger, and from the journal into the profiles."""
+async def process(*events: Event) -> None:
+    """Process the events, then fold the journal into the profiles."""
     stream = await new_stream()
     await stream.append(*events)
-    await stream.drain(limit)
+    await stream.drain()
     await fold_all()
 
 
@@ -83,23 +77,23 @@ def score(sessions: int, views: int = 0, clicks: int = 0, goals: int = 0, orders
     return points / (points + 20)
 
 
-async def test_a_profile_adds_up_what_its_visitor_did() -> None:
+async def test_a_profile_adds_up_its_visitors_events() -> None:
     shop = await open_shop()
     order = msgspec.structs.replace(shop.order(placed=NOW), visitor_id="anna")
     (claim_id,) = claim_ids(shop, [order])
 
-    def told(what: str, minutes: int) -> Event:
-        event = shop.seen(what, claim_id, at=NOW + minutes * MINUTE)
+    def of_anna(kind: str, minutes: int) -> Event:
+        event = shop.claim_event(kind, claim_id, at=NOW + minutes * MINUTE)
         return msgspec.structs.replace(event, visitor_id="anna")
 
-    await let_in(
+    await process(
         order,
         viewed(shop, NOW - 40 * MINUTE),
         viewed(shop, NOW - 9 * MINUTE),
         viewed(shop, NOW - 8 * MINUTE, "berit"),
         viewed(shop, NOW + 3 * MINUTE, type="goal.reached"),
         viewed(shop, NOW, visitor_id=None),
-        *(told(what, 2) for what in ("shown", "shown", "clicked", "dismissed", "withheld")),
+        *(of_anna(kind, 2) for kind in ("shown", "shown", "clicked", "dismissed", "withheld")),
     )
 
     assert await profiles_of(shop) == {
@@ -124,8 +118,8 @@ async def test_half_an_hour_of_silence_is_one_session_and_more_is_two() -> None:
     shop = await open_shop()
     ms = timedelta(milliseconds=1)
     for visitor, pause in (("anna", SILENCE), ("berit", SILENCE + ms)):
-        await let_in(viewed(shop, NOW, visitor))
-        await let_in(viewed(shop, NOW + pause, visitor))
+        await process(viewed(shop, NOW, visitor))
+        await process(viewed(shop, NOW + pause, visitor))
 
     counts = {name: one.session_count for name, one in (await profiles_of(shop)).items()}
     assert counts == {"anna": 1, "berit": 2}
@@ -133,18 +127,18 @@ async def test_half_an_hour_of_silence_is_one_session_and_more_is_two() -> None:
 
 async def test_a_late_event_between_two_sessions_makes_them_one() -> None:
     shop = await open_shop()
-    await let_in(viewed(shop, NOW - 50 * MINUTE), viewed(shop, NOW))
+    await process(viewed(shop, NOW - 50 * MINUTE), viewed(shop, NOW))
     before = (await profiles_of(shop))["anna"].session_count
 
-    await let_in(viewed(shop, NOW - 25 * MINUTE, captured_at=NOW + MINUTE))
+    await process(viewed(shop, NOW - 25 * MINUTE, captured_at=NOW + MINUTE))
 
     assert (before, (await profiles_of(shop))["anna"].session_count) == (2, 1)
 
 
-async def test_old_sessions_are_only_a_number() -> None:
+async def test_old_sessions_are_only_counted() -> None:
     shop = await open_shop()
     for day in range(5):
-        await let_in(viewed(shop, NOW - timedelta(days=4 - day)))
+        await process(viewed(shop, NOW - timedelta(days=4 - day)))
 
     kept: list[Any] = await rows(
         "SELECT session_count, closed_sessions, (SELECT count(*) FROM unnest(open_sessions))"
@@ -154,66 +148,24 @@ async def test_old_sessions_are_only_a_number() -> None:
     assert kept == [(5, 3, 2)]
 
 
-async def test_an_order_alone_is_no_session() -> None:
+async def test_an_order_makes_no_session() -> None:
     shop = await open_shop()
-    await let_in(msgspec.structs.replace(shop.order(placed=NOW), visitor_id="anna"))
+    await process(msgspec.structs.replace(shop.order(placed=NOW), visitor_id="anna"))
 
     profile = (await profiles_of(shop))["anna"]
     assert (profile.session_count, profile.orders, profile.behavior_score) == (0, 1, 0.5)
 
 
-_owners: list[Viewer] = []
-
-
-async def shared_owner() -> Viewer:
-    if not _owners:
-        _owners.append(await new_owner())
-    return _owners[0]
-
-
-@given(
-    minutes=st.lists(st.integers(-1000, 0), min_size=1, max_size=25),
-    seed=st.integers(0, 999),
-    cut_at=st.integers(1, 9),
-)
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-async def test_any_order_cuts_and_repeats_leave_the_same_profile(
-    minutes: list[int], seed: int, cut_at: int
-) -> None:
-    shop = await open_shop(await shared_owner())
-    views = [viewed(shop, NOW + minute * MINUTE, captured_at=NOW) for minute in minutes]
-    shuffled = random.Random(seed).sample(views, len(views))
-
-    await let_in(*shuffled, limit=cut_at)
-    await let_in(*random.Random(seed + 1).sample(views, len(views) // 2 + 1), limit=cut_at)
-
-    moments = [view.occurred_at for view in views]
-    (profile,) = (await profiles_of(shop)).values()
-    assert profile.session_count == len(silences(moments)) + 1
-    assert profile.views == len(views)
-    assert (profile.first_seen_at, profile.last_seen_at) == (min(moments), max(moments))
-    assert math.isclose(profile.behavior_score, score(profile.session_count, views=len(views)))
-
-
-def silences(moments: Sequence[datetime]) -> list[timedelta]:
-    """The pauses that end a session."""
-    ordered = sorted(moments)
-    pauses = [after - before for before, after in zip(ordered, ordered[1:], strict=False)]
-    return [pause for pause in pauses if pause > SILENCE]
-
-
 def test_sessions_reach_to_half_an_hour_after_their_last_event() -> None:
-    moments = [NOW, NOW + 29 * MINUTE, NOW + 60 * MINUTE, NOW + 5 * MINUTE]
-    assert sessions_of(moments) == [
+    times = [NOW, NOW + 29 * MINUTE, NOW + 60 * MINUTE, NOW + 5 * MINUTE]
+    assert sessions_of(times) == [
         (NOW, NOW + 59 * MINUTE),
         (NOW + 60 * MINUTE, NOW + 90 * MINUTE),
     ]
     assert sessions_of([]) == []
 
 
-async def test_what_is_folded_at_once_counts_once_and_what_failed_is_not_lost() -> None:
+async def test_concurrent_folds_count_once_and_a_failed_fold_loses_nothing() -> None:
     shop, stream = await open_shop(), await new_stream()
     await fold_all()
     await stream.append(*(viewed(shop, NOW + n * MINUTE) for n in range(12)))
@@ -221,7 +173,7 @@ async def test_what_is_folded_at_once_counts_once_and_what_failed_is_not_lost() 
 
     async def fold_some(*, then: int = 1) -> int:
         async with db.service_transaction() as session:
-            return await profiles.fold(session, most=2) // then
+            return await profiles.fold_journal(session, most=2) // then
 
     with pytest.raises(ZeroDivisionError):
         await fold_some(then=0)
@@ -234,16 +186,16 @@ async def test_what_is_folded_at_once_counts_once_and_what_failed_is_not_lost() 
     assert (profile.views, profile.session_count) == (12, 1)
 
 
-async def test_who_has_not_been_seen_for_as_long_as_events_are_kept_is_forgotten() -> None:
+async def test_profiles_past_retention_are_deleted() -> None:
     shop, longer = await open_shop(), await open_shop()
     for one, days in ((shop, 90), (longer, 400)):
         async with db.transaction(one.owner) as session:
             await set_limits(
                 session, site_id=one.site_id, events_per_second=50, retention_days=days
             )
-        await let_in(viewed(one, NOW - timedelta(hours=1), "anna"), viewed(one, NOW, "berit"))
+        await process(viewed(one, NOW - timedelta(hours=1), "anna"), viewed(one, NOW, "berit"))
 
-    await forget_visitors(NOW + timedelta(days=90))
+    await delete_visitor_profiles(NOW + timedelta(days=90))
 
     assert list(await profiles_of(shop)) == ["berit"]
     assert list(await profiles_of(longer)) == ["anna", "berit"]

@@ -1,4 +1,4 @@
-"""The dashboards' subscription on the real live channel."""
+"""The `siteActivity` subscription on the real live channel."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from subgraphs.analytics.models import Counter
-from subgraphs.analytics.realtime.activity import EVERY, gathered
+from subgraphs.analytics.realtime.activity import INTERVAL, collected
 from subgraphs.analytics.schema import schema
 from subgraphs.kernel import db, live
 from subgraphs.kernel.graphql.context import Context
@@ -39,22 +39,22 @@ async def subscribe(viewer: Viewer, site_id: UUID, after: str | None = None) -> 
 
 
 def entry(*texts: str, more: int = 0, **counters: int) -> dict[str, Any]:
-    """What the stream worker tells of a batch."""
+    """The message that the stream worker publishes for a batch."""
     now = datetime.now(UTC).isoformat()
     shown = {"type": "claim.shown", "occurredAt": now, "claimId": str(uuid4())}
     events = [{**shown, "text": text} for text in texts]
     return {"counters": counters, "events": events, "more": more}
 
 
-async def tell(shop: Shop, *entries: dict[str, Any]) -> list[str]:
-    """Have batches told of; answers their cursors."""
+async def publish(shop: Shop, *entries: dict[str, Any]) -> list[str]:
+    """Publish messages; returns their cursors."""
     channel = live.activity_of(shop.site_id)
     return await live.publish_all([(channel, new_id(), it) for it in entries])
 
 
-async def happen(shop: Shop, *texts: str) -> list[str]:
-    """Have things happen at a site, each by itself; answers their cursors."""
-    return await tell(shop, *(entry(text) for text in texts))
+async def publish_claims_shown(shop: Shop, *texts: str) -> list[str]:
+    """Publish one message per shown claim; returns their cursors."""
+    return await publish(shop, *(entry(text) for text in texts))
 
 
 def texts_of(result: Any) -> list[str]:
@@ -62,13 +62,13 @@ def texts_of(result: Any) -> list[str]:
     return [event["text"] for event in result.data["siteActivity"]["events"]]
 
 
-async def test_what_happens_is_told_in_order_and_can_be_taken_up_again() -> None:
+async def test_activity_arrives_in_order_and_resumes_after_a_cursor() -> None:
     shop = await new_shop()
-    cursors = await happen(shop, "a", "b", "c")
+    cursors = await publish_claims_shown(shop, "a", "b", "c")
 
     async with aclosing(await subscribe(shop.owner, shop.site_id, after="0-0")) as messages:
         first = await anext(messages)
-        await happen(shop, "d")
+        await publish_claims_shown(shop, "d")
         second = await anext(messages)
     async with aclosing(await subscribe(shop.owner, shop.site_id, after=cursors[1])) as messages:
         again = await anext(messages)
@@ -79,14 +79,14 @@ async def test_what_happens_is_told_in_order_and_can_be_taken_up_again() -> None
     assert texts_of(again) == ["c", "d"]
 
 
-async def test_counters_are_absolute_and_begin_with_the_ledgers() -> None:
+async def test_counters_are_absolute_and_start_with_the_ledgers() -> None:
     shop = await new_shop()
     async with db.service_transaction() as session:
         session.add(
             Counter(site_id=shop.site_id, account_id=shop.account_id, metric="shown", value=7)
         )
     first = entry("a", shown=5, published=2, orders=3)
-    cursors = await tell(shop, first, entry("b", shown=9), entry(page_views=4))
+    cursors = await publish(shop, first, entry("b", shown=9), entry(page_views=4))
 
     async def counters_after(cursor: str) -> Any:
         async with aclosing(await subscribe(shop.owner, shop.site_id, after=cursor)) as messages:
@@ -97,14 +97,14 @@ async def test_counters_are_absolute_and_begin_with_the_ledgers() -> None:
     assert await counters_after("0-0") == {**viewed, "orders": 3, "published": 2, "shown": 9}
     assert await counters_after(cursors[0]) == {**viewed, "shown": 9}
     assert await counters_after(cursors[1]) == viewed
-    await tell(shop, entry("c", shown=6))  # told late
+    await publish(shop, entry("c", shown=6))  # an older message that arrives late
     assert await counters_after(cursors[2]) == nothing
 
 
-async def test_a_message_tells_of_the_latest_and_counts_the_rest() -> None:
+async def test_a_message_has_the_latest_events_and_counts_the_rest() -> None:
     shop = await new_shop()
     texts = [str(number) for number in range(60)]
-    await tell(shop, entry(*texts[:50], more=7), entry(*texts[50:], more=1, shown=68))
+    await publish(shop, entry(*texts[:50], more=7), entry(*texts[50:], more=1, shown=68))
 
     async with aclosing(await subscribe(shop.owner, shop.site_id, after="0-0")) as messages:
         message = await anext(messages)
@@ -114,18 +114,20 @@ async def test_a_message_tells_of_the_latest_and_counts_the_rest() -> None:
     assert message.data["siteActivity"]["counters"]["shown"] == 68
 
 
-async def test_however_much_happens_two_messages_a_second_go_out(
+async def test_a_busy_site_sends_two_messages_a_second(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sleep = asyncio.sleep
     pauses: list[float] = []
 
     async def pause(seconds: float) -> None:
-        if seconds != EVERY:
+        if seconds != INTERVAL:
             await sleep(seconds)
             return
         pauses.append(seconds)
-        for _ in range(1_000):  # turns of the loop: enough for more than a message takes
+        for _ in range(
+            1_000
+        ):  # turns of the event loop: enough for more entries than a message has
             await sleep(0)
 
     monkeypatch.setattr(asyncio, "sleep", pause)
@@ -138,7 +140,7 @@ async def test_however_much_happens_two_messages_a_second_go_out(
             await sleep(0)
 
     got: list[list[int]] = []
-    async with aclosing(gathered(torrent(), most=200)) as lists:
+    async with aclosing(collected(torrent(), limit=200)) as lists:
         async for entries in lists:
             got.append([entry.data["number"] for entry in entries])
             assert pauses == [0.5] * (len(got) - 1)
@@ -150,18 +152,18 @@ async def test_however_much_happens_two_messages_a_second_go_out(
     assert [len(numbers) for numbers in got[1:]] == [200, 200, 200]
 
 
-async def test_a_channel_that_breaks_is_an_error_and_not_silence() -> None:
+async def test_a_broken_channel_raises_its_error() -> None:
     async def breaking() -> AsyncIterator[Entry]:
         yield Entry("1-0", UUID(int=1), {"text": "a"})
-        raise RuntimeError("gone")
+        raise RuntimeError("broken")
 
-    lists = gathered(breaking(), every=0.01)
+    lists = collected(breaking(), interval=0.01)
     assert [entry.cursor for entry in await anext(lists)] == ["1-0"]
-    with pytest.raises(RuntimeError, match="gone"):
+    with pytest.raises(RuntimeError, match="broken"):
         await anext(lists)
 
 
-async def test_a_site_of_others_is_not_found() -> None:
+async def test_another_tenants_site_is_not_found() -> None:
     shop, other = await new_shop(), await new_shop()
 
     for viewer, site_id, code in (

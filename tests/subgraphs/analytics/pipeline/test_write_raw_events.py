@@ -1,4 +1,4 @@
-"""Which rows a batch leaves in ClickHouse."""
+"""The rows that the step `write_raw_events` inserts into ClickHouse."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 
 from subgraphs.analytics.clickhouse.raw_events import RawEvent
 from subgraphs.analytics.ledger import NotificationEvent
-from subgraphs.analytics.pipeline import countable
+from subgraphs.analytics.pipeline import write_raw_events
 from subgraphs.analytics.pipeline.batch import Batch, Item
 from subgraphs.kernel.ids import new_id
 from subgraphs.kernel.streams.envelope import Event
@@ -46,28 +46,31 @@ def rows_of(
 ) -> list[RawEvent]:
     batch = Batch([Item(Entry("1-0", b"", 1), event) for event in events])
     batch.notification_events = list(notification_events)
-    return countable.rows_of(batch)
+    return write_raw_events.rows_of(batch)
 
 
-def test_orders_and_views_count_and_other_facts_do_not() -> None:
-    place: dict[str, Any] = {"page": "/hats", "device": "mobile", "country": "DE"}
+def test_orders_and_views_count_and_other_source_events_do_not() -> None:
+    dimensions: dict[str, Any] = {"page": "/hats", "device": "mobile", "country": "DE"}
 
     assert rows_of(
         source_event("order.created", {"total": 5}),
-        source_event("page.viewed", {**place, "bot": None}),
+        source_event("page.viewed", {**dimensions, "bot": None}),
         source_event("page.viewed", {"page": None, "device": 7}),
         source_event("order.cancelled", {}),
-    ) == [row("orders"), row("page_views", **place), row("page_views")]
+    ) == [row("orders"), row("page_views", **dimensions), row("page_views")]
 
 
-def test_what_happened_to_a_claim_counts_with_all_that_is_known() -> None:
-    known = {"page": "/", "device": "desktop", "country": "NL", "variant_id": VARIANT}
+def test_notification_events_count_with_all_their_dimensions() -> None:
+    dimensions = {"page": "/", "device": "desktop", "country": "NL", "variant_id": VARIANT}
 
     found = rows_of(
-        notification_events=(notification_event("shown", **known), notification_event("clicked"))
+        notification_events=(
+            notification_event("shown", **dimensions),
+            notification_event("clicked"),
+        )
     )
 
-    assert found == [row("shown", CLAIM, **known), row("clicked", CLAIM)]
+    assert found == [row("shown", CLAIM, **dimensions), row("clicked", CLAIM)]
 
 
 @pytest.mark.parametrize(

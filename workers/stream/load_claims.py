@@ -1,6 +1,7 @@
-"""The claims that recent claim events named, kept in memory between batches.
+"""The step `load_claims`: loads the claims that a batch's claim events name.
 
-The cached fields of a claim never change, so nothing invalidates an entry.
+Recent claims are cached between batches. The cached fields of a claim never change, so nothing
+invalidates an entry.
 """
 
 from collections.abc import Collection
@@ -9,9 +10,9 @@ from uuid import UUID
 from cachetools import LRUCache
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from subgraphs.analytics.pipeline.batch import Claim
-from subgraphs.notifications import models
+from subgraphs.analytics.pipeline.batch import Batch, Claim
 from subgraphs.notifications import service as notifications
+from workers.stream.make_claims import to_claim
 
 MAX_CLAIMS = 20_000
 """Some 20 MB. Visitors are shown the latest claims again and again."""
@@ -33,19 +34,12 @@ class ClaimCache:
         return found | loaded
 
 
-def to_claim(row: models.Claim) -> Claim:
-    """A stored claim as the pipeline uses it."""
-    return Claim(
-        id=row.id,
-        account_id=row.account_id,
-        site_id=row.site_id,
-        notification_id=row.notification_id,
-        text=row.text,
-        published_at=row.published_at,
-        message=notifications.claim_message(row),
-        variant_id=row.variant_id,
-        is_published=row.cursor is not None,
-    )
+_cache = ClaimCache()
+
+
+async def load_claims(session: AsyncSession, batch: Batch) -> None:
+    """Load the claims that the batch's claim events name."""
+    batch.mentioned = await _cache.find(session, batch.claim_names)
 
 
 def _to_uuid(name: str) -> UUID | None:
