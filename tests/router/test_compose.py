@@ -19,7 +19,7 @@ def schema(config: Path, name: str) -> Path:
     return config.parent / "schema" / f"{name}.graphql"
 
 
-def test_it_composes_what_strawberry_writes(config: Path) -> None:
+def test_strawberry_schemas_compose(config: Path) -> None:
     done = compose(config)
 
     assert (done.returncode, done.stderr) == (0, "")
@@ -28,7 +28,7 @@ def test_it_composes_what_strawberry_writes(config: Path) -> None:
     assert '@link(url: "https://specs.apollo.dev/join/' in supergraph
 
 
-def test_the_public_schema_is_plain_graphql_with_its_subscriptions(config: Path) -> None:
+def test_the_api_schema_is_plain_graphql_with_subscriptions(config: Path) -> None:
     compose(config)
 
     text = schema(config, "api").read_text()
@@ -41,7 +41,7 @@ def test_the_public_schema_is_plain_graphql_with_its_subscriptions(config: Path)
     assert [*person.fields] == ["guarded", "id", "name", "shops", "takings"]  # type: ignore[union-attr]
 
 
-def test_composing_twice_writes_the_same_bytes(config: Path) -> None:
+def test_composition_is_deterministic(config: Path) -> None:
     compose(config)
     before = [schema(config, name).read_bytes() for name in ("supergraph", "api")]
 
@@ -50,7 +50,7 @@ def test_composing_twice_writes_the_same_bytes(config: Path) -> None:
     assert [schema(config, name).read_bytes() for name in ("supergraph", "api")] == before
 
 
-def test_a_check_passes_on_what_was_composed_and_writes_nothing(config: Path) -> None:
+def test_check_accepts_composed_files_and_writes_nothing(config: Path) -> None:
     missing = compose("--check", config)
     assert missing.returncode == 1
     assert "supergraph.graphql is missing" in missing.stderr
@@ -61,7 +61,7 @@ def test_a_check_passes_on_what_was_composed_and_writes_nothing(config: Path) ->
     assert compose("--check", config).returncode == 0
 
 
-def test_a_check_names_the_lines_that_differ(config: Path) -> None:
+def test_check_prints_the_differing_lines(config: Path) -> None:
     compose(config)
     users = schema(config, "users")
     users.write_text(users.read_text().replace("whoAmI: String!", "whoIsIt: String!"))
@@ -81,7 +81,7 @@ def test_a_check_names_the_lines_that_differ(config: Path) -> None:
         ("sites", "type Person", "type Person {", "sites.graphql:"),
     ],
 )
-def test_a_schema_that_does_not_compose_is_told_in_a_line(
+def test_composition_errors_are_printed_without_a_stack(
     config: Path, name: str, old: str, new: str, told: str
 ) -> None:
     path = schema(config, name)
@@ -97,7 +97,7 @@ def test_a_schema_that_does_not_compose_is_told_in_a_line(
     assert not schema(config, "supergraph").exists()
 
 
-def test_a_missing_schema_and_another_version_are_told_in_a_line(config: Path) -> None:
+def test_input_errors_are_one_line(config: Path) -> None:
     schema(config, "users").rename(schema(config, "gone"))
     missing = compose(config)
     config.write_text(config.read_text().replace("=2.14.4", "=2.9.0"))
@@ -107,7 +107,7 @@ def test_a_missing_schema_and_another_version_are_told_in_a_line(config: Path) -
     assert version.stderr == "supergraph.yaml wants federation =2.9.0, installed is =2.14.4.\n"
 
 
-def test_the_lock_file_names_no_registry() -> None:
+def test_the_lock_file_has_no_registry_urls() -> None:
     lock = (ROOT / "router" / "package-lock.json").read_text()
 
     assert '"resolved"' not in lock
