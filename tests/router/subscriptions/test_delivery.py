@@ -20,7 +20,7 @@ from tests.router.subscriptions import claims_subgraph
 from tests.router.subscriptions.clients import LIVE, events, live, socket, subscribed
 from tests.router.subscriptions.gateway_stack import GatewayStack, numbers
 
-CLAIMS, CUTS = 500, 20
+CLAIMS, CUTS = 300, 10
 
 
 async def test_the_gql_client_receives_claims_live(stack: GatewayStack) -> None:
@@ -96,7 +96,7 @@ async def test_resuming_after_cuts_and_gateway_restarts_delivers_every_claim_onc
         async with asyncio.timeout(60):
             await gateway.start()
             for cut in range(CUTS + 1):
-                if cut in (7, 14):
+                if cut in (3, 7):
                     await gateway.kill()
                     await gateway.start()
                 wanted = CLAIMS if cut == CUTS else (cut + 1) * CLAIMS // (CUTS + 1)

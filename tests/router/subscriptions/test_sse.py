@@ -151,9 +151,7 @@ async def test_a_stalled_stream_is_ended(
         await stack.wait_for_subgraph_subscriptions()
         async with events(stack.url, live(stack.key), key=stack.key) as reading:
             await stack.wait_for_subscribers(2)
-            for number in range(
-                0, 12_000, 500
-            ):  # several megabytes: more than the socket buffers hold
+            for number in range(0, 12_000, 500):  # 12 MB: more than the sockets hold
                 await stack.publish(*range(number, number + 500), size=1000)
                 await reading.claims(500)
 
