@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import partial
+from typing import Any
 
 import pytest
 from cachetools import TTLCache
@@ -33,7 +34,7 @@ async def test_a_result_is_cached_for_its_ttl(
     look_up: LookUp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    with_timer = partial(TTLCache[str, object, float], timer=lambda: now[0])
+    with_timer: Any = partial(TTLCache, timer=lambda: now[0])
     monkeypatch.setattr("router.authz.lookup_cache.TTLCache", with_timer)
     cache = LookupCache(look_up, ttl=5, max_entries=10)
 
