@@ -293,9 +293,9 @@ async def test_a_stalled_subscriber_is_closed_and_delays_no_other(
         subscribed(stack.url, stack.key) as reading,
     ):
         await stack.wait_for_subscribers(2)
-        for number in range(0, 12_000, 500):  # 12 MB: more than the socket buffers hold
-            await stack.publish(*range(number, number + 500), size=1000)
-            assert numbers(await reading.claims(500)) == list(range(number, number + 500))
+        for number in range(0, 3_000, 125):  # 12 MB: more than the socket buffers hold
+            await stack.publish(*range(number, number + 125), size=4_000)
+            assert numbers(await reading.claims(125)) == list(range(number, number + 125))
         await eventually(stack.subscriber_count, lambda count: count == 1, seconds=5)
         code, reason = await stalled.closed()
 

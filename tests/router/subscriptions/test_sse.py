@@ -151,9 +151,9 @@ async def test_a_stalled_stream_is_ended(
         await stack.wait_for_subgraph_subscriptions()
         async with events(stack.url, live(stack.key), key=stack.key) as reading:
             await stack.wait_for_subscribers(2)
-            for number in range(0, 12_000, 500):  # 12 MB: more than the sockets hold
-                await stack.publish(*range(number, number + 500), size=1000)
-                await reading.claims(500)
+            for number in range(0, 3_000, 125):  # 12 MB: more than the sockets hold
+                await stack.publish(*range(number, number + 125), size=4_000)
+                await reading.claims(125)
 
             await eventually(stack.subscriber_count, lambda count: count == 1, seconds=5)
             assert len(claims_subgraph.requested_after) == 1
