@@ -1,5 +1,11 @@
-"""The edge authz: turns what a client shows into a signed viewer.
+"""Edge authz: authenticates a request and returns its signed viewer.
 
-Envoy asks it for every GraphQL request, the live door for every subscriber. It reads a session
-token or a site key, and answers with the `x-proofgraph-viewer` header that subgraphs trust.
+Envoy sends it a check for every GraphQL request, the subscription gateway one for every client. It
+reads a session token or a site key and returns the `x-proofgraph-viewer` header, which subgraphs
+trust.
+
+    authenticator    from a request's credential to its viewer
+    lookup_cache     the cache between the authenticator and PostgreSQL
+    signed_viewers   viewers signed lately
+    service, app     the HTTP service, and its process
 """

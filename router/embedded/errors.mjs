@@ -1,8 +1,8 @@
-/** Errors of the embedded gateway, told as the router tells them (router/rhai/main.rhai). */
+/** Errors of the embedded gateway, with the codes and messages of router/rhai/main.rhai. */
 import { GraphQLError } from "graphql";
 
-const UNAVAILABLE = "A part of Proofgraph is not answering; try again in a moment.";
-const SUBSCRIBE = "Subscribe by WebSocket, or send `Accept: text/event-stream`.";
+const UNAVAILABLE = "A subgraph does not answer; send the request again in a few seconds.";
+const SUBSCRIBE = "Subscriptions need a WebSocket, or the header `Accept: text/event-stream`.";
 
 const CODES = {
   GRAPHQL_PARSE_FAILED: "PARSING_ERROR",
@@ -11,24 +11,28 @@ const CODES = {
   BAD_REQUEST: "BAD_USER_INPUT",
 };
 
-/** Keeps the code, and the id of a masked error; a part that is down is told in our words. */
+/** Returns the error with its code and the ID of a masked error; rewrites unreachable subgraphs. */
 export function formatError({ message, locations, path, extensions }) {
   const { code: given, errorId } = extensions;
   const code = CODES[given] ?? given;
-  const told = code === "UNAVAILABLE" && code !== given ? UNAVAILABLE : message;
-  return { message: told, locations, path, extensions: { code, errorId } };
+  const unreachable = code === "UNAVAILABLE" && code !== given;
+  return { message: unreachable ? UNAVAILABLE : message, locations, path, extensions: { code, errorId } };
 }
 
-/** What the gateway would call a fault of its own, although it is the request's. */
-export const refusals = {
+/** Apollo Server plugin: client errors that the gateway would report as its own failure. */
+export const operationErrors = {
   requestDidStart: async () => ({
     didResolveOperation: async ({ request, operation }) => {
-      if (!operation) throw refusal(`There is no operation "${request.operationName ?? ""}".`, 400);
-      if (operation.operation === "subscription") throw refusal(SUBSCRIBE, 406);
+      if (!operation) throw badUserInput(unknownOperation(request.operationName), 400);
+      if (operation.operation === "subscription") throw badUserInput(SUBSCRIBE, 406);
     },
   }),
 };
 
-function refusal(message, status) {
+function unknownOperation(name) {
+  return `\`operationName\` is "${name ?? ""}"; it must name an operation of the document.`;
+}
+
+function badUserInput(message, status) {
   return new GraphQLError(message, { extensions: { code: "BAD_USER_INPUT", http: { status } } });
 }

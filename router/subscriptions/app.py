@@ -1,9 +1,8 @@
-"""The live door as a process.
+"""The subscription gateway's process.
 
     uvicorn router.subscriptions.app:app --ws websockets-sansio --ws-per-message-deflate false
 
-Per-message deflate would cost a quarter of a megabyte a connection for messages of a few hundred
-bytes.
+Per-message deflate would cost 250 KB per connection, for messages of a few hundred bytes.
 """
 
 from collections.abc import AsyncIterator
@@ -24,43 +23,44 @@ from subgraphs.kernel.health import add_health
 from subgraphs.kernel.logging import configure_logging
 from subgraphs.kernel.redis import invalidation
 
-_TIMEOUT = 10.0
+_HTTP_TIMEOUT = 10.0
+"""Seconds a request to authz or the router may take."""
 
 
 def create_app() -> Starlette:
-    """The door at /graphql."""
+    """Returns the gateway: both transports at /graphql, and the health endpoints."""
 
-    async def over_websocket(socket: WebSocket) -> None:
+    async def serve_websocket(socket: WebSocket) -> None:
         await ws.serve(socket, app.state.service)
 
-    async def over_sse(request: Request) -> Response:
+    async def serve_sse(request: Request) -> Response:
         if "text/event-stream" not in request.headers.get("accept", ""):
-            message = "Subscriptions only: send Accept: text/event-stream, or a WebSocket."
+            message = "Subscriptions only: send `Accept: text/event-stream`, or open a WebSocket."
             error = {"message": message, "extensions": {"code": "BAD_USER_INPUT"}}
             return JSONResponse({"errors": [error]}, 406)
         return await sse.serve(request, app.state.service)
 
-    async def authz_answers() -> None:
+    async def authz_is_ready() -> None:
         (await app.state.client.get(f"{settings().authz_url}/readyz")).raise_for_status()
 
     routes = [
-        WebSocketRoute("/graphql", over_websocket),
-        Route("/graphql", over_sse, methods=["GET", "POST"]),
+        WebSocketRoute("/graphql", serve_websocket),
+        Route("/graphql", serve_sse, methods=["GET", "POST"]),
     ]
     app = Starlette(routes=routes, lifespan=_lifespan)
-    add_health(app, [authz_answers])
+    add_health(app, [authz_is_ready])
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     configure_logging()
-    async with httpx.AsyncClient(timeout=_TIMEOUT) as client:
+    async with httpx.AsyncClient(timeout=_HTTP_TIMEOUT) as client:
         app.state.client = client
         app.state.service = Service(client)
         async with invalidation.subscribed(app.state.service.authz.invalidate):
             yield
-        app.state.service.hub.close()
+        app.state.service.feeds.close()
     await redis.dispose()
 
 

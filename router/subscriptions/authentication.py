@@ -1,4 +1,4 @@
-"""Who is asking, by the same authz that the edge asks."""
+"""Authenticates clients with the edge authz, the service that Envoy uses too."""
 
 import asyncio
 import logging
@@ -9,81 +9,82 @@ from uuid import UUID
 
 import httpx
 
-from router.subscriptions.documents import Refused
+from router.subscriptions.documents import RequestRejected
 from subgraphs.kernel.config import settings
+from subgraphs.kernel.errors import Unavailable
 from subgraphs.kernel.identity.viewer import VIEWER_HEADER, Viewer, ViewerKind, ViewerVerifier
 from subgraphs.kernel.redis.invalidation import Change
 
 log = logging.getLogger(__name__)
 
-VOUCH_SECONDS = 60
-"""How often the credential of a connection is checked again."""
+REVALIDATE_SECONDS = 60
+"""How often a connection's credential is checked again."""
 
-_CREDENTIALS = ("authorization", "x-proofgraph-site-key")
+_AUTHORIZATION, _SITE_KEY = "authorization", "x-proofgraph-site-key"
 
-# What a header may carry. Anything else would break the request to the authz, and be in the log.
-_SENDABLE = re.compile(r"(?! )[\x20-\x7e]{0,8192}(?<! )")
+_HEADER_VALUE = re.compile(r"(?! )[\x20-\x7e]{0,8192}(?<! )")
+"""Values that an HTTP header can carry. Others would break the request to authz, and the error
+would write the credential to the log."""
 
-Scope = tuple[ViewerKind, UUID | None, tuple[UUID, ...]]
-
-
-class Unavailable(ConnectionError):
-    """Nobody can be told from anybody right now; it passes."""
+PrincipalScope = tuple[ViewerKind, UUID | None, tuple[UUID, ...]]
 
 
-class Caller:
-    """Someone with a credential, and what the authz says of it."""
+class Principal:
+    """An authenticated client: its credential, and the viewer that authz found for it."""
 
-    def __init__(self, authz: "Authz", headers: Mapping[str, str]) -> None:
+    def __init__(self, authz: "AuthzClient", headers: Mapping[str, str]) -> None:
         self._authz = authz
         self._headers = headers
         self._may_have_changed = asyncio.Event()
         self.viewer: Viewer
 
     @property
-    def scope(self) -> Scope:
-        """Callers of one scope see the same."""
+    def scope(self) -> PrincipalScope:
+        """What decides which results a principal may see; principals of one scope share feeds."""
         return self.viewer.kind, self.viewer.id, self.viewer.account_ids
 
-    async def sign(self, *, anew: bool = False) -> str:
-        """A fresh signed viewer.
+    async def sign(self, *, fresh: bool = False) -> str:
+        """Checks the credential and returns a newly signed viewer.
 
         Args:
-            anew: have the authz use nothing that it remembers.
+            fresh: have authz bypass its caches.
 
         Raises:
-            Refused: the credential is not valid, or no longer.
+            RequestRejected: the credential is not valid, or no longer.
+            Unavailable: authz does not answer, or cannot check it.
         """
-        caching = {"cache-control": "no-cache"} if anew else {}
-        signed = await self._authz.ask({**self._headers, **caching})
+        caching = {"cache-control": "no-cache"} if fresh else {}
+        signed = await self._authz.check({**self._headers, **caching})
         self.viewer = self._authz.verifier.verify({VIEWER_HEADER: signed})
         return signed
 
-    async def until_revoked(self, every: float = VOUCH_SECONDS) -> Refused:
-        """Wait until the credential is no longer good, or opens something else; answers why."""
+    async def until_revoked(self, every: float = REVALIDATE_SECONDS) -> RequestRejected:
+        """Waits until the credential is revoked or gives other access; returns the reason."""
         before = self.viewer
-        self._authz.vouched.add(self)
+        self._authz.revalidated.add(self)
         try:
             while self.viewer == before:
-                changed = await self._changed(within=every)
+                changed = await self._change_within(every)
                 try:
-                    await self.sign(anew=changed)
-                except Refused as refused:
-                    return refused
-                except Unavailable as error:  # it vouched a moment ago
-                    log.warning("could not check a credential again: %r", error)
+                    await self.sign(fresh=changed)
+                except RequestRejected as rejected:
+                    return rejected
+                except Unavailable as error:  # the credential was valid at the last check
+                    log.warning("credential not revalidated: error=%r", error)
         finally:
-            self._authz.vouched.discard(self)
-        return Refused.because("What you may see has changed; connect again.", "FORBIDDEN")
+            self._authz.revalidated.discard(self)
+        return RequestRejected.with_code(
+            "Your permissions have changed; connect again.", "FORBIDDEN"
+        )
 
-    def check_again(self) -> None:
-        """Do not wait for the next turn."""
+    def revalidate_now(self) -> None:
+        """Has the credential checked at once instead of at the next interval."""
         self._may_have_changed.set()
 
-    async def _changed(self, *, within: float) -> bool:
-        """Whether a change was announced before the time was over."""
+    async def _change_within(self, seconds: float) -> bool:
+        """Returns whether a change was published before the time was over."""
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(seconds):
                 await self._may_have_changed.wait()
         except TimeoutError:
             return False
@@ -91,52 +92,62 @@ class Caller:
         return True
 
 
-class Authz:
-    """The edge authz, asked over HTTP."""
+class AuthzClient:
+    """HTTP client of the edge authz."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
-        self.vouched: set[Caller] = set()
-        """Those whose connections are open as long as their credential is good."""
+        self.revalidated: set[Principal] = set()
+        """Principals of open connections, whose credentials must stay valid."""
         self.verifier = ViewerVerifier(settings().viewer_verify_key)
 
     def invalidate(self, change: Change | None) -> None:
-        """Check those again whom a change concerns; after a gap the next turn must do."""
-        if change is not None:
-            for caller in self.vouched:
-                if change.id in (caller.viewer.id, caller.viewer.session_id):
-                    caller.check_again()
+        """Revalidates the principals that a change concerns.
 
-    async def caller(self, headers: Mapping[str, str], init: Mapping[str, Any]) -> Caller:
-        """Who sends these headers and this `connection_init` payload.
-
-        Raises:
-            Refused: the credential is not valid.
+        None means that changes may have been missed. It revalidates nobody: to check all at once
+        would overload authz, and the interval check follows within `REVALIDATE_SECONDS`.
         """
-        shown = {name: headers[name] for name in (*_CREDENTIALS, "origin") if name in headers}
-        if isinstance(init.get("authorization"), str):
-            shown["authorization"] = init["authorization"]
-        if isinstance(init.get("siteKey"), str):
-            shown["x-proofgraph-site-key"] = init["siteKey"]
-        if not all(map(_SENDABLE.fullmatch, shown.values())):
-            raise Refused.because("The credential is not valid.", "UNAUTHENTICATED")
-        caller = Caller(self, shown)
-        await caller.sign()
-        return caller
+        if change is not None:
+            for principal in self.revalidated:
+                if change.id in (principal.viewer.id, principal.viewer.session_id):
+                    principal.revalidate_now()
 
-    async def ask(self, headers: Mapping[str, str]) -> str:
-        """The signed viewer of these credentials.
+    async def authenticate(self, headers: Mapping[str, str], init: Mapping[str, Any]) -> Principal:
+        """Returns the principal of a client's headers and `connection_init` payload.
 
         Raises:
-            Refused: they are not valid.
-            Unavailable: the authz does not answer, or cannot tell.
+            RequestRejected: the credential is not valid.
+            Unavailable: authz does not answer, or cannot check it.
+        """
+        sent = {
+            name: headers[name] for name in (_AUTHORIZATION, _SITE_KEY, "origin") if name in headers
+        }
+        if isinstance(init.get("authorization"), str):
+            sent[_AUTHORIZATION] = init["authorization"]
+        if isinstance(init.get("siteKey"), str):
+            sent[_SITE_KEY] = init["siteKey"]
+        if not all(map(_HEADER_VALUE.fullmatch, sent.values())):
+            message = "The credential is not valid: send up to 8192 characters of printable ASCII."
+            raise RequestRejected.with_code(message, "UNAUTHENTICATED")
+        principal = Principal(self, sent)
+        await principal.sign()
+        return principal
+
+    async def check(self, headers: Mapping[str, str]) -> str:
+        """Returns the signed viewer of the credential in these headers.
+
+        Raises:
+            RequestRejected: the credential is not valid.
+            Unavailable: authz does not answer, or cannot check it.
         """
         try:
-            answer = await self._client.get(f"{settings().authz_url}/check", headers=dict(headers))
+            response = await self._client.get(
+                f"{settings().authz_url}/check", headers=dict(headers)
+            )
         except httpx.HTTPError as error:
-            raise Unavailable(repr(error)) from error
-        if answer.status_code in (400, 401, 403):
-            raise Refused(*answer.json()["errors"])
-        if not answer.is_success:
-            raise Unavailable(f"the authz answered {answer.status_code}")
-        return answer.headers[VIEWER_HEADER]
+            raise Unavailable(f"authz does not answer: {error!r}") from error
+        if response.status_code in (400, 401, 403):
+            raise RequestRejected(*response.json()["errors"])
+        if not response.is_success:
+            raise Unavailable(f"authz answered {response.status_code}")
+        return response.headers[VIEWER_HEADER]

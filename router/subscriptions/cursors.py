@@ -1,22 +1,24 @@
-"""Cursors as the channel makes them, `<milliseconds>-<number>`, and as they sort."""
+"""Cursors of the live channel: Redis stream ids, `<milliseconds>-<sequence>`."""
 
 Cursor = tuple[int, int]
+"""(milliseconds, sequence), ordered as the channel orders them."""
 
-_LONGEST = 40
+_MAX_LENGTH = 40
 
 
-def as_cursor(text: str) -> Cursor:
-    """A cursor as numbers, which sort as the channel does.
+def parse_cursor(text: str) -> Cursor:
+    """Returns a cursor's numbers.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a cursor.
     """
-    milliseconds, _, number = text.partition("-")
-    digits = text.isascii() and milliseconds.isdecimal() and number.isdecimal()
-    if not (digits and len(text) <= _LONGEST):
+    milliseconds, _, sequence = text.partition("-")
+    digits = text.isascii() and milliseconds.isdecimal() and sequence.isdecimal()
+    if not (digits and len(text) <= _MAX_LENGTH):
         raise ValueError(text)
-    return int(milliseconds), int(number)
+    return int(milliseconds), int(sequence)
 
 
-def as_text(cursor: Cursor) -> str:
+def format_cursor(cursor: Cursor) -> str:
+    """Returns a cursor as the channel writes it."""
     return f"{cursor[0]}-{cursor[1]}"

@@ -1,4 +1,4 @@
-"""What a client may ask, by the public schema and our limits; and who answers it."""
+"""Parses clients' documents: checks them against the API schema, and finds the owning subgraph."""
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -6,63 +6,76 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ariadne import load_schema_from_path, make_executable_schema
+from ariadne.graphql import validate_query
 from graphql import (
+    DocumentNode,
     FieldNode,
     GraphQLError,
     GraphQLSchema,
     ObjectTypeDefinitionNode,
+    OperationDefinitionNode,
     OperationType,
     build_ast_schema,
     get_operation_ast,
     parse,
     print_ast,
-    validate,
 )
 
-from router.subscriptions.cursors import Cursor, as_cursor
-from router.subscriptions.rewriting import After, client_after, for_owner, variables_of
+from router.subscriptions.cursors import Cursor, parse_cursor
+from router.subscriptions.subgraph_query import (
+    AfterArgument,
+    after_argument,
+    subgraph_document,
+    variables_of,
+)
 from subgraphs.kernel.config import SUBGRAPHS, SubgraphName
-from subgraphs.kernel.graphql.limits import size_of
+from subgraphs.kernel.graphql.limits import DocumentLimitsRule
 
 SCHEMA_DIR = Path(__file__).parents[2] / "schema"
 
 MAX_TOKENS = 500
-"""A subscription has some forty. Comparing fields that repeat takes time by their number squared,
-in the one loop that serves everybody: four times as many would hold it up for half a second."""
+"""A usual subscription has some 40. Validation compares repeated fields pairwise, in the loop that
+serves every client: 2,000 tokens would block it for half a second."""
 
-_READ_DOCUMENTS = 1_000
-"""A shop's visitors all ask the same: a document is read once, then found."""
+_CACHED_DOCUMENTS = 1_000
+"""A shop's visitors all send the same document: it is parsed once."""
 
 
-class Refused(Exception):
-    """What is not answered, with the errors that say why, each with its code."""
+class RequestRejected(Exception):
+    """The request is not executed. `errors` are GraphQL errors, each with its code."""
 
     def __init__(self, *errors: dict[str, Any]) -> None:
         super().__init__(errors[0]["message"])
         self.errors = list(errors)
 
     @classmethod
-    def because(cls, message: str, code: str) -> "Refused":
-        """One error of our own."""
+    def with_code(cls, message: str, code: str) -> "RequestRejected":
+        """Returns a rejection with one error."""
         return cls({"message": message, "extensions": {"code": code}})
 
+    @classmethod
+    def invalid(cls, *errors: GraphQLError) -> "RequestRejected":
+        """Returns a rejection with these errors as BAD_USER_INPUT."""
+        code = {"extensions": {"code": "BAD_USER_INPUT"}}
+        return cls(*({**error.formatted, **code} for error in errors))
 
-class Subscription(NamedTuple):
-    """A subscription as its owner is asked for it."""
 
-    owner: SubgraphName
+class ParsedSubscription(NamedTuple):
+    """A subscription as the gateway sends it to the owning subgraph."""
+
+    subgraph: SubgraphName
     query: str
     response_key: str
     variables: tuple[str, ...]
     """The client's variables that the query uses."""
-    after: After
-    """Where the client wants to begin."""
+    after: AfterArgument
+    """The client's `after` argument, which the query has no longer."""
 
-    def begin(self, variables: Mapping[str, Any]) -> Cursor | None:
-        """The cursor to go on after; None is from now.
+    def start_cursor(self, variables: Mapping[str, Any]) -> Cursor | None:
+        """Returns the cursor after which the client's results begin; None starts now.
 
         Raises:
-            Refused: it is no cursor.
+            RequestRejected: `after` is not a cursor.
         """
         given = self.after.literal
         if self.after.variable is not None:
@@ -70,14 +83,14 @@ class Subscription(NamedTuple):
         if given is None:
             return None
         try:
-            return as_cursor(given)
+            return parse_cursor(given)
         except (ValueError, AttributeError) as error:
-            message = "`after` must be a cursor that a message carried."
-            raise Refused.because(message, "BAD_USER_INPUT") from error
+            message = "`after` must be the `cursor` of a message received before, or null."
+            raise RequestRejected.with_code(message, "BAD_USER_INPUT") from error
 
 
-class Documents:
-    """Documents by the schemas of a folder.
+class DocumentParser:
+    """Parses documents by the schemas of a folder.
 
     Args:
         folder: holds `api.graphql` and each subgraph's SDL.
@@ -85,53 +98,59 @@ class Documents:
 
     def __init__(self, folder: Path = SCHEMA_DIR) -> None:
         self._api = make_executable_schema(load_schema_from_path(str(folder / "api.graphql")))
-        self._owners = dict(_owners(folder))
-        self.read = lru_cache(maxsize=_READ_DOCUMENTS)(self._read)
+        self._subgraphs = dict(_subscription_fields(folder))
+        self.parse = lru_cache(maxsize=_CACHED_DOCUMENTS)(self._parse)
 
-    def _read(self, query: str, operation_name: str | None = None) -> Subscription | None:
-        """The subscription of a document; None for a query or mutation, the router's work.
+    def _parse(self, query: str, operation_name: str | None = None) -> ParsedSubscription | None:
+        """Returns a document's subscription; None for a query or mutation, which the router runs.
 
         Raises:
-            Refused: it does not parse or fit, is too large, or cannot be followed live.
+            RequestRejected: the document does not parse or validate, exceeds a limit, or selects
+                fields that only a query can return.
         """
+        document = self._validated(query)
+        operation = get_operation_ast(document, operation_name)
+        if operation is None:
+            message = "`operationName` must name one of the document's operations."
+            raise RequestRejected.invalid(GraphQLError(message))
+        if operation.operation is not OperationType.SUBSCRIPTION:
+            return None
+        return self._subscription(document, operation)
+
+    def _validated(self, query: str) -> DocumentNode:
         try:
             document = parse(query, max_tokens=MAX_TOKENS)
         except GraphQLError as error:
-            raise refused(error) from error
-        if errors := [*size_of(document).errors(), *validate(self._api, document)]:
-            raise refused(*errors)
-        operation = get_operation_ast(document, operation_name)
-        if operation is None:
-            raise refused(GraphQLError("Say by `operationName` which operation of these to run."))
-        if operation.operation is not OperationType.SUBSCRIPTION:
-            return None
+            raise RequestRejected.invalid(error) from error
+        if errors := validate_query(self._api, document, rules=[DocumentLimitsRule]):
+            raise RequestRejected.invalid(*errors)
+        return document
+
+    def _subscription(
+        self, document: DocumentNode, operation: OperationDefinitionNode
+    ) -> ParsedSubscription:
         field = operation.selection_set.selections[0]
-        if not isinstance(field, FieldNode) or field.name.value not in self._owners:
-            raise refused(GraphQLError("Select a field of Subscription, not through a fragment."))
-        owner, schema = self._owners[field.name.value]
-        asked = for_owner(document, operation, field)
-        if errors := validate(schema, asked):
-            reason = "This part cannot be followed live, ask for it with a query: "
-            raise refused(*(GraphQLError(reason + error.message) for error in errors))
-        response_key = (field.alias or field.name).value
-        return Subscription(
-            owner,
-            print_ast(asked),
-            response_key,
-            variables_of(asked),
-            client_after(operation, field),
+        if not isinstance(field, FieldNode) or field.name.value not in self._subgraphs:
+            message = "A subscription must select a field of Subscription, not through a fragment."
+            raise RequestRejected.invalid(GraphQLError(message))
+        name, schema = self._subgraphs[field.name.value]
+        sent = subgraph_document(document, operation, field)
+        if errors := validate_query(schema, sent):
+            reason = "Not available in this subscription, send a query for it: "
+            raise RequestRejected.invalid(
+                *(GraphQLError(reason + error.message) for error in errors)
+            )
+        return ParsedSubscription(
+            subgraph=name,
+            query=print_ast(sent),
+            response_key=(field.alias or field.name).value,
+            variables=variables_of(sent),
+            after=after_argument(operation, field),
         )
 
 
-def refused(*errors: GraphQLError) -> Refused:
-    """Errors that are the client's to mend."""
-    return Refused(
-        *({**error.formatted, "extensions": {"code": "BAD_USER_INPUT"}} for error in errors)
-    )
-
-
-def _owners(folder: Path) -> Iterator[tuple[str, tuple[SubgraphName, GraphQLSchema]]]:
-    """Each subscription field, with the subgraph that has it."""
+def _subscription_fields(folder: Path) -> Iterator[tuple[str, tuple[SubgraphName, GraphQLSchema]]]:
+    """Yields each subscription field's name, with its subgraph and that subgraph's schema."""
     for name in SUBGRAPHS:
         sdl = parse((folder / f"{name}.graphql").read_text())
         schema = build_ast_schema(sdl, assume_valid=True, assume_valid_sdl=True)

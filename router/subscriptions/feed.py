@@ -1,9 +1,9 @@
-"""What one distinct operation answers: kept for a while, read by everyone who asked the same.
+"""The results of one distinct operation: a bounded replay buffer, shared by its subscribers.
 
-Followers read at their own pace from one ring of encoded answers, so a follower costs a position
-and no queue. Those who are behind the ring from the start (a resume from long ago) are served by a
-feed of their own, one for each cursor, until the ring has what comes next; one who falls behind it
-later does not read.
+Subscribers read one buffer of encoded results at their own pace, so that a subscriber costs a
+position and no queue. One that starts before the buffer (a resume after a long time) reads from a
+replay feed, one for each start cursor, until the buffer holds what follows. One that falls behind
+the buffer later reads too slowly, and is ended.
 """
 
 import asyncio
@@ -13,42 +13,42 @@ from contextlib import aclosing, asynccontextmanager
 from itertools import islice
 
 from router.subscriptions.cursors import Cursor
-from router.subscriptions.documents import Refused
-from router.subscriptions.upstream import Answer
+from router.subscriptions.documents import RequestRejected
+from router.subscriptions.subgraph_client import Result
 
-RING_ANSWERS = 1_000
-"""How far a follower may fall behind before it is let go."""
+BUFFER_RESULTS = 1_000
+"""How many results a subscriber may fall behind before it is ended."""
 
-RING_BYTES = 4 * 1024 * 1024
+BUFFER_BYTES = 4 * 1024 * 1024
 
-MAX_EARLIER = 20
-"""Feeds of their own for those who resume from before the ring. After a break they are few: all who
-were there have the cursor of the same last answer."""
+MAX_REPLAY_FEEDS = 20
+"""Few suffice: after a failure, all former subscribers resume from the same last cursor."""
 
-_REACH_SECONDS = 1.0
-"""How long one with a connection of their own waits to join the others at a claim."""
+_JOIN_SECONDS = 1.0
+"""How long a replaying subscriber waits for the buffer to receive the result it just got."""
 
-_AT_ONCE = 100
-"""Answers handed over together: enough to be quick, few enough to stay in step with the socket."""
-
-
-class TooSlow(Exception):
-    """A follower does not read. It can come back with the last cursor it got."""
+_BATCH_SIZE = 100
+"""Results per batch: enough to save time, few enough to wait for the client's socket between."""
 
 
-Source = Callable[[Cursor], AsyncIterator[Answer]]
+class SlowSubscriber(Exception):
+    """The subscriber reads too slowly. It can resume with the last cursor it received."""
+
+
+Source = Callable[[Cursor], AsyncIterator[Result]]
+"""Subscribes at the subgraph: yields the results after a cursor."""
 
 
 class Feed:
-    """The answers of one distinct operation.
+    """The results of one distinct operation.
 
     Args:
-        source: asks the owner for the answers after a cursor.
-        start: the cursor this feed begins after.
-        is_live: what comes, comes as it happens, so one who falls behind does not read. What is
-            past comes as fast as the first of its followers reads, and one who falls behind the
-            others goes on from where they are.
-        family: the feeds that begin before the ring of one that is live, or of each other.
+        source: subscribes at the subgraph.
+        start: the cursor after which the feed begins.
+        is_live: the results arrive as they happen, and a subscriber that falls behind is too slow.
+            A replay feed (False) reads the past only as fast as its fastest subscriber; a slower
+            one goes on in another replay feed.
+        replay_feeds: the replay feeds of one live feed, shared by it and all of them.
     """
 
     def __init__(
@@ -57,182 +57,196 @@ class Feed:
         start: Cursor,
         *,
         is_live: bool = True,
-        family: "list[Feed] | None" = None,
+        replay_feeds: "list[Feed] | None" = None,
     ) -> None:
         self._source = source
         self._is_live = is_live
-        self._ring: deque[Answer] = deque()
+        self._buffer: deque[Result] = deque()
         self._bytes = 0
         self._first = 0
-        """The number of the oldest answer in the ring, counted from the feed's start."""
+        """The position of the oldest buffered result, counted from the feed's start."""
         self._floor = start
-        """The cursor before the oldest answer: whoever is at it or after finds all that follows."""
-        self._more = asyncio.Event()
-        self._furthest = 0
-        """The number up to which some follower has read."""
-        self._read = asyncio.Event()
+        """The cursor before the oldest buffered result."""
+        self._grown = asyncio.Event()
+        self._furthest_read = 0
+        """The position up to which the fastest subscriber has read."""
+        self._was_read = asyncio.Event()
         self._failure: Exception | None = None
-        self._earlier: dict[Cursor, Feed] = {}
-        """Feeds that begin before the ring, by where."""
-        self._followers = 0
-        """How many follow this one as such a feed."""
-        self._family = [] if family is None else family
+        self._replays: dict[Cursor, Feed] = {}
+        """Replay feeds that begin before this buffer, by start cursor."""
+        self._replay_subscribers = 0
+        """Subscribers of this feed, if it is a replay feed."""
+        self._replay_feeds = [] if replay_feeds is None else replay_feeds
         self._task = asyncio.create_task(self._run(start))
 
     @property
     def failed(self) -> bool:
+        """Whether the subgraph's subscription has ended; the feed takes no new results."""
         return self._failure is not None
 
-    async def follow(self, after: Cursor, *, resuming: bool = True) -> AsyncGenerator[list[Answer]]:
-        """The answers after a cursor, in order, each once.
+    async def subscribe(
+        self, after: Cursor, *, resuming: bool = True
+    ) -> AsyncGenerator[list[Result]]:
+        """Yields batches of the results after a cursor, each once and in order.
 
         Args:
-            after: where the channel is now, for one who is not resuming. The feed may have begun
-                long before and still be on its way there.
+            resuming: False for a new subscriber, with the present as its cursor. It starts at the
+                buffer's end; results up to `after` that are still on their way are skipped.
 
         Raises:
-            TooSlow: the ring went by while this follower did not read.
-            Refused: the owner will not answer, or no longer.
+            SlowSubscriber: results left the buffer before this subscriber read them.
+            RequestRejected: the subgraph rejects the viewer, or no longer accepts it.
         """
-        place = self._place(after) if resuming else self._end
-        at_end = not resuming
+        position = self._position_after(after) if resuming else self._end
+        caught_up = not resuming
         while True:
-            if place is None:
-                async with self._from(after) as earlier, aclosing(earlier.follow(after)) as lists:
-                    async for answers in lists:
-                        yield answers
-                        after = answers[-1].cursor
-                        await self._reach(after)
-                        if (place := self._place(after)) is not None:
-                            break
-                continue
-            if place < self._first:
-                if at_end and self._is_live:
-                    raise TooSlow
-                place = None
-                continue
-            if found := list(
-                islice(self._ring, place - self._first, place - self._first + _AT_ONCE)
-            ):
-                place += len(found)
-                self._has_read(place)
-                if unseen := [answer for answer in found if answer.cursor > after]:
+            if position is not None and position < self._first:
+                if caught_up and self._is_live:
+                    raise SlowSubscriber
+                position = None
+            if position is None:
+                async with aclosing(self._replay(after)) as batches:
+                    async for batch in batches:
+                        yield batch
+                        after = batch[-1].cursor
+                position = self._position_after(after)
+            elif batch := self._batch_from(position):
+                position += len(batch)
+                self._advance_read(position)
+                if unseen := [result for result in batch if result.cursor > after]:
                     after = unseen[-1].cursor
                     yield unseen
-                continue
-            at_end = True
-            if self._failure:
-                raise self._failure
-            await self._more.wait()
+            else:
+                caught_up = True
+                if self._failure:
+                    raise self._failure
+                await self._grown.wait()
 
     def end(self, reason: Exception) -> None:
-        """Ask no more; the followers get the reason once they have read what is there."""
+        """Ends the subscription; subscribers get the reason after the buffered results."""
         self._task.cancel()
         self._failure = reason
-        self._wake()
-        for earlier in self._earlier.values():
-            earlier.end(reason)
+        self._notify_grown()
+        for replay in self._replays.values():
+            replay.end(reason)
 
     def close(self) -> None:
+        """Cancels the subscription at the subgraph; for feeds without subscribers."""
         self._task.cancel()
-        for earlier in self._earlier.values():
-            earlier.close()
+        for replay in self._replays.values():
+            replay.close()
+
+    async def _replay(self, after: Cursor) -> AsyncGenerator[list[Result]]:
+        """Yields batches of a replay feed until the buffer holds what follows."""
+        async with self._replay_feed(after) as feed, aclosing(feed.subscribe(after)) as batches:
+            async for batch in batches:
+                yield batch
+                await self._wait_for(batch[-1].cursor)
+                if self._position_after(batch[-1].cursor) is not None:
+                    return
 
     @asynccontextmanager
-    async def _from(self, after: Cursor) -> AsyncIterator["Feed"]:
-        """The feed of all who go on from a cursor that the ring does not have."""
-        feed = self._earlier.get(after)
+    async def _replay_feed(self, after: Cursor) -> AsyncIterator["Feed"]:
+        """Gives the replay feed of a start cursor; closes it with its last subscriber."""
+        feed = self._replays.get(after)
         if feed is None or feed.failed:
             self._make_room()
             if self._failure:
                 raise self._failure
-            feed = Feed(self._source, after, is_live=False, family=self._family)
-            self._earlier[after] = feed
-            self._family.append(feed)
-        feed._followers += 1
+            feed = Feed(self._source, after, is_live=False, replay_feeds=self._replay_feeds)
+            self._replays[after] = feed
+            self._replay_feeds.append(feed)
+        feed._replay_subscribers += 1
         try:
             yield feed
         finally:
-            feed._followers -= 1
-            if not feed._followers:
+            feed._replay_subscribers -= 1
+            if not feed._replay_subscribers:
                 feed.close()
-                if feed in self._family:
-                    self._family.remove(feed)
-                if self._earlier.get(after) is feed:
-                    del self._earlier[after]
+                if feed in self._replay_feeds:
+                    self._replay_feeds.remove(feed)
+                if self._replays.get(after) is feed:
+                    del self._replays[after]
 
     def _make_room(self) -> None:
-        """End the least followed feed of a family that is full, of several the newest."""
-        if len(self._family) < MAX_EARLIER:
+        """Ends the least used replay feed, of several the newest, if the limit is reached."""
+        if len(self._replay_feeds) < MAX_REPLAY_FEEDS:
             return
-        least = min(reversed(self._family), key=lambda feed: feed._followers)
-        self._family.remove(least)
-        message = f"More than {MAX_EARLIER} resume from long ago at once; this one had to end."
-        least.end(Refused.because(message, "RATE_LIMITED"))
+        least_used = min(reversed(self._replay_feeds), key=lambda feed: feed._replay_subscribers)
+        self._replay_feeds.remove(least_used)
+        message = (
+            f"More than {MAX_REPLAY_FEEDS} clients resume from different old cursors at once, so"
+            " this subscription is ended; subscribe again in a few seconds."
+        )
+        least_used.end(RequestRejected.with_code(message, "RATE_LIMITED"))
 
-    async def _reach(self, cursor: Cursor) -> None:
-        """Let the ring come as far, where the owner told one follower a moment earlier."""
+    async def _wait_for(self, cursor: Cursor) -> None:
+        """Waits until the buffer has a result that the subgraph sent to a replay feed first."""
         if cursor <= self._floor:
             return
         try:
-            async with asyncio.timeout(_REACH_SECONDS):
-                while not self._failure and (not self._ring or self._ring[-1].cursor < cursor):
-                    await self._more.wait()
+            async with asyncio.timeout(_JOIN_SECONDS):
+                while not self._failure and (not self._buffer or self._buffer[-1].cursor < cursor):
+                    await self._grown.wait()
         except TimeoutError:
             return
 
-    def _place(self, after: Cursor) -> int | None:
-        """The number of the answer that follows a cursor; None where the ring cannot tell.
+    def _position_after(self, cursor: Cursor) -> int | None:
+        """Returns the position of the result after a cursor; None if the buffer cannot tell.
 
-        An answer may be a list, cut differently for each who asks: one can go on in the ring only
-        where one of its answers ends.
+        A result may be a list of events, and each connection to the subgraph cuts its own lists. A
+        subscriber can therefore join the buffer only where one of its results ends.
         """
-        if after == self._floor:
+        if cursor == self._floor:
             return self._first
-        ends = (number for number, answer in enumerate(self._ring, 1) if answer.cursor == after)
+        ends = (n for n, result in enumerate(self._buffer, 1) if result.cursor == cursor)
         end = next(ends, None)
         return None if end is None else self._first + end
 
+    def _batch_from(self, position: int) -> list[Result]:
+        start = position - self._first
+        return list(islice(self._buffer, start, start + _BATCH_SIZE))
+
     async def _run(self, start: Cursor) -> None:
         try:
-            async for answer in self._source(start):
-                while not self._is_live and not self._has_room and self._furthest < self._end:
-                    await self._read.wait()
-                self._append(answer)
-        except Exception as error:  # handed to every follower
+            async for result in self._source(start):
+                while not self._is_live and self._is_full and self._furthest_read < self._end:
+                    await self._was_read.wait()
+                self._append(result)
+        except Exception as error:  # raised by every subscriber's generator
             self._failure = error
-            self._wake()
+            self._notify_grown()
 
-    def _append(self, answer: Answer) -> None:
-        self._ring.append(answer)
-        self._bytes += len(answer.payload)
-        while self._is_full and len(self._ring) > 1:
-            oldest = self._ring.popleft()
+    def _append(self, result: Result) -> None:
+        self._buffer.append(result)
+        self._bytes += len(result.payload)
+        while self._exceeds_limits and len(self._buffer) > 1:
+            oldest = self._buffer.popleft()
             self._bytes -= len(oldest.payload)
             self._floor = oldest.cursor
             self._first += 1
-        self._wake()
+        self._notify_grown()
 
     @property
     def _end(self) -> int:
-        """The number of the next answer."""
-        return self._first + len(self._ring)
+        """The position of the next result."""
+        return self._first + len(self._buffer)
+
+    @property
+    def _exceeds_limits(self) -> bool:
+        return len(self._buffer) > BUFFER_RESULTS or self._bytes > BUFFER_BYTES
 
     @property
     def _is_full(self) -> bool:
-        return len(self._ring) > RING_ANSWERS or self._bytes > RING_BYTES
+        """Whether the buffer has no room for one more result of usual size."""
+        return len(self._buffer) >= BUFFER_RESULTS or self._bytes >= BUFFER_BYTES
 
-    @property
-    def _has_room(self) -> bool:
-        """For one more of usual size."""
-        return len(self._ring) < RING_ANSWERS and self._bytes < RING_BYTES
+    def _advance_read(self, position: int) -> None:
+        if position > self._furthest_read:
+            self._furthest_read = position
+            self._was_read.set()
+            self._was_read = asyncio.Event()
 
-    def _has_read(self, place: int) -> None:
-        if place > self._furthest:
-            self._furthest = place
-            self._read.set()
-            self._read = asyncio.Event()
-
-    def _wake(self) -> None:
-        self._more.set()
-        self._more = asyncio.Event()
+    def _notify_grown(self) -> None:
+        self._grown.set()
+        self._grown = asyncio.Event()

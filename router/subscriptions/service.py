@@ -1,4 +1,4 @@
-"""What both ways in do with a request: subscriptions from a feed, all else from the router."""
+"""Executes a request of either transport: subscriptions from a feed, all else on the router."""
 
 import logging
 from collections.abc import AsyncGenerator
@@ -7,17 +7,24 @@ from typing import Any
 import httpx
 import msgspec
 
-from router.subscriptions.authentication import Authz, Caller, Unavailable
-from router.subscriptions.documents import Documents, Refused
-from router.subscriptions.hub import Hub
+from router.subscriptions.authentication import AuthzClient, Principal
+from router.subscriptions.documents import DocumentParser, RequestRejected
+from router.subscriptions.feed_registry import FeedRegistry
 from subgraphs.kernel.config import settings
+from subgraphs.kernel.errors import Unavailable
 from subgraphs.kernel.identity.viewer import VIEWER_HEADER
 
 log = logging.getLogger(__name__)
 
+UNAVAILABLE_ERROR = {
+    "message": "The service does not answer; send the request again in a few seconds.",
+    "extensions": {"code": "UNAVAILABLE"},
+}
+"""Sent in place of an `Unavailable`, whose message names internal services."""
 
-class Request(msgspec.Struct, rename="camel"):
-    """A GraphQL request."""
+
+class GraphQLRequest(msgspec.Struct, rename="camel"):
+    """A GraphQL request's parameters, by the GraphQL over HTTP specification."""
 
     query: str
     variables: dict[str, Any] | None = None
@@ -26,47 +33,49 @@ class Request(msgspec.Struct, rename="camel"):
 
 
 class Service:
-    """The documents, the feeds and the authz of one door."""
+    """The parser, the feeds and the authz client of one gateway process."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
-        self.authz = Authz(client)
-        self.hub = Hub()
+        self.authz = AuthzClient(client)
+        self.feeds = FeedRegistry()
         self._client = client
-        self._documents = Documents()
+        self._parser = DocumentParser()
 
-    async def results(
-        self, caller: Caller, request: Request, *, only_live: bool = False
+    async def execute(
+        self, principal: Principal, request: GraphQLRequest, *, subscriptions_only: bool = False
     ) -> AsyncGenerator[list[bytes]]:
-        """Encoded results, some at a time; one for a query or mutation, no end for a subscription.
+        """Yields batches of encoded results: one result for a query or mutation, results without
+        end for a subscription.
 
         Args:
-            only_live: refuse all but subscriptions, as where a link could have been followed.
+            subscriptions_only: reject other operations, as for a GET, which a mere link can send.
 
         Raises:
-            Refused: the request is not answered.
-            TooSlow: the caller does not read.
+            RequestRejected: the request is not valid, or not allowed.
+            SlowSubscriber: the client reads too slowly.
         """
-        subscription = self._documents.read(request.query, request.operation_name)
-        if subscription is None and only_live:
-            raise Refused.because("Only a subscription is asked for with GET.", "BAD_USER_INPUT")
+        subscription = self._parser.parse(request.query, request.operation_name)
+        if subscription is None and subscriptions_only:
+            message = "GET serves subscriptions only; send queries and mutations with POST."
+            raise RequestRejected.with_code(message, "BAD_USER_INPUT")
         if subscription is None:
-            yield [await self._from_router(caller, request)]
+            yield [await self._from_router(principal, request)]
             return
         variables = request.variables or {}
-        async with self.hub.answers(caller, subscription, variables) as answers:
-            async for some in answers:
-                yield [answer.payload for answer in some]
+        async with self.feeds.subscribe(principal, subscription, variables) as batches:
+            async for results in batches:
+                yield [result.payload for result in results]
 
-    async def _from_router(self, caller: Caller, request: Request) -> bytes:
+    async def _from_router(self, principal: Principal, request: GraphQLRequest) -> bytes:
         try:
-            headers = {VIEWER_HEADER: await caller.sign()}
-            answer = await self._client.post(
+            headers = {VIEWER_HEADER: await principal.sign()}
+            response = await self._client.post(
                 f"{settings().router_url.rstrip('/')}/graphql",
                 content=msgspec.json.encode(request),
                 headers={**headers, "content-type": "application/json"},
             )
-            if "json" in answer.headers.get("content-type", ""):
-                return answer.content
+            if "json" in response.headers.get("content-type", ""):
+                return response.content
         except (httpx.HTTPError, Unavailable) as error:
-            log.warning("a query was put off: %r", error)
-        raise Refused.because("Try again in a moment.", "UNAVAILABLE")
+            log.warning("query failed: error=%r", error)
+        raise RequestRejected(UNAVAILABLE_ERROR)

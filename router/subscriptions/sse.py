@@ -14,19 +14,20 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Message, Send
 
-from router.subscriptions.authentication import VOUCH_SECONDS, Caller, Unavailable
-from router.subscriptions.documents import Refused
-from router.subscriptions.feed import TooSlow
-from router.subscriptions.service import Request, Service
+from router.subscriptions.authentication import REVALIDATE_SECONDS, Principal
+from router.subscriptions.documents import RequestRejected
+from router.subscriptions.feed import SlowSubscriber
+from router.subscriptions.service import UNAVAILABLE_ERROR, GraphQLRequest, Service
 from subgraphs.kernel import cancellation
+from subgraphs.kernel.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
 KEEP_ALIVE_SECONDS = 12
-"""Proxies cut what stays silent; most wait for 30 s or more."""
+"""A comment is sent after so long without events: proxies cut idle streams, most after 30 s."""
 
 STALL_SECONDS = 15
-"""A reader whose connection takes nothing for so long does not read."""
+"""How long one send may block before the stream is ended."""
 
 MAX_BODY = 64 * 1024
 
@@ -35,59 +36,63 @@ _COMPLETE = b"event: complete\ndata: \n\n"
 
 
 async def serve(http: HttpRequest, service: Service) -> Response:
-    """One operation's results as a stream."""
+    """Returns one operation's results as an event stream, or an error response."""
     try:
-        request = await _read(http)
-        caller = await service.authz.caller(http.headers, {})
-    except Refused as refused:
-        code = refused.errors[0].get("extensions", {}).get("code")
-        return JSONResponse({"errors": refused.errors}, _STATUS.get(code, 400))
-    except Unavailable:
-        errors = Refused.because("Try again in a moment.", "UNAVAILABLE").errors
-        return JSONResponse({"errors": errors}, 503, {"Retry-After": "1"})
-    events = _events(service, caller, request, only_live=http.method == "GET")
-    return _TimelyResponse(
-        _kept_alive(events, caller),
+        request = await _read_request(http)
+        principal = await service.authz.authenticate(http.headers, {})
+    except RequestRejected as rejected:
+        code = rejected.errors[0].get("extensions", {}).get("code")
+        return JSONResponse({"errors": rejected.errors}, _STATUS.get(code, 400))
+    except Unavailable as error:
+        log.warning("authentication unavailable: error=%s", error)
+        return JSONResponse({"errors": [UNAVAILABLE_ERROR]}, 503, {"Retry-After": "1"})
+    events = _events(service, principal, request, subscriptions_only=http.method == "GET")
+    return _EventStreamResponse(
+        _with_keep_alive(events, principal),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
     )
 
 
-class _TimelyResponse(StreamingResponse):
-    """A stream that ends when its reader takes nothing for a while."""
+class _EventStreamResponse(StreamingResponse):
+    """A stream that ends when a send blocks for `STALL_SECONDS`."""
 
     async def stream_response(self, send: Send) -> None:
-        async def send_in_time(message: Message) -> None:
+        async def send_with_timeout(message: Message) -> None:
             async with asyncio.timeout(STALL_SECONDS):
                 await send(message)
 
         try:
-            await super().stream_response(send_in_time)
+            await super().stream_response(send_with_timeout)
         except TimeoutError:
-            log.info("a stream was not read, and is ended")
+            log.info("event stream ended: reason=slow_client")
 
 
 async def _events(
-    service: Service, caller: Caller, request: Request, *, only_live: bool
+    service: Service, principal: Principal, request: GraphQLRequest, *, subscriptions_only: bool
 ) -> AsyncIterator[bytes]:
     try:
-        async with aclosing(service.results(caller, request, only_live=only_live)) as results:
-            async for payloads in results:
+        results = service.execute(principal, request, subscriptions_only=subscriptions_only)
+        async with aclosing(results) as batches:
+            async for payloads in batches:
                 yield b"".join(_next(payload) for payload in payloads)
-    except Refused as refused:
-        yield _failed(refused)
-    except TooSlow:
-        yield _failed(Refused.because("Too slow: resume with your last cursor.", "TOO_SLOW"))
+    except RequestRejected as rejected:
+        yield _errors(rejected)
+    except SlowSubscriber:
+        message = "Too slow: subscribe again with your last cursor as `after`."
+        yield _errors(RequestRejected.with_code(message, "TOO_SLOW"))
     except Exception:
-        log.exception("an operation broke")
-        yield _failed(Refused.because("Something went wrong on our side.", "INTERNAL"))
+        log.exception("event stream operation failed")
+        yield _errors(RequestRejected.with_code("Something went wrong on our side.", "INTERNAL"))
     yield _COMPLETE
 
 
-async def _kept_alive(events: AsyncIterator[bytes], caller: Caller) -> AsyncIterator[bytes]:
-    """A comment whenever nothing else was said for a while, as long as the caller may listen."""
-    yield b":\n\n"  # the headers leave now, not with the first claim
-    revoked = asyncio.create_task(caller.until_revoked(VOUCH_SECONDS))
+async def _with_keep_alive(
+    events: AsyncIterator[bytes], principal: Principal
+) -> AsyncIterator[bytes]:
+    """Yields the events, and comments while idle, until the credential is revoked."""
+    yield b":\n\n"  # sends the response headers now, not with the first claim
+    revoked = asyncio.create_task(principal.until_revoked(REVALIDATE_SECONDS))
     waiting: asyncio.Task[bytes] | None = None
     try:
         while not revoked.done():
@@ -101,38 +106,38 @@ async def _kept_alive(events: AsyncIterator[bytes], caller: Caller) -> AsyncIter
             if waiting.done():
                 yield waiting.result()
                 waiting = None
-        yield _failed(revoked.result()) + _COMPLETE
+        yield _errors(revoked.result()) + _COMPLETE
     except StopAsyncIteration:
         return
     finally:
-        # Shielded: Starlette cancels whatever still waits, over and over.
+        # Shielded: Starlette cancels a task group again and again until it has ended.
         await asyncio.shield(cancellation.cancel_and_wait(revoked, *([waiting] if waiting else [])))
 
 
-async def _read(http: HttpRequest) -> Request:
+async def _read_request(http: HttpRequest) -> GraphQLRequest:
     try:
         if http.method == "GET":
-            given = dict(http.query_params)
+            params: dict[str, Any] = dict(http.query_params)
             for name in ("variables", "extensions"):
-                if name in given:
-                    given[name] = msgspec.json.decode(given[name])
-            return msgspec.convert(given, Request)
+                if name in params:
+                    params[name] = msgspec.json.decode(params[name])
+            return msgspec.convert(params, GraphQLRequest)
         body = b""
         async for chunk in http.stream():
             body += chunk
             if len(body) > MAX_BODY:
-                raise _bad("The request is larger than 64 KiB.")
-        return msgspec.json.decode(body, type=Request)
+                raise _bad_request("The request body must be at most 64 KiB.")
+        return msgspec.json.decode(body, type=GraphQLRequest)
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:
-        raise _bad(f"Not a GraphQL request: {error}") from error
+        raise _bad_request(f"The body is not a GraphQL request: {error}") from error
 
 
-def _bad(message: str) -> Refused:
-    return Refused.because(message, "BAD_USER_INPUT")
+def _bad_request(message: str) -> RequestRejected:
+    return RequestRejected.with_code(message, "BAD_USER_INPUT")
 
 
-def _failed(refused: Refused) -> bytes:
-    return _next(msgspec.json.encode({"errors": refused.errors}))
+def _errors(rejected: RequestRejected) -> bytes:
+    return _next(msgspec.json.encode({"errors": rejected.errors}))
 
 
 def _next(payload: bytes) -> bytes:

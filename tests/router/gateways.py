@@ -1,4 +1,4 @@
-"""Both ways to serve the graph, started over the tiny subgraphs."""
+"""Starts Apollo Router or the embedded gateway over the tiny subgraphs."""
 
 import os
 import subprocess
@@ -17,22 +17,22 @@ SUPERGRAPH = """\
 federation_version: "=2.14.4"
 subgraphs:
   users:
-    routing_url: http://127.0.0.1:1/another-is-given
+    routing_url: http://127.0.0.1:1/unused
     schema: { file: schema/users.graphql }
   sites:
-    routing_url: http://127.0.0.1:1/another-is-given
+    routing_url: http://127.0.0.1:1/unused
     schema: { file: schema/sites.graphql }
 """
 
 
 def compose(*arguments: Path | str) -> "subprocess.CompletedProcess[str]":
-    """Run router/compose.mjs."""
+    """Runs router/compose.mjs."""
     command = [str(find_node()), str(ROOT / "router" / "compose.mjs"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True)
 
 
 def tiny_supergraph(folder: Path) -> Path:
-    """A folder's supergraph.yaml over the tiny subgraphs, their schemas beside it."""
+    """Writes supergraph.yaml and the tiny subgraphs' schemas to a folder; returns the former."""
     (folder / "schema").mkdir()
     for name, schema in SCHEMAS.items():
         (folder / "schema" / f"{name}.graphql").write_text(schema.as_str())
@@ -43,11 +43,11 @@ def tiny_supergraph(folder: Path) -> Path:
 
 @asynccontextmanager
 async def serve_graph(kind: str, folder: Path, urls: Mapping[str, str]) -> AsyncIterator[str]:
-    """Serve the folder's graph; gives the address.
+    """Serves the folder's supergraph; gives the base URL.
 
     Args:
         kind: "router" or "embedded".
-        urls: of the subgraphs, under the names of the environment.
+        urls: the subgraphs' URLs, by environment variable.
     """
     port, health = free_port(), free_port()
     supergraph = str(folder / "schema" / "supergraph.graphql")
@@ -64,7 +64,7 @@ async def serve_graph(kind: str, folder: Path, urls: Mapping[str, str]) -> Async
 
 
 def router_binary() -> str:
-    """Apollo Router. Where there is none the test is skipped; in CI there must be one."""
+    """Returns the path of Apollo Router. Without one the test is skipped; in CI it fails."""
     found = find_router()
     beside = ROOT.parent / "shared" / "bin" / "router"
     if found is None and beside.exists():

@@ -1,4 +1,4 @@
-"""The edge authz, asked as Envoy and the live door ask it, on the real PostgreSQL."""
+"""The edge authz, called as Envoy and the subscription gateway call it, on PostgreSQL."""
 
 import asyncio
 import base64
@@ -7,14 +7,16 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import httpx
 import jwt
 import pytest
+from cachetools import TTLCache
 from sqlalchemy import text
 
-from router.authz.signatures import REUSED_FOR, Signatures
+from router.authz.signed_viewers import REUSED_FOR, SignedViewers
 from subgraphs.kernel import db
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.identity import credentials
@@ -57,7 +59,7 @@ async def shop() -> Shop:
 
 
 class Clock:
-    """Stands in for `time.monotonic`."""
+    """A settable `time.monotonic`, for caches."""
 
     now = 1000.0
 
@@ -67,13 +69,13 @@ class Clock:
 
 @asynccontextmanager
 async def postgresql_at(port: int) -> AsyncIterator[None]:
-    """Meanwhile, have PostgreSQL looked for on another port."""
-    right = os.environ["WORKER_DATABASE_URL"]
+    """Points the settings at a PostgreSQL on another port."""
+    original = os.environ["WORKER_DATABASE_URL"]
     await use_postgresql(f"postgresql://worker:w@127.0.0.1:{port}/proofgraph")
     try:
         yield
     finally:
-        await use_postgresql(right)
+        await use_postgresql(original)
 
 
 async def use_postgresql(url: str) -> None:
@@ -97,28 +99,28 @@ def viewer_of(answer: httpx.Response) -> Viewer:
     return ViewerVerifier(PUBLIC).verify(answer.headers)
 
 
-def refusal(answer: httpx.Response) -> tuple[int, str]:
-    """(status, code) of an answer that has no viewer and the shape of a GraphQL error."""
+def rejection(answer: httpx.Response) -> tuple[int, str]:
+    """Returns (status, code); asserts the shape of a GraphQL error, and no viewer header."""
     assert VIEWER_HEADER not in answer.headers
     [error] = answer.json()["errors"]
     assert error.keys() == {"message", "extensions"}
     return answer.status_code, error["extensions"]["code"]
 
 
-async def test_who_shows_nothing_is_nobody(service: httpx.AsyncClient) -> None:
+async def test_a_request_without_credential_is_nobody(service: httpx.AsyncClient) -> None:
     assert viewer_of(await service.get("/check")) == NOBODY
     assert viewer_of(await service.get("/check", headers={"authorization": ""})) == NOBODY
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"])
 @pytest.mark.parametrize("path", ["/check", "/check/", "/check/graphql", "/check/a/b?c=d"])
-async def test_every_request_is_answered(
+async def test_every_method_and_path_is_checked(
     service: httpx.AsyncClient, method: str, path: str
 ) -> None:
     assert viewer_of(await service.request(method, path)) == NOBODY
 
 
-async def test_a_session_is_its_user_with_all_accounts(
+async def test_a_session_token_gives_the_user_with_all_accounts(
     service: httpx.AsyncClient, shop: Shop
 ) -> None:
     session_id = new_id()
@@ -130,7 +132,7 @@ async def test_a_session_is_its_user_with_all_accounts(
     )
 
 
-async def test_who_may_only_look_is_marked(service: httpx.AsyncClient, shop: Shop) -> None:
+async def test_read_only_memberships_are_listed(service: httpx.AsyncClient, shop: Shop) -> None:
     looker = (await new_shop()).owner
     async with db.transaction(shop.owner) as session:
         await session.execute(
@@ -144,7 +146,7 @@ async def test_who_may_only_look_is_marked(service: httpx.AsyncClient, shop: Sho
     assert viewer.read_only_ids == (shop.account_id,)
 
 
-async def test_a_user_of_no_account_sees_none(service: httpx.AsyncClient) -> None:
+async def test_a_user_without_membership_has_no_accounts(service: httpx.AsyncClient) -> None:
     user_id, session_id = new_id(), new_id()
 
     answer = await service.get("/check", headers=bearer(user_id, session_id))
@@ -152,7 +154,7 @@ async def test_a_user_of_no_account_sees_none(service: httpx.AsyncClient) -> Non
     assert viewer_of(answer) == Viewer(ViewerKind.USER, user_id, session_id=session_id)
 
 
-async def test_a_site_key_is_its_site(service: httpx.AsyncClient, shop: Shop) -> None:
+async def test_a_site_key_gives_its_site(service: httpx.AsyncClient, shop: Shop) -> None:
     answer = await service.get("/check", headers=key_of(shop))
 
     assert viewer_of(answer) == Viewer(ViewerKind.SITE, shop.site_id, (shop.account_id,))
@@ -181,32 +183,32 @@ def false_tokens() -> list[str]:
 
 
 @pytest.mark.parametrize("token", false_tokens())
-async def test_a_false_token_is_refused(service: httpx.AsyncClient, token: str) -> None:
+async def test_an_invalid_token_is_unauthenticated(service: httpx.AsyncClient, token: str) -> None:
     with counted_statements() as statements:
         answer = await service.get("/check", headers={"authorization": f"Bearer {token}"})
 
-    assert refusal(answer) == (401, "UNAUTHENTICATED")
+    assert rejection(answer) == (401, "UNAUTHENTICATED")
     assert statements == []
 
 
-async def test_another_scheme_is_refused(service: httpx.AsyncClient) -> None:
+async def test_another_authorization_scheme_is_unauthenticated(service: httpx.AsyncClient) -> None:
     answer = await service.get("/check", headers={"authorization": "Basic YTpi"})
 
-    assert refusal(answer) == (401, "UNAUTHENTICATED")
+    assert rejection(answer) == (401, "UNAUTHENTICATED")
 
 
-async def test_a_site_key_that_is_too_long_is_not_looked_up(service: httpx.AsyncClient) -> None:
+async def test_an_overlong_site_key_is_not_looked_up(service: httpx.AsyncClient) -> None:
     with counted_statements() as statements:
         answer = await service.get("/check", headers={"x-proofgraph-site-key": "x" * 10_000})
 
-    assert refusal(answer) == (401, "UNAUTHENTICATED")
+    assert rejection(answer) == (401, "UNAUTHENTICATED")
     assert statements == []
 
 
-async def test_an_unknown_site_key_is_refused(service: httpx.AsyncClient) -> None:
+async def test_an_unknown_site_key_is_unauthenticated(service: httpx.AsyncClient) -> None:
     answer = await service.get("/check", headers={"x-proofgraph-site-key": "pk_unknown"})
 
-    assert refusal(answer) == (401, "UNAUTHENTICATED")
+    assert rejection(answer) == (401, "UNAUTHENTICATED")
 
 
 async def end(shop: Shop, session_id: UUID) -> None:
@@ -216,10 +218,10 @@ async def end(shop: Shop, session_id: UUID) -> None:
         )
 
 
-async def test_an_ended_session_is_refused(service: httpx.AsyncClient, shop: Shop) -> None:
+async def test_an_ended_session_is_unauthenticated(service: httpx.AsyncClient, shop: Shop) -> None:
     await end(shop, ended := new_id())
 
-    assert refusal(await service.get("/check", headers=bearer(shop.owner.id, ended))) == (
+    assert rejection(await service.get("/check", headers=bearer(shop.owner.id, ended))) == (
         401,
         "UNAUTHENTICATED",
     )
@@ -227,73 +229,73 @@ async def test_an_ended_session_is_refused(service: httpx.AsyncClient, shop: Sho
     assert viewer_of(other).id == shop.owner.id
 
 
-async def test_a_session_that_ends_is_refused_once_the_cache_has_aged(
-    service: httpx.AsyncClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
+async def test_an_ended_session_is_rejected_once_the_cache_entry_expires(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr("router.authz.cache.monotonic", clock)
-    shown = bearer(shop.owner.id, ended := new_id())
-    viewer_of(await service.get("/check", headers=shown))
-    await end(shop, ended)
+    monkeypatch.setattr("router.authz.lookup_cache.TTLCache", partial(TTLCache, timer=clock))
+    headers = bearer(shop.owner.id, ended := new_id())
+    transport = httpx.ASGITransport(authz())
+    async with httpx.AsyncClient(transport=transport, base_url="http://authz") as service:
+        viewer_of(await service.get("/check", headers=headers))
+        await end(shop, ended)
 
-    clock.now += credentials.CACHE_SECONDS - 0.1
-    assert viewer_of(await service.get("/check", headers=shown)).id == shop.owner.id
-    clock.now += 0.2
-    assert refusal(await service.get("/check", headers=shown)) == (401, "UNAUTHENTICATED")
+        clock.now += credentials.CACHE_SECONDS - 0.1
+        assert viewer_of(await service.get("/check", headers=headers)).id == shop.owner.id
+        clock.now += 0.2
+        assert rejection(await service.get("/check", headers=headers)) == (401, "UNAUTHENTICATED")
 
 
-async def test_what_is_announced_is_looked_up_anew(shop: Shop) -> None:
+async def test_a_published_change_invalidates_the_cache(shop: Shop) -> None:
     app = authz()
-    shown, ended = bearer(shop.owner.id, session := new_id()), new_id()
+    headers, ended = bearer(shop.owner.id, session := new_id()), new_id()
     transport = httpx.ASGITransport(app)
     async with (
         httpx.AsyncClient(transport=transport, base_url="http://authz") as service,
         app.router.lifespan_context(app),
     ):
-        viewer_of(await service.get("/check", headers=shown))
+        viewer_of(await service.get("/check", headers=headers))
         await end(shop, session)
 
         async def answer() -> int:
             await invalidation.publish(Change("session", session), Change("session", ended))
-            return (await service.get("/check", headers=shown)).status_code
+            return (await service.get("/check", headers=headers)).status_code
 
         await eventually(answer, lambda status: status == 401, seconds=2)
 
 
-async def test_who_asks_for_it_gets_an_answer_looked_up_anew(
-    service: httpx.AsyncClient, shop: Shop
-) -> None:
-    shown = bearer(shop.owner.id, session := new_id())
-    viewer_of(await service.get("/check", headers=shown))
+async def test_no_cache_bypasses_the_cache(service: httpx.AsyncClient, shop: Shop) -> None:
+    headers = bearer(shop.owner.id, session := new_id())
+    viewer_of(await service.get("/check", headers=headers))
     await end(shop, session)
 
-    fresh = await service.get("/check", headers={**shown, "cache-control": "no-cache"})
+    fresh = await service.get("/check", headers={**headers, "cache-control": "no-cache"})
 
-    assert refusal(fresh) == (401, "UNAUTHENTICATED")
-    assert refusal(await service.get("/check", headers=shown)) == (401, "UNAUTHENTICATED")
+    assert rejection(fresh) == (401, "UNAUTHENTICATED")
+    assert rejection(await service.get("/check", headers=headers)) == (401, "UNAUTHENTICATED")
 
 
-async def test_a_token_is_good_to_its_last_second_and_no_longer(
+async def test_a_cached_token_expires_on_time(
     service: httpx.AsyncClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lifetime = timedelta(seconds=2)
     monkeypatch.setattr("subgraphs.kernel.identity.sessions.SESSION_LIFETIME", lifetime)
-    shown = bearer(shop.owner.id)
+    headers = bearer(shop.owner.id)
 
-    assert viewer_of(await service.get("/check", headers=shown)).id == shop.owner.id
+    assert viewer_of(await service.get("/check", headers=headers)).id == shop.owner.id
     await asyncio.sleep(lifetime.total_seconds())
-    assert refusal(await service.get("/check", headers=shown)) == (401, "UNAUTHENTICATED")
+    assert rejection(await service.get("/check", headers=headers)) == (401, "UNAUTHENTICATED")
 
 
-async def test_two_credentials_are_one_too_many(service: httpx.AsyncClient, shop: Shop) -> None:
+async def test_two_credentials_are_rejected(service: httpx.AsyncClient, shop: Shop) -> None:
     both = [*bearer(shop.owner.id).items(), *key_of(shop).items()]
     twice = [*bearer(shop.owner.id).items(), *bearer(shop.owner.id).items()]
 
-    assert refusal(await service.get("/check", headers=both)) == (400, "BAD_USER_INPUT")
-    assert refusal(await service.get("/check", headers=twice)) == (400, "BAD_USER_INPUT")
+    assert rejection(await service.get("/check", headers=both)) == (400, "BAD_USER_INPUT")
+    assert rejection(await service.get("/check", headers=twice)) == (400, "BAD_USER_INPUT")
 
 
-async def test_a_site_key_works_on_pages_of_its_site_alone(
+async def test_a_site_key_works_only_on_its_sites_origin(
     service: httpx.AsyncClient, shop: Shop
 ) -> None:
     async with db.read_session(shop.owner) as session:
@@ -303,15 +305,15 @@ async def test_a_site_key_works_on_pages_of_its_site_alone(
     foreign = key_of(shop, origin="https://shop.example.net")
 
     assert viewer_of(await service.get("/check", headers=own)).id == shop.site_id
-    assert refusal(await service.get("/check", headers=foreign)) == (403, "FORBIDDEN")
+    assert rejection(await service.get("/check", headers=foreign)) == (403, "FORBIDDEN")
 
 
-async def test_a_preflight_is_nobodys(service: httpx.AsyncClient, shop: Shop) -> None:
+async def test_a_preflight_is_nobody(service: httpx.AsyncClient, shop: Shop) -> None:
     for headers in ({}, bearer(shop.owner.id), {"authorization": "Bearer false"}):
         assert viewer_of(await service.options("/check", headers=headers)) == NOBODY
 
 
-async def test_it_costs_two_statements_at_most_and_then_none(
+async def test_statements_per_request_uncached_and_cached(
     service: httpx.AsyncClient, shop: Shop
 ) -> None:
     await db.ping(worker=True)
@@ -326,7 +328,7 @@ async def test_it_costs_two_statements_at_most_and_then_none(
     assert costs == [0, 2, 0, 1, 0, 0]
 
 
-async def test_a_burst_costs_what_one_request_costs(service: httpx.AsyncClient, shop: Shop) -> None:
+async def test_concurrent_requests_share_one_lookup(service: httpx.AsyncClient, shop: Shop) -> None:
     await db.ping(worker=True)
     headers = bearer(shop.owner.id)
 
@@ -345,30 +347,31 @@ class CountingSigner(ViewerSigner):
         return super().sign(viewer)
 
 
-def test_a_signature_is_used_again_while_it_is_young(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signed_viewer_is_reused_for_twenty_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
-    monkeypatch.setattr("router.authz.signatures.monotonic", clock)
+    monkeypatch.setattr("router.authz.signed_viewers.TTLCache", partial(TTLCache, timer=clock))
     signer = CountingSigner(PRIVATE)
-    signatures = Signatures(signer)
+    signed_viewers = SignedViewers(signer)
     other = Viewer(ViewerKind.SITE, new_id())
 
     counts = []
     for seconds, viewer in ((0, NOBODY), (19, NOBODY), (0, other), (2, NOBODY), (0, other)):
         clock.now += seconds
-        assert ViewerVerifier(PUBLIC).verify({VIEWER_HEADER: signatures.of(viewer)}) == viewer
+        token = signed_viewers.token_for(viewer)
+        assert ViewerVerifier(PUBLIC).verify({VIEWER_HEADER: token}) == viewer
         counts.append(signer.signed)
 
     assert counts == [1, 1, 2, 3, 3]
     assert REUSED_FOR < VIEWER_LIFETIME / 2
 
 
-async def test_while_postgresql_is_away_nobody_is_let_in_who_shows_something(
+async def test_credentials_are_rejected_while_postgresql_is_unavailable(
     service: httpx.AsyncClient, shop: Shop
 ) -> None:
     async with postgresql_at(free_port()):
         assert viewer_of(await service.get("/check")) == NOBODY
         for headers in (bearer(shop.owner.id), key_of(shop)):
-            assert refusal(await service.get("/check", headers=headers)) == (503, "UNAVAILABLE")
+            assert rejection(await service.get("/check", headers=headers)) == (503, "UNAVAILABLE")
         assert (await service.get("/healthz")).text == "ok"
         assert (await service.get("/readyz")).status_code == 503
 
@@ -377,12 +380,12 @@ async def test_while_postgresql_is_away_nobody_is_let_in_who_shows_something(
     assert (await service.get("/readyz")).text == "ok"
 
 
-async def test_a_postgresql_that_does_not_answer_is_not_waited_for(
+async def test_a_hanging_postgresql_times_out(
     service: httpx.AsyncClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("router.authz.check.LOOK_UP_SECONDS", 0.2)
+    monkeypatch.setattr("router.authz.service.LOOKUP_TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         async with postgresql_at(silent.getsockname()[1]):
             answer = await service.get("/check", headers=bearer(shop.owner.id))
 
-    assert refusal(answer) == (503, "UNAVAILABLE")
+    assert rejection(answer) == (503, "UNAVAILABLE")

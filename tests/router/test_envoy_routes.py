@@ -1,10 +1,10 @@
-"""Which request goes where."""
+"""Envoy's routes: which upstream receives a request."""
 
 import httpx
 import pytest
 import websockets
 
-from tests.router.echo import raw, read, seen
+from tests.router.echo import raw, read, received
 
 
 @pytest.mark.parametrize(
@@ -24,10 +24,10 @@ from tests.router.echo import raw, read, seen
         ("POST", "/demo/order", "pages"),
     ],
 )
-async def test_a_path_has_its_app(
+async def test_each_path_is_routed_to_its_upstream(
     client: httpx.AsyncClient, method: str, path: str, app: str
 ) -> None:
-    there = seen(await client.request(method, path))
+    there = received(await client.request(method, path))
 
     assert (there.app, there.method, there.path) == (app, method, path.partition("?")[0])
 
@@ -43,15 +43,15 @@ async def test_a_path_has_its_app(
         ("*/*", "router"),
     ],
 )
-async def test_who_asks_for_a_stream_alone_comes_to_the_live_door(
+async def test_accepting_only_event_streams_routes_to_the_subscription_gateway(
     client: httpx.AsyncClient, accept: str, app: str
 ) -> None:
     answer = await client.post("/graphql", headers={"accept": accept}, json={})
 
-    assert (seen(answer).app, seen(answer).length) == (app, 2)
+    assert (received(answer).app, received(answer).length) == (app, 2)
 
 
-async def test_a_websocket_comes_to_the_live_door(edge: str) -> None:
+async def test_a_websocket_is_routed_to_the_subscription_gateway(edge: str) -> None:
     address = edge.replace("http", "ws") + "/graphql"
     async with websockets.connect(address, subprotocols=["graphql-transport-ws"]) as socket:  # type: ignore[list-item]
         there = read(str(await socket.recv()))
@@ -60,7 +60,7 @@ async def test_a_websocket_comes_to_the_live_door(edge: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/events", "/hooks/shopify/1", "/demo/shop.html"])
-async def test_nowhere_else_does_a_websocket_open(edge: str, path: str) -> None:
+async def test_no_other_path_accepts_websockets(edge: str, path: str) -> None:
     with pytest.raises(websockets.InvalidStatus) as refused:
         async with websockets.connect(edge.replace("http", "ws") + path):
             pass
@@ -72,17 +72,15 @@ async def test_nowhere_else_does_a_websocket_open(edge: str, path: str) -> None:
     "path",
     ["/graphql/", "/graphqlx", "/graphql/x", "/GraphQL", "/v1/events/1", "/hooks", "/demox"],
 )
-async def test_everything_else_is_not_found(client: httpx.AsyncClient, path: str) -> None:
+async def test_unknown_paths_return_404(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path)
 
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/json"
-    assert answer.json() == {
-        "error": {"code": "NOT_FOUND", "message": "There is nothing at this address."}
-    }
+    assert answer.json() == {"error": {"code": "NOT_FOUND", "message": "No such path."}}
 
 
-async def test_envoy_itself_says_that_it_is_well(client: httpx.AsyncClient) -> None:
+async def test_healthz_is_answered_by_envoy(client: httpx.AsyncClient) -> None:
     answer = await client.get("/healthz")
 
     assert (answer.status_code, answer.text) == (200, "ok")
@@ -103,7 +101,7 @@ async def test_envoy_itself_says_that_it_is_well(client: httpx.AsyncClient) -> N
         ("http://elsewhere.test/graphql", "router", "/graphql"),
     ],
 )
-async def test_a_path_is_made_plain_before_its_way_is_chosen(
+async def test_paths_are_normalised_before_routing(
     edge: str, target: str, app: str, path: str
 ) -> None:
     status, body = await raw(edge, [f"POST {target} HTTP/1.1", "content-length: 0"])
@@ -122,7 +120,7 @@ async def test_a_path_is_made_plain_before_its_way_is_chosen(
         "graphql",
     ],
 )
-async def test_a_path_that_two_could_read_differently_is_refused(edge: str, target: str) -> None:
+async def test_ambiguous_paths_are_rejected(edge: str, target: str) -> None:
     status, body = await raw(edge, [f"POST {target} HTTP/1.1", "content-length: 0"])
 
     assert (status, body["error"]["code"]) == (400, "BAD_USER_INPUT")
@@ -137,7 +135,7 @@ async def test_a_path_that_two_could_read_differently_is_refused(edge: str, targ
         ["nonsense"],
     ],
 )
-async def test_a_request_that_is_none_is_refused(edge: str, lines: list[str]) -> None:
+async def test_malformed_requests_are_rejected(edge: str, lines: list[str]) -> None:
     status, body = await raw(edge, lines)
 
     assert status in (400, 431)

@@ -1,4 +1,4 @@
-"""Apollo Router and the embedded gateway answer alike: every case is asked of both."""
+"""Apollo Router and the embedded gateway behave alike: every test runs on both."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,20 +12,20 @@ from subgraphs.kernel.identity.viewer import NOBODY, VIEWER_HEADER, ViewerSigner
 from tests.fixtures.keys import PRIVATE
 from tests.fixtures.serving import serving
 from tests.router.gateways import compose, serve_graph, tiny_supergraph
-from tests.router.tiny_graph import Heard, subgraph
+from tests.router.tiny_graph import RecordingApp, subgraph
 
 JOIN = "query($id: ID!) { person(id: $id) { name shops } }"
 RENAME = "mutation($input: RenameInput!) { rename(input: $input) { name shops } }"
-UNAVAILABLE = "A part of Proofgraph is not answering; try again in a moment."
+UNAVAILABLE = "A subgraph does not answer; send the request again in a few seconds."
 
 
 class Graph(NamedTuple):
-    """A graph that is served, and the subgraphs behind it."""
+    """A client of a served graph, and its subgraphs."""
 
     client: httpx.AsyncClient
-    subgraphs: dict[str, Heard]
+    subgraphs: dict[str, RecordingApp]
 
-    async def ask(self, document: str, **variables: Any) -> httpx.Response:
+    async def execute(self, document: str, **variables: Any) -> httpx.Response:
         body = {"query": document, "variables": variables}
         return await self.client.post("/graphql", json=body)
 
@@ -34,33 +34,35 @@ class Graph(NamedTuple):
 async def graph(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Graph]:
-    """The tiny graph, by the router and then by the gateway."""
+    """The tiny graph, served by the router and by the embedded gateway."""
     folder = tmp_path_factory.mktemp(request.param)
     async with AsyncExitStack() as stack:
         subgraphs = {name: subgraph(name) for name in ("users", "sites")}
         ports = {
             name: await stack.enter_async_context(serving(app)) for name, app in subgraphs.items()
         }
-        client = await stack.enter_async_context(asked(request.param, folder, ports))
+        client = await stack.enter_async_context(graph_client(request.param, folder, ports))
         yield Graph(client, subgraphs)
 
 
 @pytest.fixture(scope="module", params=["router", "embedded"])
-async def half(
+async def graph_without_sites(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Graph]:
-    """The same with one subgraph down."""
+    """The tiny graph, whose `sites` subgraph is down."""
     folder = tmp_path_factory.mktemp(request.param)
     async with AsyncExitStack() as stack:
         users = subgraph("users")
         ports = {"users": await stack.enter_async_context(serving(users)), "sites": 1}
-        client = await stack.enter_async_context(asked(request.param, folder, ports))
+        client = await stack.enter_async_context(graph_client(request.param, folder, ports))
         yield Graph(client, {"users": users})
 
 
 @asynccontextmanager
-async def asked(kind: str, folder: Path, ports: dict[str, int]) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the tiny graph, with the header that the edge would have put."""
+async def graph_client(
+    kind: str, folder: Path, ports: dict[str, int]
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the tiny graph, which sends the viewer header that Envoy sets."""
     compose(tiny_supergraph(folder)).check_returncode()
     urls = {
         f"{name.upper()}_URL": f"http://127.0.0.1:{port}/graphql" for name, port in ports.items()
@@ -74,7 +76,7 @@ async def asked(kind: str, folder: Path, ports: dict[str, int]) -> AsyncIterator
 
 
 def errors_of(answer: httpx.Response) -> list[tuple[str, str, list[str | int]]]:
-    """(code, message, path) of each error; checks that nothing else is told about it."""
+    """(code, message, path) of each error; asserts that an error has no other keys."""
     errors = answer.json()["errors"]
     for error in errors:
         assert error.keys() <= {"message", "locations", "path", "extensions"}
@@ -84,23 +86,23 @@ def errors_of(answer: httpx.Response) -> list[tuple[str, str, list[str | int]]]:
     ]
 
 
-async def test_two_subgraphs_answer_as_one(graph: Graph) -> None:
-    answer = await graph.ask(JOIN, id="7")
+async def test_a_query_joins_two_subgraphs(graph: Graph) -> None:
+    answer = await graph.execute(JOIN, id="7")
 
     assert answer.status_code == 200
     assert answer.json() == {"data": {"person": {"name": "Person 7", "shops": ["Shop of 7"]}}}
 
 
-async def test_a_mutation_is_followed_by_a_join(graph: Graph) -> None:
-    answer = await graph.ask(RENAME, input={"id": "1", "name": "Anna"})
+async def test_a_mutation_result_is_joined(graph: Graph) -> None:
+    answer = await graph.execute(RENAME, input={"id": "1", "name": "Anna"})
 
     assert answer.json() == {"data": {"rename": {"name": "Anna", "shops": ["Shop of 1"]}}}
 
 
-async def test_the_viewer_is_passed_on_and_nothing_else(graph: Graph) -> None:
-    for heard in graph.subgraphs.values():
-        heard.headers.clear()
-    brought = {
+async def test_only_the_viewer_header_is_propagated(graph: Graph) -> None:
+    for recording in graph.subgraphs.values():
+        recording.headers.clear()
+    client_headers = {
         "authorization": "Bearer secret",
         "x-proofgraph-site-key": "pk_1",
         "cookie": "a=b",
@@ -109,16 +111,16 @@ async def test_the_viewer_is_passed_on_and_nothing_else(graph: Graph) -> None:
     }
 
     await graph.client.post(
-        "/graphql", headers=brought, json={"query": JOIN, "variables": {"id": 1}}
+        "/graphql", headers=client_headers, json={"query": JOIN, "variables": {"id": 1}}
     )
 
-    for heard in graph.subgraphs.values():
-        [headers] = heard.headers
+    for recording in graph.subgraphs.values():
+        [headers] = recording.headers
         assert headers[VIEWER_HEADER] == graph.client.headers[VIEWER_HEADER]
-        assert headers.keys().isdisjoint(brought)
+        assert headers.keys().isdisjoint(client_headers)
 
 
-async def test_without_a_viewer_the_subgraphs_refuse(graph: Graph) -> None:
+async def test_a_forged_viewer_is_unauthenticated(graph: Graph) -> None:
     answer = await graph.client.post(
         "/graphql", headers={VIEWER_HEADER: "forged"}, json={"query": "{ whoAmI }"}
     )
@@ -145,7 +147,7 @@ async def test_without_a_viewer_the_subgraphs_refuse(graph: Graph) -> None:
             {"person": None},
             [("FORBIDDEN", "This is for the owner.", ["person", "guarded"])],
         ),
-        ("{ slow }", None, [("UNAVAILABLE", "Ask for less.", ["slow"])]),
+        ("{ slow }", None, [("UNAVAILABLE", "Request less data.", ["slow"])]),
         (
             "{ broken }",
             None,
@@ -158,21 +160,21 @@ async def test_without_a_viewer_the_subgraphs_refuse(graph: Graph) -> None:
         ),
     ],
 )
-async def test_what_a_subgraph_says_passes_unchanged(
+async def test_subgraph_errors_pass_unchanged(
     graph: Graph, document: str, data: Any, errors: list[Any]
 ) -> None:
-    answer = await graph.ask(document)
+    answer = await graph.execute(document)
 
     assert (answer.status_code, answer.json()["data"]) == (200, data)
     assert errors_of(answer) == errors
 
 
-async def test_a_masked_error_has_its_id_and_no_more(graph: Graph) -> None:
-    answer = await graph.ask("{ broken }")
+async def test_a_masked_error_has_only_code_and_id(graph: Graph) -> None:
+    answer = await graph.execute("{ broken }")
 
     [error] = answer.json()["errors"]
     assert error["extensions"].keys() == {"code", "errorId"}
-    assert "secret of the house" not in answer.text
+    assert "internal detail" not in answer.text
 
 
 @pytest.mark.parametrize(
@@ -192,7 +194,7 @@ async def test_a_masked_error_has_its_id_and_no_more(graph: Graph) -> None:
         ),
     ],
 )
-async def test_an_operation_that_cannot_run_is_refused(
+async def test_invalid_operations_are_rejected_with_a_code(
     graph: Graph, body: dict[str, Any], status: int, code: str
 ) -> None:
     answer = await graph.client.post("/graphql", json=body)
@@ -225,7 +227,7 @@ async def test_an_operation_that_cannot_run_is_refused(
         ),
     ],
 )
-async def test_a_request_that_is_none_is_refused(
+async def test_malformed_requests_are_rejected(
     graph: Graph, request_: dict[str, Any], status: int
 ) -> None:
     answer = await graph.client.request(**{"method": "POST", "url": "/graphql", **request_})
@@ -234,7 +236,7 @@ async def test_a_request_that_is_none_is_refused(
     assert '"data"' not in answer.text
 
 
-async def test_a_query_by_get_needs_what_a_foreign_form_cannot_send(graph: Graph) -> None:
+async def test_a_get_query_needs_a_preflight_header(graph: Graph) -> None:
     answer = await graph.client.get(
         "/graphql",
         params={"query": "{ whoAmI }"},
@@ -244,8 +246,8 @@ async def test_a_query_by_get_needs_what_a_foreign_form_cannot_send(graph: Graph
     assert answer.json() == {"data": {"whoAmI": "nobody"}}
 
 
-async def test_the_schema_can_be_asked_for(graph: Graph) -> None:
-    answer = await graph.ask("{ __schema { subscriptionType { fields { name } } } __typename }")
+async def test_introspection_is_enabled(graph: Graph) -> None:
+    answer = await graph.execute("{ __schema { subscriptionType { fields { name } } } __typename }")
 
     assert answer.json()["data"] == {
         "__schema": {"subscriptionType": {"fields": [{"name": "ticks"}]}},
@@ -253,12 +255,12 @@ async def test_the_schema_can_be_asked_for(graph: Graph) -> None:
     }
 
 
-async def test_a_subgraph_that_is_down_is_told_in_our_words(half: Graph) -> None:
-    joined = await half.ask('{ person(id: "1") { name shops } whoAmI }')
-    alone = await half.ask('{ owner(id: "1") { shops } }')
+async def test_an_unreachable_subgraph_is_unavailable(graph_without_sites: Graph) -> None:
+    joined = await graph_without_sites.execute('{ person(id: "1") { name shops } whoAmI }')
+    single = await graph_without_sites.execute('{ owner(id: "1") { shops } }')
 
     assert joined.json()["data"] == {"person": None, "whoAmI": "nobody"}
-    assert alone.json()["data"] is None
-    for answer in (joined, alone):
+    assert single.json()["data"] is None
+    for answer in (joined, single):
         [(code, message, _)] = errors_of(answer)
         assert (code, message) == ("UNAVAILABLE", UNAVAILABLE)

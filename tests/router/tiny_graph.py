@@ -1,7 +1,7 @@
-"""Two subgraphs of a few lines on the real kernel, which remember the headers they were asked with.
+"""Two small subgraphs on the real kernel, which record the headers of their requests.
 
-`users` owns a person; `sites` adds to it. Together they have what a gateway can get wrong: a join,
-coded errors, a masked one, a part that fails, a mutation, a subscription.
+`users` owns `Person`, `sites` extends it. They contain what gateways can get wrong: a join, coded
+errors, a masked error, a nullable field that fails, a mutation, a subscription.
 """
 
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 from strawberry.fastapi import GraphQLRouter
 
-from subgraphs.kernel.errors import Forbidden, NotFound, ProofgraphError
+from subgraphs.kernel.errors import Forbidden, NotFound, ProofgraphError, Unavailable
 from subgraphs.kernel.graphql.context import Context, Info, context_getter
 from subgraphs.kernel.graphql.schema import build_schema
 from subgraphs.kernel.health import answer_error
@@ -19,8 +19,8 @@ from subgraphs.kernel.identity.viewer import ViewerVerifier
 from tests.fixtures.keys import PUBLIC
 
 
-class Heard:
-    """The headers of every request a subgraph was sent."""
+class RecordingApp:
+    """An ASGI app that records the headers of every HTTP request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.headers: list[dict[str, str]] = []
@@ -31,12 +31,6 @@ class Heard:
             headers = scope["headers"]
             self.headers.append({name.decode(): value.decode() for name, value in headers})
         await self._app(scope, receive, send)
-
-
-class Slow(ProofgraphError):
-    """As a statement that PostgreSQL cut off."""
-
-    code = "UNAVAILABLE"
 
 
 @strawberry.federation.type(keys=["id"], name="Person")
@@ -63,11 +57,11 @@ class UsersQuery:
 
     @strawberry.field
     def slow(self) -> str:
-        raise Slow("Ask for less.")
+        raise Unavailable("Request less data.")
 
     @strawberry.field
     def broken(self) -> str:
-        raise RuntimeError("the secret of the house")
+        raise RuntimeError("internal detail")
 
 
 @strawberry.input
@@ -124,12 +118,12 @@ SCHEMAS = {
 }
 
 
-def subgraph(name: str) -> Heard:
-    """The app of one of them, at /graphql."""
+def subgraph(name: str) -> RecordingApp:
+    """Returns the app of one subgraph, which serves /graphql."""
     app = FastAPI()
     router = GraphQLRouter[Context, None](
         SCHEMAS[name], context_getter=context_getter(ViewerVerifier(PUBLIC)), graphql_ide=None
     )
     app.include_router(router, prefix="/graphql")
     app.add_exception_handler(ProofgraphError, answer_error)
-    return Heard(app)
+    return RecordingApp(app)

@@ -1,4 +1,4 @@
-"""Clients of the door: graphql-transport-ws word for word, and Server-Sent Events."""
+"""Test clients of the gateway: graphql-transport-ws message by message, and event streams."""
 
 import asyncio
 import json
@@ -19,42 +19,44 @@ FIELDS = "{ text cursor }"
 
 
 def live(key: str, after: str | None = None, fields: str = FIELDS) -> dict[str, Any]:
-    """The payload of a subscription to a site's claims."""
+    """Returns the payload of a subscription to a site's claims."""
     return {"query": LIVE % fields, "variables": {"k": key, "a": after}}
 
 
 class Socket:
-    """One connection; every wait has an end."""
+    """One connection; every wait has a timeout."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
 
-    async def say(self, type_: str, **more: Any) -> None:
+    async def send(self, type_: str, **more: Any) -> None:
         await self.connection.send(json.dumps({"type": type_, **more}))
 
-    async def hear(self) -> dict[str, Any]:
+    async def receive(self) -> dict[str, Any]:
         async with asyncio.timeout(SECONDS):
-            heard: dict[str, Any] = json.loads(await self.connection.recv())
-            return heard
+            message: dict[str, Any] = json.loads(await self.connection.recv())
+            return message
 
-    async def greet(self, **payload: Any) -> None:
-        await self.say("connection_init", payload=payload)
-        assert await self.hear() == {"type": "connection_ack"}
+    async def initialise(self, **payload: Any) -> None:
+        await self.send("connection_init", payload=payload)
+        assert await self.receive() == {"type": "connection_ack"}
 
     async def claims(self, count: int, id_: str = "1") -> list[dict[str, Any]]:
-        """The next claims of an operation, and nothing else meanwhile."""
-        heard = [await self.hear() for _ in range(count)]
-        assert all((message["id"], message["type"]) == (id_, "next") for message in heard), heard
-        return [message["payload"]["data"]["liveNotifications"] for message in heard]
+        """Returns an operation's next claims; asserts that no other message arrives between."""
+        message = [await self.receive() for _ in range(count)]
+        assert all((message["id"], message["type"]) == (id_, "next") for message in message), (
+            message
+        )
+        return [message["payload"]["data"]["liveNotifications"] for message in message]
 
     async def closed(self) -> tuple[int, str]:
-        """The code and the reason it was closed with, whatever comes before."""
+        """Returns the close code and reason, skipping messages before them."""
         with pytest.raises(ConnectionClosed) as caught:
-            await self._read_on()
-        assert caught.value.rcvd is not None, "cut off without a word"
+            await self._drain()
+        assert caught.value.rcvd is not None, "the connection was lost without a close frame"
         return caught.value.rcvd.code, caught.value.rcvd.reason
 
-    async def _read_on(self) -> None:
+    async def _drain(self) -> None:
         async with asyncio.timeout(SECONDS):
             while True:
                 await self.connection.recv()
@@ -64,7 +66,7 @@ class Socket:
 async def socket(
     url: str, *, headers: dict[str, str] | None = None, protocol: str = "graphql-transport-ws"
 ) -> AsyncIterator[Socket]:
-    """A connection that has said nothing yet."""
+    """Opens a connection and sends nothing."""
     async with connect(
         url.replace("http", "ws", 1) + "/graphql",
         subprotocols=[Subprotocol(protocol)],
@@ -76,11 +78,11 @@ async def socket(
 
 
 @asynccontextmanager
-async def following(url: str, key: str, after: str | None = None) -> AsyncIterator[Socket]:
-    """A connection that follows a site's claims as operation 1."""
+async def subscribed(url: str, key: str, after: str | None = None) -> AsyncIterator[Socket]:
+    """Opens a connection that subscribes to a site's claims as operation 1."""
     async with socket(url) as made:
-        await made.greet(siteKey=key)
-        await made.say("subscribe", id="1", payload=live(key, after))
+        await made.initialise(siteKey=key)
+        await made.send("subscribe", id="1", payload=live(key, after))
         yield made
 
 
@@ -91,8 +93,8 @@ class Events:
         self.answer = answer
         self._lines = answer.aiter_lines()
 
-    async def hear(self) -> tuple[str, Any]:
-        """The next event's name and its data; ("", None) for a comment, ("end", None) at last."""
+    async def receive(self) -> tuple[str, Any]:
+        """Returns the next event's name and data; ("", None): a comment, ("end", None): the end."""
         name, data = "", ""
         async with asyncio.timeout(SECONDS):
             async for line in self._lines:
@@ -107,9 +109,9 @@ class Events:
         return "end", None
 
     async def next(self) -> Any:
-        """The next event that is no comment: the data of `next`, None for another."""
+        """Returns the data of the next event that is no comment; None unless it is a `next`."""
         while True:
-            name, data = await self.hear()
+            name, data = await self.receive()
             if name:
                 return data if name == "next" else None
 
@@ -121,7 +123,7 @@ class Events:
 async def events(
     url: str, payload: dict[str, Any], *, key: str | None = None, **headers: str
 ) -> AsyncIterator[Events]:
-    """The event stream of a request."""
+    """Opens the event stream of a request."""
     headers = {"accept": "text/event-stream", **headers}
     if key:
         headers["x-proofgraph-site-key"] = key

@@ -1,4 +1,4 @@
-"""The live door between a real authz and a little subgraph on a real Valkey."""
+"""The subscription gateway between a real authz and a small subgraph, on a real Valkey."""
 
 from collections.abc import AsyncIterator
 
@@ -8,15 +8,15 @@ from subgraphs.kernel import live, redis
 from subgraphs.kernel.config import settings
 from tests.fixtures.keys import PUBLIC
 from tests.fixtures.valkey import Valkey
-from tests.router.subscriptions.world import World
+from tests.router.subscriptions.gateway_stack import GatewayStack
 
 
 @pytest.fixture
-async def world(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    """Everything up; its settings are this process's environment meanwhile."""
+async def stack(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[GatewayStack]:
+    """All services running; the process's environment points at them until the test ends."""
     await live.dispose()
     await redis.dispose()
-    made = World(valkey)
+    made = GatewayStack(valkey)
     for name, value in made.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("VIEWER_VERIFY_KEY", PUBLIC)

@@ -1,30 +1,34 @@
-"""What the door takes, by the committed schema."""
+"""Which documents the gateway accepts, by the committed schema."""
 
 import pytest
 
-from router.subscriptions.documents import Documents, Refused
-from router.subscriptions.rewriting import After
+from router.subscriptions.documents import DocumentParser, RequestRejected
+from router.subscriptions.subgraph_query import AfterArgument
 
-DOCUMENTS = Documents()
+PARSER = DocumentParser()
 CLAIMS = "liveNotifications(siteKey: $key, after: $from)"
 
 
-def refusal(query: str, operation_name: str | None = None) -> str:
-    with pytest.raises(Refused) as caught:
-        DOCUMENTS.read(query, operation_name)
+def rejection(query: str, operation_name: str | None = None) -> str:
+    with pytest.raises(RequestRejected) as caught:
+        PARSER.parse(query, operation_name)
     assert {error["extensions"]["code"] for error in caught.value.errors} == {"BAD_USER_INPUT"}
     return str(caught.value)
 
 
-def test_the_owner_is_asked_with_a_cursor_in_and_a_cursor_out() -> None:
+def test_the_subgraph_query_takes_after_and_returns_the_cursor() -> None:
     query = f"subscription Live($key: String!, $from: String) {{ claim: {CLAIMS} {{ text }} }}"
 
-    read = DOCUMENTS.read(query)
+    parsed = PARSER.parse(query)
 
-    assert read is not None
-    assert (read.owner, read.response_key, read.variables) == ("notifications", "claim", ("key",))
-    assert read.after == After("from")
-    assert read.query == (
+    assert parsed is not None
+    assert (parsed.subgraph, parsed.response_key, parsed.variables) == (
+        "notifications",
+        "claim",
+        ("key",),
+    )
+    assert parsed.after == AfterArgument("from")
+    assert parsed.query == (
         "subscription Live($key: String!, $proofgraphAfter: String) {\n"
         "  claim: liveNotifications(siteKey: $key, after: $proofgraphAfter) {\n"
         "    text\n"
@@ -34,7 +38,7 @@ def test_the_owner_is_asked_with_a_cursor_in_and_a_cursor_out() -> None:
     )
 
 
-def test_fragments_go_along_when_they_are_used() -> None:
+def test_used_fragments_are_sent() -> None:
     query = """
     subscription($key: String!) { liveNotifications(siteKey: $key) { ...Claim } }
     query Other { me { id } }
@@ -42,18 +46,18 @@ def test_fragments_go_along_when_they_are_used() -> None:
     fragment Where on Claim { url }
     """
 
-    read = DOCUMENTS.read(
+    parsed = PARSER.parse(
         f"subscription Named{query.strip().removeprefix('subscription')}", "Named"
     )
 
-    assert read is not None
-    assert "fragment Claim" in read.query
-    assert "fragment Where" in read.query
-    assert "query Other" not in read.query
+    assert parsed is not None
+    assert "fragment Claim" in parsed.query
+    assert "fragment Where" in parsed.query
+    assert "query Other" not in parsed.query
 
 
 @pytest.mark.parametrize(
-    ("after", "variables", "begin"),
+    ("after", "variables", "start"),
     [
         ('after: "17-3"', {}, (17, 3)),
         ("after: null", {}, None),
@@ -62,16 +66,16 @@ def test_fragments_go_along_when_they_are_used() -> None:
         ("after: $from", {}, None),
     ],
 )
-def test_where_a_client_begins(
-    after: str, variables: dict[str, str | None], begin: tuple[int, int] | None
+def test_start_cursor(
+    after: str, variables: dict[str, str | None], start: tuple[int, int] | None
 ) -> None:
     declared = "($from: String)" if "$from" in after else ""
-    read = DOCUMENTS.read(
+    parsed = PARSER.parse(
         f'subscription{declared} {{ liveNotifications(siteKey: "k", {after}) {{ id }} }}'
     )
 
-    assert read is not None
-    assert read.begin(variables) == begin
+    assert parsed is not None
+    assert parsed.start_cursor(variables) == start
 
 
 @pytest.mark.parametrize(
@@ -89,51 +93,51 @@ def test_where_a_client_begins(
         17,
     ],
 )
-def test_what_is_no_cursor_is_refused(cursor: object) -> None:
-    read = DOCUMENTS.read(
+def test_an_invalid_cursor_is_rejected(cursor: object) -> None:
+    parsed = PARSER.parse(
         'subscription($from: String) { liveNotifications(siteKey: "k", after: $from) { id } }'
     )
 
-    assert read is not None
-    with pytest.raises(Refused, match="must be a cursor"):
-        read.begin({"from": cursor})
+    assert parsed is not None
+    with pytest.raises(RequestRejected, match="must be the `cursor`"):
+        parsed.start_cursor({"from": cursor})
 
 
-def test_queries_and_mutations_are_the_routers() -> None:
-    assert DOCUMENTS.read("{ plans { id } }") is None
-    assert DOCUMENTS.read("mutation { logOut }") is None
+def test_queries_and_mutations_are_left_to_the_router() -> None:
+    assert PARSER.parse("{ plans { id } }") is None
+    assert PARSER.parse("mutation { logOut }") is None
 
 
-def test_what_does_not_fit_is_refused() -> None:
-    assert "Syntax Error" in refusal("subscription {")
-    assert "Cannot query field 'nope'" in refusal("subscription { nope }")
-    assert "operationName" in refusal("query A { plans { id } } query B { plans { id } }")
-    assert "not through a fragment" in refusal(
+def test_invalid_documents_are_rejected() -> None:
+    assert "Syntax Error" in rejection("subscription {")
+    assert "Cannot query field 'nope'" in rejection("subscription { nope }")
+    assert "operationName" in rejection("query A { plans { id } } query B { plans { id } }")
+    assert "not through a fragment" in rejection(
         "subscription { ...F } fragment F on Subscription"
         ' { liveNotifications(siteKey: "k") { id } }'
     )
 
 
-def test_fields_of_other_subgraphs_are_to_be_queried() -> None:
-    message = refusal(
+def test_fields_of_other_subgraphs_are_rejected() -> None:
+    message = rejection(
         'subscription { liveNotifications(siteKey: "k") { notification { site { name } } } }'
     )
 
-    assert message.startswith("This part cannot be followed live, ask for it with a query")
+    assert message.startswith("Not available in this subscription, send a query for it")
 
 
-def test_documents_past_the_limits_are_refused() -> None:
+def test_documents_over_the_limits_are_rejected() -> None:
     deep = "{ me { accounts " + "{ members { user { accounts " * 5 + "{ id }" + "}}}" * 5 + "}}"
     wide = "{" + " ".join(f"a{n}: plans {{ id }}" for n in range(31)) + "}"
     long = "{" + "plans { id } " * 600 + "}"
 
-    assert "levels deep" in refusal(deep)
-    assert "aliases" in refusal(wide)
-    assert "tokens" in refusal(long)
+    assert "levels deep" in rejection(deep)
+    assert "aliases" in rejection(wide)
+    assert "tokens" in rejection(long)
 
 
-def test_a_document_that_repeats_itself_is_too_long() -> None:
+def test_repeated_fields_exceed_the_token_limit() -> None:
     again = "site { id } " * 150
     query = f'subscription {{ liveNotifications(siteKey: "k") {{ {again} }} }}'
 
-    assert "more than 500 tokens" in refusal(query)
+    assert "more than 500 tokens" in rejection(query)

@@ -1,4 +1,4 @@
-"""graphql-transport-ws, word for word."""
+"""graphql-transport-ws, message by message."""
 
 import asyncio
 import json
@@ -8,21 +8,21 @@ import pytest
 from router.subscriptions import ws
 from subgraphs.kernel.identity.viewer import VIEWER_HEADER, ViewerKind, ViewerVerifier
 from tests.fixtures.keys import PUBLIC
-from tests.router.subscriptions import owner
-from tests.router.subscriptions.clients import FIELDS, following, live, socket
-from tests.router.subscriptions.world import World, numbers
+from tests.router.subscriptions import claims_subgraph
+from tests.router.subscriptions.clients import FIELDS, live, socket, subscribed
+from tests.router.subscriptions.gateway_stack import GatewayStack, numbers
 
 
-async def test_a_claim_arrives_as_it_was_asked_for(world: World) -> None:
+async def test_a_result_has_the_clients_aliases(stack: GatewayStack) -> None:
     query = 'subscription { claim: liveNotifications(siteKey: "%s") { words: text id } }'
-    async with socket(world.url) as client:
-        await client.greet(siteKey=world.key)
-        await client.say("subscribe", id="a/1", payload={"query": query % world.key})
-        await world.followed()
+    async with socket(stack.url) as client:
+        await client.initialise(siteKey=stack.key)
+        await client.send("subscribe", id="a/1", payload={"query": query % stack.key})
+        await stack.wait_for_subgraph_subscriptions()
 
-        await world.publish(7)
+        await stack.publish(7)
 
-        assert await client.hear() == {
+        assert await client.receive() == {
             "id": "a/1",
             "type": "next",
             "payload": {
@@ -31,73 +31,76 @@ async def test_a_claim_arrives_as_it_was_asked_for(world: World) -> None:
         }
 
 
-async def test_a_credential_in_the_headers_does_as_well(world: World) -> None:
-    async with socket(world.url, headers={"x-proofgraph-site-key": world.key}) as client:
-        await client.greet()
-        await client.say("subscribe", id="1", payload=live(world.key))
-        await world.followed()
-        await world.publish(1)
+async def test_a_credential_in_the_headers_is_accepted(stack: GatewayStack) -> None:
+    async with socket(stack.url, headers={"x-proofgraph-site-key": stack.key}) as client:
+        await client.initialise()
+        await client.send("subscribe", id="1", payload=live(stack.key))
+        await stack.wait_for_subgraph_subscriptions()
+        await stack.publish(1)
         assert numbers(await client.claims(1)) == [1]
 
 
-async def test_a_viewer_of_the_clients_own_is_nothing(world: World) -> None:
-    async with socket(world.url, headers={VIEWER_HEADER: "mine"}) as client:
-        await client.greet()
-        await client.say("subscribe", id="1", payload=live(world.key))
-        heard = await client.hear()
-        assert (heard["type"], heard["payload"][0]["extensions"]["code"]) == ("error", "NOT_FOUND")
+async def test_a_forged_viewer_header_is_ignored(stack: GatewayStack) -> None:
+    async with socket(stack.url, headers={VIEWER_HEADER: "mine"}) as client:
+        await client.initialise()
+        await client.send("subscribe", id="1", payload=live(stack.key))
+        message = await client.receive()
+        assert (message["type"], message["payload"][0]["extensions"]["code"]) == (
+            "error",
+            "NOT_FOUND",
+        )
 
 
-async def test_a_ping_is_answered_before_and_after_the_greeting(world: World) -> None:
-    async with socket(world.url) as client:
-        await client.say("ping")
-        assert await client.hear() == {"type": "pong"}
-        await client.greet(siteKey=world.key)
-        await client.say("pong")
-        await client.say("ping", payload={"any": "thing"})
-        assert await client.hear() == {"type": "pong"}
+async def test_a_ping_is_answered_before_and_after_initialisation(stack: GatewayStack) -> None:
+    async with socket(stack.url) as client:
+        await client.send("ping")
+        assert await client.receive() == {"type": "pong"}
+        await client.initialise(siteKey=stack.key)
+        await client.send("pong")
+        await client.send("ping", payload={"any": "thing"})
+        assert await client.receive() == {"type": "pong"}
 
 
-async def test_what_is_completed_says_no_more_and_its_id_is_free_again(world: World) -> None:
-    async with following(world.url, world.key) as client:
-        await world.followed()
-        await client.say("complete", id="1")
-        await world.publish(1)
+async def test_a_completed_id_can_be_reused(stack: GatewayStack) -> None:
+    async with subscribed(stack.url, stack.key) as client:
+        await stack.wait_for_subgraph_subscriptions()
+        await client.send("complete", id="1")
+        await stack.publish(1)
         await asyncio.sleep(0.2)
-        await client.say("ping")
-        assert await client.hear() == {"type": "pong"}
+        await client.send("ping")
+        assert await client.receive() == {"type": "pong"}
 
-        await client.say("subscribe", id="1", payload=live(world.key))
+        await client.send("subscribe", id="1", payload=live(stack.key))
         await asyncio.sleep(0.2)
-        await world.publish(2)
+        await stack.publish(2)
         assert numbers(await client.claims(1)) == [2]
 
 
-async def test_an_id_used_again_while_the_first_operation_ends_can_be_completed(
-    world: World,
+async def test_a_reused_id_can_be_completed(
+    stack: GatewayStack,
 ) -> None:
-    first, *_ = await world.publish(1, 2)
-    async with following(world.url, world.key), socket(world.url) as client:
-        await world.followed(1)
-        await client.greet(siteKey=world.key)
-        await client.say("subscribe", id="1", payload=live(world.key, after=first))
-        assert numbers(await client.claims(1)) == [2]  # from a connection of its own to the owner
+    first, *_ = await stack.publish(1, 2)
+    async with subscribed(stack.url, stack.key), socket(stack.url) as client:
+        await stack.wait_for_subgraph_subscriptions(1)
+        await client.initialise(siteKey=stack.key)
+        await client.send("subscribe", id="1", payload=live(stack.key, after=first))
+        assert numbers(await client.claims(1)) == [2]  # from a replay feed
 
-        await client.say("complete", id="1")
-        await client.say("subscribe", id="1", payload=live(world.key))
+        await client.send("complete", id="1")
+        await client.send("subscribe", id="1", payload=live(stack.key))
         await asyncio.sleep(0.2)
 
-        await client.say("complete", id="1")
+        await client.send("complete", id="1")
         await asyncio.sleep(0.2)
-        await world.publish(3)
+        await stack.publish(3)
         await asyncio.sleep(0.2)
 
-        await client.say("ping")
-        assert await client.hear() == {"type": "pong"}
+        await client.send("ping")
+        assert await client.receive() == {"type": "pong"}
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         "no JSON",
         "[]",
@@ -110,137 +113,153 @@ async def test_an_id_used_again_while_the_first_operation_ends_can_be_completed(
         b'{"type":"ping"}',
     ],
 )
-async def test_what_is_no_message_ends_the_connection(world: World, said: str | bytes) -> None:
-    async with socket(world.url) as client:
-        await client.greet()
-        await client.connection.send(said)
+async def test_an_invalid_message_closes_the_connection(
+    stack: GatewayStack, text: str | bytes
+) -> None:
+    async with socket(stack.url) as client:
+        await client.initialise()
+        await client.connection.send(text)
         assert (await client.closed())[0] == 4400
 
 
-async def test_subscribing_before_the_greeting_is_unauthorised(world: World) -> None:
-    async with socket(world.url) as client:
-        await client.say("subscribe", id="1", payload=live(world.key))
+async def test_subscribing_before_initialisation_is_unauthorised(stack: GatewayStack) -> None:
+    async with socket(stack.url) as client:
+        await client.send("subscribe", id="1", payload=live(stack.key))
         assert await client.closed() == (4401, "Unauthorized")
 
 
-async def test_one_greeting_is_enough(world: World) -> None:
-    async with socket(world.url) as client:
-        await client.greet()
-        await client.say("connection_init")
+async def test_a_second_initialisation_closes_the_connection(stack: GatewayStack) -> None:
+    async with socket(stack.url) as client:
+        await client.initialise()
+        await client.send("connection_init")
         assert await client.closed() == (4429, "Too many initialisation requests")
 
 
-async def test_an_id_stands_for_one_operation(world: World) -> None:
-    async with following(world.url, world.key) as client:
-        await client.say("subscribe", id="1", payload=live(world.key))
+async def test_a_duplicate_id_closes_the_connection(stack: GatewayStack) -> None:
+    async with subscribed(stack.url, stack.key) as client:
+        await client.send("subscribe", id="1", payload=live(stack.key))
         assert await client.closed() == (4409, "Subscriber for 1 already exists")
 
 
-async def test_who_says_nothing_is_let_go(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_long_close_reason_is_cut_to_the_protocols_limit(stack: GatewayStack) -> None:
+    id_ = "x" * 500
+    async with subscribed(stack.url, stack.key) as client:
+        for _ in range(2):
+            await client.send("subscribe", id=id_, payload=live(stack.key))
+        code, reason = await client.closed()
+    assert code == 4409
+    assert reason == f"Subscriber for {id_}"[: ws.MAX_REASON_BYTES]
+
+
+async def test_a_silent_client_times_out(
+    stack: GatewayStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ws, "INIT_SECONDS", 0.2)
-    async with socket(world.url) as client:
+    async with socket(stack.url) as client:
         assert await client.closed() == (4408, "Connection initialisation timeout")
 
 
-async def test_another_protocol_is_not_spoken(world: World) -> None:
+async def test_another_subprotocol_is_rejected(stack: GatewayStack) -> None:
     with pytest.raises(Exception, match="403"):
-        async with socket(world.url, protocol="graphql-ws"):
+        async with socket(stack.url, protocol="graphql-ws"):
             pass
 
 
 @pytest.mark.parametrize("payload", [{"siteKey": "nobody's"}, {"authorization": "Bearer no"}])
-async def test_a_bad_credential_is_forbidden(world: World, payload: dict[str, str]) -> None:
-    async with socket(world.url) as client:
-        await client.say("connection_init", payload=payload)
-        assert await client.closed() == (4403, "Forbidden: This credential is not known.")
+async def test_a_bad_credential_is_forbidden(stack: GatewayStack, payload: dict[str, str]) -> None:
+    async with socket(stack.url) as client:
+        await client.send("connection_init", payload=payload)
+        assert await client.closed() == (4403, "Forbidden: This credential does not exist.")
 
 
-async def test_a_credential_that_is_taken_away_ends_the_connection(
-    world: World, monkeypatch: pytest.MonkeyPatch
+async def test_a_revoked_credential_closes_the_connection(
+    stack: GatewayStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ws, "VOUCH_SECONDS", 0.2)
-    async with following(world.url, world.key) as client:
-        await world.followed()
-        world.people.refused.add(world.key)
+    monkeypatch.setattr(ws, "REVALIDATE_SECONDS", 0.2)
+    async with subscribed(stack.url, stack.key) as client:
+        await stack.wait_for_subgraph_subscriptions()
+        stack.credentials.revoked.add(stack.key)
         assert (await client.closed())[0] == 4403
 
 
-async def test_an_authz_that_is_away_costs_nobody_the_connection(
-    world: World, monkeypatch: pytest.MonkeyPatch
+async def test_an_authz_outage_closes_no_connection(
+    stack: GatewayStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ws, "VOUCH_SECONDS", 0.1)
-    async with following(world.url, world.key) as client:
-        await world.followed()
-        await world.stop("authz")
+    monkeypatch.setattr(ws, "REVALIDATE_SECONDS", 0.1)
+    async with subscribed(stack.url, stack.key) as client:
+        await stack.wait_for_subgraph_subscriptions()
+        await stack.stop("authz")
         await asyncio.sleep(0.5)
-        await world.publish(1)
+        await stack.publish(1)
         assert numbers(await client.claims(1)) == [1]
 
 
-async def test_what_does_not_fit_is_an_error_and_the_connection_stays(world: World) -> None:
-    async with socket(world.url) as client:
-        await client.greet(siteKey=world.key)
-        await client.say("subscribe", id="1", payload={"query": "subscription { nope }"})
-        heard = await client.hear()
-        assert (heard["id"], heard["type"]) == ("1", "error")
-        assert heard["payload"][0]["extensions"] == {"code": "BAD_USER_INPUT"}
+async def test_an_invalid_operation_is_an_error_and_keeps_the_connection(
+    stack: GatewayStack,
+) -> None:
+    async with socket(stack.url) as client:
+        await client.initialise(siteKey=stack.key)
+        await client.send("subscribe", id="1", payload={"query": "subscription { nope }"})
+        message = await client.receive()
+        assert (message["id"], message["type"]) == ("1", "error")
+        assert message["payload"][0]["extensions"] == {"code": "BAD_USER_INPUT"}
 
         query = 'subscription { liveNotifications(siteKey: "k") { site { name } } }'
-        await client.say("subscribe", id="1", payload={"query": query})
-        heard = await client.hear()
-        assert "ask for it with a query" in heard["payload"][0]["message"]
-        assert owner.asked == []
+        await client.send("subscribe", id="1", payload={"query": query})
+        message = await client.receive()
+        assert "send a query for it" in message["payload"][0]["message"]
+        assert claims_subgraph.requested_after == []
 
 
 @pytest.mark.parametrize("variables", [{}, {"k": 7}, {"k": None}])
-async def test_a_variable_that_does_not_fit_is_an_error(
-    world: World, variables: dict[str, object]
+async def test_an_invalid_variable_is_an_error(
+    stack: GatewayStack, variables: dict[str, object]
 ) -> None:
-    async with socket(world.url) as client:
-        await client.greet(siteKey=world.key)
-        payload = {**live(world.key), "variables": variables}
-        await client.say("subscribe", id="1", payload=payload)
-        heard = await client.hear()
-        assert heard["type"] == "error"
-        assert heard["payload"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+    async with socket(stack.url) as client:
+        await client.initialise(siteKey=stack.key)
+        payload = {**live(stack.key), "variables": variables}
+        await client.send("subscribe", id="1", payload=payload)
+        message = await client.receive()
+        assert message["type"] == "error"
+        assert message["payload"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
 
-async def test_another_sites_claims_are_not_there(world: World) -> None:
-    async with following(world.url, world.key) as client:
+async def test_another_sites_claims_are_not_found(stack: GatewayStack) -> None:
+    async with subscribed(stack.url, stack.key) as client:
         other = live("01890000-0000-7000-8000-000000000001")
-        await client.say("subscribe", id="2", payload=other)
-        heard = await client.hear()
-        assert (heard["id"], heard["type"]) == ("2", "error")
-        assert heard["payload"][0]["extensions"] == {"code": "NOT_FOUND"}
+        await client.send("subscribe", id="2", payload=other)
+        message = await client.receive()
+        assert (message["id"], message["type"]) == ("2", "error")
+        assert message["payload"][0]["extensions"] == {"code": "NOT_FOUND"}
 
 
-async def test_queries_go_to_the_router_with_the_viewer(world: World) -> None:
+async def test_queries_are_sent_to_the_router_with_the_viewer(stack: GatewayStack) -> None:
     query = {"query": "query P { plans { id } }", "operationName": "P"}
-    async with socket(world.url) as client:
-        await client.greet(siteKey=world.key)
-        await client.say("subscribe", id="q", payload=query)
-        heard = await client.hear()
-        assert heard == {"id": "q", "type": "next", "payload": {"data": {"plans": []}}}
-        assert await client.hear() == {"id": "q", "type": "complete"}
+    async with socket(stack.url) as client:
+        await client.initialise(siteKey=stack.key)
+        await client.send("subscribe", id="q", payload=query)
+        message = await client.receive()
+        assert message == {"id": "q", "type": "next", "payload": {"data": {"plans": []}}}
+        assert await client.receive() == {"id": "q", "type": "complete"}
 
-        assert world.router.came[0]["query"] == query["query"]
-        assert world.router.came[0]["operationName"] == "P"
-        viewer = ViewerVerifier(PUBLIC).verify({VIEWER_HEADER: world.router.viewers[0]})
-        assert (viewer.kind, viewer.id) == (ViewerKind.SITE, world.site)
+        assert stack.router.requests[0]["query"] == query["query"]
+        assert stack.router.requests[0]["operationName"] == "P"
+        viewer = ViewerVerifier(PUBLIC).verify({VIEWER_HEADER: stack.router.viewers[0]})
+        assert (viewer.kind, viewer.id) == (ViewerKind.SITE, stack.site)
 
-        await world.stop("router")
-        await client.say("subscribe", id="q", payload=query)
-        heard = await client.hear()
-        assert (heard["type"], heard["payload"][0]["extensions"]["code"]) == (
+        await stack.stop("router")
+        await client.send("subscribe", id="q", payload=query)
+        message = await client.receive()
+        assert (message["type"], message["payload"][0]["extensions"]["code"]) == (
             "error",
             "UNAVAILABLE",
         )
 
 
-async def test_one_connection_has_so_many_operations(world: World) -> None:
-    async with socket(world.url) as client:
-        await client.greet(siteKey=world.key)
+async def test_too_many_operations_close_the_connection(stack: GatewayStack) -> None:
+    async with socket(stack.url) as client:
+        await client.initialise(siteKey=stack.key)
         for number in range(ws.MAX_OPERATIONS + 1):
-            payload = live(world.key, fields=FIELDS)
-            await client.say("subscribe", id=str(number), payload=payload)
+            payload = live(stack.key, fields=FIELDS)
+            await client.send("subscribe", id=str(number), payload=payload)
         assert (await client.closed())[0] == 4429

@@ -169,13 +169,13 @@ async def assert_same_counts(shop: ActiveShop, dimensions: Sequence[Dimension | 
 Counts = dict[tuple[datetime, str, str], int]
 
 
-async def ledger_counts(shop: ActiveShop, dimension: Dimension) -> Counts:
+async def ledger_counts(shop: ActiveShop, dimension: Dimension | None) -> Counts:
     """Hour, metric and key of every row in PostgreSQL, counted; revenue by its currency."""
     key = {
         None: "''",
         Dimension.NOTIFICATION: "notification_id::text",
         Dimension.VARIANT: "variant_id::text",
-    }.get(dimension, dimension.value)
+    }.get(dimension, str(dimension))
     notification_events = await rows(
         f"""SELECT created_at, event_type, coalesce(arm, 'clicked'), {key}, revenue_minor, currency
             FROM notification_events WHERE site_id = :site""",  # noqa: S608

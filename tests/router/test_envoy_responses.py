@@ -1,4 +1,4 @@
-"""What Envoy says on its own account, and what it keeps to itself."""
+"""Envoy's own responses, and what responses and logs must not contain."""
 
 import json
 from pathlib import Path
@@ -10,17 +10,19 @@ from subgraphs.analytics.ingest import request_reader
 from subgraphs.integrations.inbox import receiver
 from tests.fixtures.serving import serving
 from tests.router.conftest import authz, envoy
-from tests.router.echo import Echo, seen
+from tests.router.echo import Echo, received
 
 TOO_LONG = b"x" * (1024 * 1024 + 1)
-UNAVAILABLE = "A part of Proofgraph is not answering; try again in a moment."
+UNAVAILABLE = "The service does not answer; send the request again in a few seconds."
 GRAPHQL_UNAVAILABLE = {"errors": [{"message": UNAVAILABLE, "extensions": {"code": "UNAVAILABLE"}}]}
 PLAIN_UNAVAILABLE = {"error": {"code": "UNAVAILABLE", "message": UNAVAILABLE}}
 SHOP = "https://shop.example.com"
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
-async def test_a_long_operation_is_refused(client: httpx.AsyncClient, accept: str) -> None:
+async def test_an_operation_over_the_limit_is_rejected(
+    client: httpx.AsyncClient, accept: str
+) -> None:
     answer = await client.post("/graphql", content=TOO_LONG, headers={"accept": accept})
 
     assert answer.status_code == 413
@@ -28,27 +30,27 @@ async def test_a_long_operation_is_refused(client: httpx.AsyncClient, accept: st
     assert error["extensions"] == {"code": "BAD_USER_INPUT"}
 
 
-async def test_the_longest_operation_passes_whole(client: httpx.AsyncClient) -> None:
-    assert seen(await client.post("/graphql", content=TOO_LONG[1:])).length == 1024 * 1024
+async def test_an_operation_at_the_limit_passes(client: httpx.AsyncClient) -> None:
+    assert received(await client.post("/graphql", content=TOO_LONG[1:])).length == 1024 * 1024
 
 
 @pytest.mark.parametrize(
     ("path", "longest"),
     [("/v1/events", request_reader.MAX_BODY), ("/hooks/shopify/1", receiver.MAX_BODY)],
 )
-async def test_a_body_may_be_as_long_as_its_door_takes(
+async def test_each_path_has_its_body_limit(
     client: httpx.AsyncClient, path: str, longest: int
 ) -> None:
     whole = await client.post(path, content=b"x" * longest)
     refused = await client.post(path, content=b"x" * (longest + 1))
 
-    assert seen(whole).length == longest
+    assert received(whole).length == longest
     assert refused.status_code == 413
-    error = {"code": "BAD_USER_INPUT", "message": "The request is too long."}
+    error = {"code": "BAD_USER_INPUT", "message": "The request is too large."}
     assert refused.json() == {"error": error}
 
 
-async def test_a_page_can_read_that_its_events_are_too_long(client: httpx.AsyncClient) -> None:
+async def test_the_413_of_ingest_is_readable_cross_origin(client: httpx.AsyncClient) -> None:
     answer = await client.post("/v1/events", content=TOO_LONG, headers={"origin": SHOP})
 
     assert answer.status_code == 413
@@ -56,7 +58,7 @@ async def test_a_page_can_read_that_its_events_are_too_long(client: httpx.AsyncC
 
 
 @pytest.mark.parametrize("path", ["/graphql", "/v1/events"])
-async def test_a_browser_may_ask_from_any_page(client: httpx.AsyncClient, path: str) -> None:
+async def test_preflights_allow_every_origin(client: httpx.AsyncClient, path: str) -> None:
     preflight = await client.options(
         path,
         headers={
@@ -76,7 +78,7 @@ async def test_a_browser_may_ask_from_any_page(client: httpx.AsyncClient, path: 
         assert "access-control-allow-credentials" not in headers
 
 
-async def test_a_browser_may_read_a_stream_from_any_page(client: httpx.AsyncClient) -> None:
+async def test_streams_are_readable_cross_origin(client: httpx.AsyncClient) -> None:
     headers = {"origin": SHOP, "accept": "text/event-stream"}
 
     answer = await client.post("/graphql", headers=headers, json={})
@@ -84,13 +86,13 @@ async def test_a_browser_may_read_a_stream_from_any_page(client: httpx.AsyncClie
     assert answer.headers["access-control-allow-origin"] == SHOP
 
 
-async def test_pages_and_hooks_are_for_their_own_origin(client: httpx.AsyncClient) -> None:
+async def test_pages_and_hooks_allow_no_other_origin(client: httpx.AsyncClient) -> None:
     for path in ("/hooks/shopify/1", "/graphiql", "/nowhere"):
         answer = await client.get(path, headers={"origin": SHOP})
         assert "access-control-allow-origin" not in answer.headers
 
 
-async def test_what_runs_behind_is_not_told(client: httpx.AsyncClient) -> None:
+async def test_responses_do_not_reveal_the_upstream(client: httpx.AsyncClient) -> None:
     for path in ("/graphql", "/demo", "/nowhere", "/healthz"):
         headers = (await client.get(path)).headers
         assert "server" not in headers
@@ -98,14 +100,14 @@ async def test_what_runs_behind_is_not_told(client: httpx.AsyncClient) -> None:
         assert headers["x-content-type-options"] == "nosniff"
 
 
-async def test_a_request_has_an_id_of_ours(client: httpx.AsyncClient) -> None:
+async def test_envoy_sets_the_request_id(client: httpx.AsyncClient) -> None:
     answer = await client.post("/graphql", headers={"x-request-id": "theirs"}, json={})
 
-    assert seen(answer).all("x-request-id") == [answer.headers["x-request-id"]]
+    assert received(answer).all("x-request-id") == [answer.headers["x-request-id"]]
     assert answer.headers["x-request-id"] != "theirs"
 
 
-async def test_nobody_steers_envoy_by_a_header(client: httpx.AsyncClient) -> None:
+async def test_x_envoy_headers_are_ignored(client: httpx.AsyncClient) -> None:
     steering = {
         "x-envoy-upstream-rq-timeout-ms": "1",
         "x-envoy-retry-on": "5xx",
@@ -113,13 +115,13 @@ async def test_nobody_steers_envoy_by_a_header(client: httpx.AsyncClient) -> Non
         "x-envoy-internal": "true",
     }
 
-    there = seen(await client.post("/graphql", headers=steering, json={}))
+    there = received(await client.post("/graphql", headers=steering, json={}))
 
     told = [name for name, _ in there.headers if name.startswith("x-envoy")]
     assert told == ["x-envoy-external-address"]
 
 
-async def test_a_part_that_is_down_is_told_in_the_shape_of_who_asks(tmp_path: Path) -> None:
+async def test_an_unreachable_upstream_is_reported_in_the_paths_format(tmp_path: Path) -> None:
     async with (
         serving(authz()) as authz_port,
         envoy({"authz": authz_port}, tmp_path) as address,
@@ -144,7 +146,7 @@ async def test_a_part_that_is_down_is_told_in_the_shape_of_who_asks(tmp_path: Pa
     assert graphql[0].headers["access-control-allow-origin"] == SHOP
 
 
-async def test_without_authz_nothing_passes_to_the_router(tmp_path: Path) -> None:
+async def test_without_authz_the_router_gets_no_request(tmp_path: Path) -> None:
     async with (
         serving(Echo("router")) as router_port,
         envoy({"router": router_port}, tmp_path) as address,
@@ -155,7 +157,7 @@ async def test_without_authz_nothing_passes_to_the_router(tmp_path: Path) -> Non
     assert (answer.status_code, answer.json()) == (503, GRAPHQL_UNAVAILABLE)
 
 
-async def test_the_access_log_has_no_credential(tmp_path: Path) -> None:
+async def test_the_access_log_has_no_credentials(tmp_path: Path) -> None:
     secrets = {"authorization": "Bearer secret-1", "cookie": "secret-2"}
     async with (
         serving(authz()) as authz_port,

@@ -1,7 +1,7 @@
-"""A little subgraph that owns `liveNotifications`, on the real live channel.
+"""A subgraph that owns `liveNotifications`, on the real live channel.
 
-It stands for the notifications subgraph without PostgreSQL: a site's key is its id. It counts what
-the door asks.
+It replaces the notifications subgraph without PostgreSQL: a site's key is the site's id. It records
+the gateway's subscriptions.
 """
 
 from collections.abc import AsyncIterator
@@ -18,11 +18,11 @@ from subgraphs.kernel.graphql.app import create_app
 from subgraphs.kernel.graphql.context import Info
 from subgraphs.kernel.graphql.schema import build_schema
 
-asked: list[str | None] = []
-"""The `after` of every subscription there was."""
+requested_after: list[str | None] = []
+"""The `after` of every subscription since the stack started."""
 
-following: set[int] = set()
-"""Those there are now, by their place in `asked`."""
+open_subscriptions: set[int] = set()
+"""The open ones, by their index in `requested_after`."""
 
 
 @strawberry.type
@@ -50,9 +50,9 @@ class Subscription:
         site_id = UUID(site_key)
         if info.context.viewer.id != site_id:
             raise NotFound("There is no site with this key.")
-        number = len(asked)
-        asked.append(after)
-        following.add(number)
+        number = len(requested_after)
+        requested_after.append(after)
+        open_subscriptions.add(number)
         try:
             async with aclosing(live.subscribe(live.claims_of(site_id), after)) as entries:
                 async for entry in entries:
@@ -65,7 +65,7 @@ class Subscription:
                         published_at=now,
                     )
         finally:
-            following.discard(number)
+            open_subscriptions.discard(number)
 
 
 schema = build_schema(query=Query, subscription=Subscription)

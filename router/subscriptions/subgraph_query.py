@@ -1,4 +1,4 @@
-"""A client's subscription, rewritten for its owner: a cursor in, a cursor out."""
+"""Rewrites a client's subscription for the owning subgraph: `after` in, `cursor` out."""
 
 from typing import NamedTuple
 
@@ -21,39 +21,29 @@ from graphql import (
 )
 
 AFTER = "proofgraphAfter"
-"""The variable that carries the cursor to go on after."""
+"""The variable of the rewritten document that holds the cursor to resume after."""
 
 CURSOR = "proofgraphCursor"
-"""The name under which the owner gives an answer's cursor, whatever the client selected."""
+"""The alias of each result's cursor, whether or not the client selected one."""
 
 
-def for_owner(
+def subgraph_document(
     document: DocumentNode, operation: OperationDefinitionNode, field: FieldNode
 ) -> DocumentNode:
-    """The document the owner runs.
+    """Returns the document that the owning subgraph executes.
 
-    `after` becomes a variable of ours, so that a subscription can be resumed however the client
-    wrote it; the cursor is selected besides what the client selected.
+    The variable `$proofgraphAfter` replaces the client's `after`, literal or variable, so that the
+    gateway can resume any subscription. The cursor is selected in addition.
     """
-    arguments = [argument for argument in field.arguments or () if argument.name.value != "after"]
-    after = ArgumentNode(name=_name("after"), value=VariableNode(name=_name(AFTER)))
-    cursor = FieldNode(alias=_name(CURSOR), name=_name("cursor"), arguments=(), directives=())
-    selections = field.selection_set.selections if field.selection_set else ()
-    asked = FieldNode(
-        alias=field.alias,
-        name=field.name,
-        arguments=(*arguments, after),
-        directives=field.directives,
-        selection_set=SelectionSetNode(selections=(*selections, cursor)),
-    )
-    fragments = _fragments(document, asked)
-    used = _Variables.of(asked, *fragments)
+    rewritten_field = _rewritten_field(field)
+    fragments = _fragments(document, rewritten_field)
+    used = _Variables.of(rewritten_field, *fragments)
     definitions = [
         definition
         for definition in operation.variable_definitions or ()
         if definition.variable.name.value in used
     ]
-    ours = VariableDefinitionNode(
+    after_definition = VariableDefinitionNode(
         variable=VariableNode(name=_name(AFTER)),
         type=NamedTypeNode(name=_name("String")),
         directives=(),
@@ -61,49 +51,63 @@ def for_owner(
     rewritten = OperationDefinitionNode(
         operation=operation.operation,
         name=operation.name,
-        variable_definitions=(*definitions, ours),
+        variable_definitions=(*definitions, after_definition),
         directives=operation.directives,
-        selection_set=SelectionSetNode(selections=(asked,)),
+        selection_set=SelectionSetNode(selections=(rewritten_field,)),
     )
     return DocumentNode(definitions=(rewritten, *fragments))
 
 
-class After(NamedTuple):
-    """What a client gave for `after`: a variable, maybe with a default, a cursor, or nothing."""
+def _rewritten_field(field: FieldNode) -> FieldNode:
+    arguments = [argument for argument in field.arguments or () if argument.name.value != "after"]
+    after = ArgumentNode(name=_name("after"), value=VariableNode(name=_name(AFTER)))
+    cursor = FieldNode(alias=_name(CURSOR), name=_name("cursor"), arguments=(), directives=())
+    selections = field.selection_set.selections if field.selection_set else ()
+    return FieldNode(
+        alias=field.alias,
+        name=field.name,
+        arguments=(*arguments, after),
+        directives=field.directives,
+        selection_set=SelectionSetNode(selections=(*selections, cursor)),
+    )
+
+
+class AfterArgument(NamedTuple):
+    """A client's `after`: a variable, its default or a literal as `literal`, or neither."""
 
     variable: str | None = None
     literal: str | None = None
 
 
-def client_after(operation: OperationDefinitionNode, field: FieldNode) -> After:
-    """Where the client wants its subscription to begin."""
+def after_argument(operation: OperationDefinitionNode, field: FieldNode) -> AfterArgument:
+    """Returns the `after` argument that the client wrote."""
     values = [
         argument.value for argument in field.arguments or () if argument.name.value == "after"
     ]
     if not values:
-        return After()
+        return AfterArgument()
     (value,) = values
     if not isinstance(value, VariableNode):
-        return After(literal=_text(value))
+        return AfterArgument(literal=_text(value))
     defaults = (
         definition.default_value
         for definition in operation.variable_definitions or ()
         if definition.variable.name.value == value.name.value
     )
-    return After(value.name.value, _text(next(defaults, None)))
+    return AfterArgument(value.name.value, _text(next(defaults, None)))
 
 
 def _text(value: Node | None) -> str | None:
     return value.value if isinstance(value, StringValueNode) else None
 
 
-def variables_of(asked: DocumentNode) -> tuple[str, ...]:
-    """The client's variables in an owner's document."""
-    return tuple(sorted(_Variables.of(asked) - {AFTER}))
+def variables_of(document: DocumentNode) -> tuple[str, ...]:
+    """Returns the client's variables that a subgraph's document uses, sorted by name."""
+    return tuple(sorted(_Variables.of(document) - {AFTER}))
 
 
 def _fragments(document: DocumentNode, root: Node) -> list[FragmentDefinitionNode]:
-    """The fragments a node uses, directly and through others, in the document's order."""
+    """Returns the fragments a node uses, directly or through others, in document order."""
     known = {
         definition.name.value: definition
         for definition in document.definitions

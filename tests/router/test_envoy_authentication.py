@@ -1,4 +1,4 @@
-"""Who is asking: found out by the real authz, and never taken from the client."""
+"""Envoy's authentication: by the real authz, never by what the client claims."""
 
 import httpx
 import pytest
@@ -15,38 +15,38 @@ from subgraphs.kernel.identity.viewer import (
 from subgraphs.kernel.ids import new_id
 from tests.fixtures.keys import PRIVATE, PUBLIC
 from tests.fixtures.shop import new_shop
-from tests.router.echo import Seen, raw, read, seen
+from tests.router.echo import ReceivedRequest, raw, read, received
 
 VIEWER = "x-proofgraph-viewer"
 SPELLINGS = [VIEWER, "X-Proofgraph-Viewer", "X-PROOFGRAPH-VIEWER", "x_proofgraph_viewer"]
 FORGED = [*SPELLINGS, "x-proofgraph_viewer", "X_PROOFGRAPH-VIEWER"]
 
 
-def viewer_of(there: Seen) -> Viewer:
-    [token] = there.all(VIEWER)
+def viewer_of(request: ReceivedRequest) -> Viewer:
+    [token] = request.all(VIEWER)
     return ViewerVerifier(PUBLIC).verify({VIEWER: token})
 
 
-async def test_without_a_credential_the_router_is_told_of_nobody(client: httpx.AsyncClient) -> None:
-    there = seen(await client.post("/graphql", json={}))
+async def test_without_credential_the_router_gets_nobody(client: httpx.AsyncClient) -> None:
+    request = received(await client.post("/graphql", json={}))
 
-    assert viewer_of(there) == NOBODY
+    assert viewer_of(request) == NOBODY
 
 
-async def test_a_user_and_a_site_are_told_apart(client: httpx.AsyncClient) -> None:
+async def test_the_router_gets_the_user_or_the_site(client: httpx.AsyncClient) -> None:
     shop = await new_shop()
     token, _ = SessionSigner(PRIVATE).sign(shop.owner.id or new_id(), session_id := new_id())
 
     user = await client.post("/graphql", headers={"authorization": f"Bearer {token}"})
     site = await client.post("/graphql", headers={"x-proofgraph-site-key": shop.site_key})
 
-    assert viewer_of(seen(user)) == Viewer(
+    assert viewer_of(received(user)) == Viewer(
         ViewerKind.USER, shop.owner.id, (shop.account_id,), (), session_id
     )
-    assert viewer_of(seen(site)) == Viewer(ViewerKind.SITE, shop.site_id, (shop.account_id,))
+    assert viewer_of(received(site)) == Viewer(ViewerKind.SITE, shop.site_id, (shop.account_id,))
     for answer in (user, site):
-        assert seen(answer).all("authorization") == []
-        assert seen(answer).all("x-proofgraph-site-key") == []
+        assert received(answer).all("authorization") == []
+        assert received(answer).all("x-proofgraph-site-key") == []
 
 
 async def test_the_origin_reaches_authz(client: httpx.AsyncClient) -> None:
@@ -73,7 +73,7 @@ async def test_the_origin_reaches_authz(client: httpx.AsyncClient) -> None:
         ),
     ],
 )
-async def test_authz_says_why_not(
+async def test_authz_errors_reach_the_client(
     client: httpx.AsyncClient, headers: dict[str, str], status: int, code: str
 ) -> None:
     answer = await client.post("/graphql", headers=headers, json={})
@@ -97,35 +97,35 @@ async def test_authz_says_why_not(
         ("/snippet/proofgraph.js", "*/*", "pages"),
     ],
 )
-async def test_a_viewer_brought_along_reaches_no_app(
+async def test_a_forged_viewer_reaches_no_upstream(
     client: httpx.AsyncClient, path: str, accept: str, app: str, name: str
 ) -> None:
-    there = seen(await client.post(path, headers={name: "forged", "accept": accept}))
+    request = received(await client.post(path, headers={name: "forged", "accept": accept}))
 
-    assert there.app == app
-    assert [key for key, _ in there.headers if "viewer" in key] == []
+    assert request.app == app
+    assert [key for key, _ in request.headers if "viewer" in key] == []
 
 
 @pytest.mark.parametrize("name", FORGED)
-async def test_the_router_gets_authz_viewer_and_no_other(
+async def test_a_forged_viewer_is_replaced_by_the_authenticated_one(
     client: httpx.AsyncClient, name: str
 ) -> None:
     others = ViewerSigner(PRIVATE).sign(Viewer(ViewerKind.USER, new_id()))
 
-    there = seen(await client.post("/graphql", headers=[(name, others), (name, "twice")]))
+    request = received(await client.post("/graphql", headers=[(name, others), (name, "twice")]))
 
-    assert viewer_of(there) == NOBODY
-    assert [key for key, _ in there.headers if "viewer" in key] == [VIEWER]
+    assert viewer_of(request) == NOBODY
+    assert [key for key, _ in request.headers if "viewer" in key] == [VIEWER]
 
 
-async def test_a_websocket_brings_no_viewer_along(edge: str) -> None:
+async def test_a_forged_viewer_of_a_websocket_is_removed(edge: str) -> None:
     headers = dict.fromkeys(SPELLINGS, "forged")
     address = edge.replace("http", "ws") + "/graphql"
     async with websockets.connect(address, additional_headers=headers) as socket:
-        there = read(str(await socket.recv()))
+        request = read(str(await socket.recv()))
 
-    assert there.app == "live"
-    assert [key for key, _ in there.headers if "viewer" in key] == []
+    assert request.app == "live"
+    assert [key for key, _ in request.headers if "viewer" in key] == []
 
 
 @pytest.mark.parametrize(
@@ -137,22 +137,20 @@ async def test_a_websocket_brings_no_viewer_along(edge: str) -> None:
         ["te: trailers", "trailer: x-proofgraph-viewer"],
     ],
 )
-async def test_hop_by_hop_tricks_change_nothing(edge: str, lines: list[str]) -> None:
-    request = ["POST /graphql HTTP/1.1", *lines, "x-proofgraph-viewer: forged"]
+async def test_hop_by_hop_headers_do_not_forge_a_viewer(edge: str, lines: list[str]) -> None:
+    head = ["POST /graphql HTTP/1.1", *lines, "x-proofgraph-viewer: forged", "content-length: 0"]
 
-    status, body = await raw(edge, [*request, "content-length: 0"])
+    status, body = await raw(edge, head)
 
-    there = Seen(*body)
-    assert (status, there.app) == (200, "router")
-    assert (
-        viewer_of(there._replace(headers=[(key, value) for key, value in there.headers])) == NOBODY
-    )
+    request = ReceivedRequest(*body)
+    assert (status, request.app) == (200, "router")
+    assert viewer_of(request) == NOBODY
 
 
-async def test_a_viewer_in_a_trailer_is_left_behind(edge: str) -> None:
+async def test_a_forged_viewer_in_a_trailer_is_removed(edge: str) -> None:
     lines = ["POST /graphql HTTP/1.1", "transfer-encoding: chunked", "trailer: x-proofgraph-viewer"]
 
     _, body = await raw(edge, lines, "2\r\n{}\r\n0\r\nx-proofgraph-viewer: forged\r\n\r\n")
 
-    assert viewer_of(Seen(*body)) == NOBODY
-    assert Seen(*body).length == 2
+    assert viewer_of(ReceivedRequest(*body)) == NOBODY
+    assert ReceivedRequest(*body).length == 2
