@@ -2,6 +2,7 @@
 
 import pytest
 
+import subgraphs.kernel.logging  # noqa: F401 - structlog writes to the standard loggers
 from tests.fixtures.kafka import kafka as kafka
 from tests.fixtures.stores import stores as stores
 from tests.fixtures.valkey import valkey as valkey

@@ -8,11 +8,11 @@
 Events are archived instead (`archive.py`).
 """
 
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
+import structlog
 from sqlalchemy import select
 
 from subgraphs.analytics.ledger import profiles
@@ -25,7 +25,7 @@ from subgraphs.notifications import service as notifications
 from workers.app import app, run
 from workers.configuration import TASK_SECONDS
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 BATCH_SIZE = 5000
 """Rows in one transaction."""
@@ -97,5 +97,5 @@ async def _in_batches(what: str, delete: Callable[..., Awaitable[int]], now: dat
         if deleted < BATCH_SIZE:
             break
     if total:
-        log.info("deleted kind=%r rows=%d", what, total)
+        log.info("deleted", kind=repr(what), rows=total)
     return total

@@ -7,10 +7,10 @@ A task locks the inbox row, appends its events, and then marks the row. A crash 
 the same events again; their ids deduplicate them.
 """
 
-import logging
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -24,7 +24,7 @@ from subgraphs.kernel.streams.envelope import EVENTS_TOPIC, encode
 from subgraphs.kernel.streams.interface import Record
 from workers.app import app, run
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 OVERDUE = timedelta(seconds=3)
 """Age from which the sweep takes a row: its own task has had enough time."""
@@ -73,7 +73,7 @@ async def _process(session: AsyncSession, item: InboxItem) -> None:
         if is_store_fault(error):
             raise
         if not isinstance(error, ProofgraphError):
-            log.exception("webhook rejected inbox_id=%s", item.id)
+            log.exception("webhook_rejected", inbox_id=str(item.id))
         item.status, item.error = "REJECTED", str(error)[:500]
     else:
         records = [Record(str(event.site_id), str(event.id), encode(event)) for event in events]

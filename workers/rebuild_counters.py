@@ -8,10 +8,10 @@ that a Redis that restarted from an older state is corrected within an hour.
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
+import structlog
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -23,7 +23,7 @@ from subgraphs.kernel import db, redis, task_names
 from subgraphs.kernel.logging import configure_logging
 from workers.app import app, run
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 BATCH_SIZE = 1000
 """Rows of one round trip to Redis."""
@@ -73,7 +73,7 @@ async def rebuild() -> None:
             await live_visitors.record(redis.client(), sightings)
             visitors += len(sightings)
     await counters.mark_complete(redis.client())
-    log.info("rebuilt counters=%d visitors=%d", copied, visitors)
+    log.info("rebuilt", counters=copied, visitors=visitors)
 
 
 async def _counters(session: AsyncSession) -> AsyncIterator[list[Counted]]:

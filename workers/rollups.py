@@ -1,17 +1,18 @@
 """The task `analytics.roll_up`: rolls up the completed hours and days in ClickHouse."""
 
-import logging
 import time
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import groupby
+
+import structlog
 
 from subgraphs.analytics.clickhouse import partitions, rollups
 from subgraphs.kernel import task_names
 from workers.app import app, run
 from workers.configuration import TASK_SECONDS
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 _SECONDS = TASK_SECONDS / 2
 """After this time a task begins no further day; the next task continues."""
@@ -31,12 +32,12 @@ async def roll_up_all() -> int:
             return rolled
         await rollups.roll(hours)
         rolled += len(hours)
-        log.info("rolled up day=%s hours=%d", hours[0].date().isoformat(), len(hours))
+        log.info("rolled_up", day=hours[0].date().isoformat(), hours=len(hours))
     for day in await rollups.days_to_roll():
         if time.monotonic() > until:
             break
         await rollups.roll_day(day)
-        log.info("rolled up day=%s", day.date().isoformat())
+        log.info("rolled_up", day=day.date().isoformat())
     if time.monotonic() < until:
         await partitions.merge_finished()
     return rolled

@@ -5,10 +5,10 @@ PostgreSQL is unavailable it returns 503: a credential that cannot be checked is
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import structlog
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -26,7 +26,7 @@ from subgraphs.kernel.redis import invalidation
 from subgraphs.kernel.redis.invalidation import Invalidate
 from subgraphs.kernel.retry import is_store_fault
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 LOOKUP_TIMEOUT = 2.0
 """Seconds. Envoy waits three, so the client gets this service's error and not Envoy's."""
@@ -53,7 +53,7 @@ class CheckEndpoint:
         except Exception as error:
             if not is_store_fault(error):
                 raise
-            log.warning("authentication unavailable: error=%r", error)
+            log.warning("authentication_unavailable", error=repr(error))
             message = "The credential cannot be checked now; send the request again in a second."
             raise Unavailable(message) from error
 

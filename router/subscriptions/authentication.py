@@ -1,13 +1,13 @@
 """Authenticates clients with the edge authz, the service that Envoy uses too."""
 
 import asyncio
-import logging
 import re
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 import httpx
+import structlog
 
 from router.subscriptions.documents import RequestRejected
 from subgraphs.kernel.config import settings
@@ -15,7 +15,7 @@ from subgraphs.kernel.errors import Unavailable
 from subgraphs.kernel.identity.viewer import VIEWER_HEADER, Viewer, ViewerKind, ViewerVerifier
 from subgraphs.kernel.redis.invalidation import Change
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 REVALIDATE_SECONDS = 60
 """How often a connection's credential is checked again."""
@@ -70,7 +70,7 @@ class Principal:
                 except RequestRejected as rejected:
                     return rejected
                 except Unavailable as error:  # the credential was valid at the last check
-                    log.warning("credential not revalidated: error=%r", error)
+                    log.warning("credential_not_revalidated", error=repr(error))
         finally:
             self._authz.revalidated.discard(self)
         return RequestRejected.with_code(

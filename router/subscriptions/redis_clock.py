@@ -1,14 +1,15 @@
 """The time of Redis, by which the live channel makes its cursors; it may differ from ours."""
 
-import logging
 from time import monotonic, time_ns
 from typing import Any
+
+import structlog
 
 from router.subscriptions.cursors import Cursor
 from subgraphs.kernel import redis
 from subgraphs.kernel.retry import is_store_fault
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 _READING_SECONDS = 5.0
 """How long one reading is used; two clocks drift apart by microseconds in that time."""
@@ -35,7 +36,7 @@ class RedisClock:
             except Exception as error:
                 if not is_store_fault(error):
                     raise
-                log.warning("redis time unavailable: error=%r", error)
+                log.warning("redis_time_unavailable", error=repr(error))
         if not self._read_ms:
             return time_ns() // 1_000_000, 0
         return self._read_ms + int((monotonic() - self._read_at) * 1000), 0

@@ -1,11 +1,11 @@
 """Executes a request of either transport: subscriptions from a feed, all else on the router."""
 
-import logging
 from collections.abc import AsyncGenerator
 from typing import Any
 
 import httpx
 import msgspec
+import structlog
 
 from router.subscriptions.authentication import AuthzClient, Principal
 from router.subscriptions.documents import DocumentParser, RequestRejected
@@ -14,7 +14,7 @@ from subgraphs.kernel.config import settings
 from subgraphs.kernel.errors import Unavailable
 from subgraphs.kernel.identity.viewer import VIEWER_HEADER
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 UNAVAILABLE_ERROR = {
     "message": "The service does not answer; send the request again in a few seconds.",
@@ -77,5 +77,5 @@ class Service:
             if "json" in response.headers.get("content-type", ""):
                 return response.content
         except (httpx.HTTPError, Unavailable) as error:
-            log.warning("query failed: error=%r", error)
+            log.warning("query_failed", error=repr(error))
         raise RequestRejected(UNAVAILABLE_ERROR)

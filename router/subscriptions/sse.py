@@ -4,12 +4,12 @@ https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
 import msgspec
+import structlog
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Message, Send
@@ -21,7 +21,7 @@ from router.subscriptions.service import UNAVAILABLE_ERROR, GraphQLRequest, Serv
 from subgraphs.kernel import cancellation
 from subgraphs.kernel.errors import Unavailable
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 KEEP_ALIVE_SECONDS = 12
 """A comment is sent after so long without events: proxies cut idle streams, most after 30 s."""
@@ -44,7 +44,7 @@ async def serve(http: HttpRequest, service: Service) -> Response:
         code = rejected.errors[0].get("extensions", {}).get("code")
         return JSONResponse({"errors": rejected.errors}, _STATUS.get(code, 400))
     except Unavailable as error:
-        log.warning("authentication unavailable: error=%s", error)
+        log.warning("authentication_unavailable", error=str(error))
         return JSONResponse({"errors": [UNAVAILABLE_ERROR]}, 503, {"Retry-After": "1"})
     events = _events(service, principal, request, subscriptions_only=http.method == "GET")
     return _EventStreamResponse(
@@ -65,7 +65,7 @@ class _EventStreamResponse(StreamingResponse):
         try:
             await super().stream_response(send_with_timeout)
         except TimeoutError:
-            log.info("event stream ended: reason=slow_client")
+            log.info("event_stream_ended", reason="slow_client")
 
 
 async def _events(
@@ -82,7 +82,7 @@ async def _events(
         message = "Too slow: subscribe again with your last cursor as `after`."
         yield _errors(RequestRejected.with_code(message, "TOO_SLOW"))
     except Exception:
-        log.exception("event stream operation failed")
+        log.exception("event_stream_operation_failed")
         yield _errors(RequestRejected.with_code("Something went wrong on our side.", "INTERNAL"))
     yield _COMPLETE
 

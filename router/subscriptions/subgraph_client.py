@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
+import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
@@ -18,7 +18,7 @@ from router.subscriptions.subgraph_query import AFTER, CURSOR
 from subgraphs.kernel.errors import Unavailable
 from subgraphs.kernel.identity.viewer import VIEWER_HEADER
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 """Seconds between two attempts to connect."""
@@ -59,7 +59,10 @@ async def subscribe(request: SubgraphRequest, sign: Sign, after: Cursor) -> Asyn
                 yield result
         except (OSError, WebSocketException, TimeoutError, Unavailable) as error:
             log.info(
-                "subgraph connection lost: url=%s error=%r after=%s", request.url, error, after
+                "subgraph_connection_lost",
+                url=str(request.url),
+                error=repr(error),
+                after=str(after),
             )
         # No tenacity here: its context manager swallows the GeneratorExit that a `yield` inside it
         # raises, and it cannot start again from the first pause after a result.

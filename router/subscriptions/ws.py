@@ -4,11 +4,11 @@ https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 """
 
 import asyncio
-import logging
 from contextlib import aclosing
 from typing import Any
 
 import msgspec
+import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from router.subscriptions.authentication import REVALIDATE_SECONDS, Principal
@@ -18,7 +18,7 @@ from router.subscriptions.service import GraphQLRequest, Service
 from subgraphs.kernel import cancellation
 from subgraphs.kernel.errors import Unavailable
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 PROTOCOL = "graphql-transport-ws"
 
@@ -73,14 +73,14 @@ async def serve(socket: WebSocket, service: Service) -> None:
     except CloseConnection as close:
         await connection.close(close)
     except Unavailable as error:
-        log.warning("authentication unavailable: error=%s", error)
+        log.warning("authentication_unavailable", error=str(error))
         await connection.close(
             CloseConnection(1013, "The service does not answer; connect again in a few seconds")
         )
     except (WebSocketDisconnect, OSError):
         pass
     except Exception:
-        log.exception("websocket connection failed")
+        log.exception("websocket_connection_failed")
         await connection.close(
             CloseConnection(1011, "Something went wrong on our side; connect again")
         )
@@ -199,7 +199,7 @@ class _Connection:
         except (WebSocketDisconnect, OSError, RuntimeError):
             pass  # the client has left; the receiving task notices and ends
         except Exception:
-            log.exception("websocket operation failed")
+            log.exception("websocket_operation_failed")
             self._end_with(CloseConnection(1011, "Something went wrong on our side; connect again"))
         finally:
             # A client may have used the id again for another operation.

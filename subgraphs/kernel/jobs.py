@@ -5,12 +5,12 @@ and delete sends the task twice: tasks are safe to run twice.
 """
 
 import asyncio
-import logging
 import time
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import structlog
 from anyio import to_thread
 from celery import Celery
 from sqlalchemy import func
@@ -23,7 +23,7 @@ from subgraphs.kernel.config import settings
 from subgraphs.kernel.db import Base
 from subgraphs.kernel.ids import new_id
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 WAKE_EXPIRY = 2.0
 """Seconds until an unread wake-up expires. Beat sends one as often, and a queue of them would delay
@@ -76,7 +76,7 @@ async def wake_outbox(sender: Celery) -> None:
     try:
         await to_thread.run_sync(send)
     except Exception as error:  # any error of the broker: the outbox row is safe
-        log.warning("outbox wake-up failed error=%r", error)
+        log.warning("outbox_wake_up_failed", error=repr(error))
 
 
 class OutboxWaker:

@@ -5,10 +5,10 @@ async with metrics.exposed(EVENTS_TOPIC, group="ledger"):   # does nothing witho
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 
+import structlog
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -18,7 +18,7 @@ from subgraphs.kernel.config import settings
 from subgraphs.kernel.streams import event_streams
 from subgraphs.kernel.streams.interface import Lag
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 REFRESH_SECONDS = 5.0
 """Time between two readings of the streams, however often Prometheus scrapes."""
@@ -96,5 +96,5 @@ async def _keep_refreshing(collector: StreamCollector) -> None:
         try:
             await collector.refresh()
         except Exception as error:  # the store is unavailable: the last reading stays
-            log.debug("stream metrics outdated: error=%r", error)
+            log.debug("stream_metrics_outdated", error=repr(error))
         await asyncio.sleep(REFRESH_SECONDS)

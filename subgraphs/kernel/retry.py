@@ -5,11 +5,11 @@ so the entry is dead-lettered. An unknown error counts as invalid data: it must 
 entries behind it.
 """
 
-import logging
 import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import structlog
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
@@ -18,7 +18,7 @@ from tenacity import (
     wait_random,
 )
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -92,10 +92,10 @@ async def retry_while_unavailable(name: str, work: Callable[[], Awaitable[T]]) -
     def log_retry(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         log.warning(
-            "store unavailable: work=%s retry_in_s=%.1f error=%s",
-            name,
-            state.upcoming_sleep,
-            _brief(error),
+            "store_unavailable",
+            work=name,
+            retry_in_s=round(state.upcoming_sleep, 1),
+            error=_brief(error),
         )
 
     async def attempt() -> T:  # tenacity awaits coroutine functions only; `work` may be a lambda

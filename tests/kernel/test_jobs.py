@@ -62,4 +62,4 @@ async def test_without_a_broker_a_wake_up_is_logged_and_not_raised(
     with caplog.at_level(logging.WARNING, logger="subgraphs.kernel.jobs"):
         await OutboxWaker().wake()
 
-    assert "outbox wake-up failed" in caplog.text
+    assert "outbox_wake_up_failed" in caplog.text

@@ -12,12 +12,13 @@ proceed.
 """
 
 import asyncio
-import logging
 import sys
 import time
 from collections import Counter
 from contextlib import suppress
 from functools import partial
+
+import structlog
 
 from subgraphs.analytics.pipeline.batch import Batch, Drop
 from subgraphs.kernel import cancellation
@@ -25,7 +26,7 @@ from subgraphs.kernel.retry import retry_while_unavailable
 from subgraphs.kernel.streams.interface import Consumer
 from workers.stream.steps import Steps
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 BATCH_SIZE = 5000
 """Entries at most. A worker that lags reads this many, so the stores' fixed costs hardly show."""
@@ -149,7 +150,7 @@ class BatchRunner:
                 await self.work(Batch(part, is_read=batch.is_read))
             return
         entry = items[0].entry
-        log.error("dead-lettered entry=%s reason=poison", entry.id, exc_info=fault)
+        log.error("dead_lettered", entry=str(entry.id), exc_info=fault)
         await retry_while_unavailable(
             "dead-letter", partial(self._consumer.dead_letter, entry, "poison", repr(fault))
         )
@@ -158,7 +159,7 @@ class BatchRunner:
         """Acknowledge a batch whose steps are done; dead-letter its undecodable entries."""
         dropped = {item.entry.id: item.drop for item in batch.items if item.drop}
         if dropped:
-            log.warning("dropped events=%s", dict(Counter(dropped.values())))
+            log.warning("dropped", events=dict(Counter(dropped.values())))
         undecodable = [item.entry for item in batch.items if item.drop is Drop.UNDECODABLE]
         for entry in undecodable:
             detail = "not an event envelope"

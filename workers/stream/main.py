@@ -6,11 +6,11 @@ finishes the batches in flight. Several stream workers share the stream's partit
 
 import asyncio
 import gc
-import logging
 import signal
 from collections.abc import Sequence
 from functools import partial
 
+import structlog
 import uvloop
 
 from subgraphs.analytics.pipeline.batch import Batch
@@ -24,7 +24,7 @@ from subgraphs.kernel.streams.interface import Consumer, Entry
 from workers.stream.batch_runner import BatchRunner
 from workers.stream.steps import STEPS, Steps
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 GROUP = LEDGER_GROUP
 
@@ -67,7 +67,7 @@ async def main() -> None:
     if running.done():
         running.result()
     else:
-        log.warning("stopped with unfinished batches reason=%r", "a store is unavailable")
+        log.warning("stopped_with_unfinished_batches", reason="a store is unavailable")
         await cancellation.cancel_and_wait(running)
     stop_requested.cancel()
     for close in (event_streams.dispose, clickhouse.dispose, redis.dispose, db.dispose):

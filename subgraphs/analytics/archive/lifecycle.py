@@ -1,10 +1,10 @@
 """Advances the units of a partition from state to state."""
 
-import logging
 import time
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import structlog
 from sqlalchemy import case, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -15,7 +15,7 @@ from subgraphs.kernel import db
 from subgraphs.kernel.retry import is_store_fault
 from subgraphs.kernel.storage.advisory_locks import advisory_lock
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 FIRST_RETRY_DELAY = timedelta(minutes=1)
 MAX_RETRY_DELAY = timedelta(hours=6)
@@ -60,7 +60,7 @@ async def advance(table: str, partition: str, deadline: float) -> None:
             except Exception as error:
                 await _schedule_retry(archive.id, error)
                 if isinstance(error, cold_storage.ArchiveMismatch) or is_store_fault(error):
-                    log.warning("archive_step_failed archive=%s error=%s", archive.id, error)
+                    log.warning("archive_step_failed", archive=str(archive.id), error=str(error))
                     return
                 raise
 

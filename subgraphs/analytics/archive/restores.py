@@ -5,7 +5,6 @@
 Rows are loaded into the schema `restored`, one partition for each restore, with row-level security.
 """
 
-import logging
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,7 @@ from uuid import UUID
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import structlog
 from anyio import to_thread
 from sqlalchemy import or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -28,7 +28,7 @@ from subgraphs.kernel.retry import is_store_fault
 from subgraphs.kernel.storage import objects
 from subgraphs.kernel.storage.advisory_locks import advisory_lock
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 POLL_INTERVAL = timedelta(minutes=5)
 """How often S3 is asked whether an archive is readable; that takes three to five hours."""
@@ -88,7 +88,7 @@ async def _step(session: AsyncSession, restore: ArchiveRestore, now: datetime) -
         await _schedule_retry(restore_id, error)
         if not isinstance(error, ArchiveMismatch) and not is_store_fault(error):
             raise
-        log.warning("restore_step_failed restore=%s error=%s", restore_id, error)
+        log.warning("restore_step_failed", restore=str(restore_id), error=str(error))
         return False
     return True
 

@@ -6,13 +6,13 @@ versions are times of ClickHouse's clock: a rollup takes its version before it r
 takes its version after its rows are written.
 """
 
-import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
+import structlog
 
 from subgraphs.analytics.clickhouse.hours import HOUR, first_countable_hour, start_of_hour
 from subgraphs.kernel.storage import clickhouse
@@ -43,7 +43,7 @@ class RawEvent(NamedTuple):
     """The revenue of a conversion, in the currency's minor unit."""
 
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 # One microsecond more, so that a rollup which began in the same instant does not win.
 _OPEN_HOURS = (
@@ -65,7 +65,7 @@ async def insert(rows: Sequence[RawEvent]) -> None:
     first = first_countable_hour()
     countable = [row for row in rows if row.occurred_at >= first]
     if len(countable) < len(rows):
-        log.warning("raw_events_too_old count=%d", len(rows) - len(countable))
+        log.warning("raw_events_too_old", count=len(rows) - len(countable))
     if not countable:
         return
     client = await clickhouse.client()

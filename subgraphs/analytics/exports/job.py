@@ -1,12 +1,12 @@
 """The job that writes an export, part by part."""
 
-import logging
 import time
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
+import structlog
 from anyio import to_thread
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -20,7 +20,7 @@ from subgraphs.kernel.storage import objects
 from subgraphs.kernel.storage.advisory_locks import advisory_lock
 from subgraphs.kernel.storage.objects import Part
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 RETENTION = timedelta(days=7)
 """How long the file can be downloaded."""
@@ -85,7 +85,7 @@ async def advance(export_id: UUID, deadline: float, now: datetime | None = None)
             await _schedule_retry(export_id, error)
             if not is_store_fault(error) and not isinstance(error, objects.NoSuchObject):
                 raise
-            log.warning("export_attempt_failed export=%s error=%s", export_id, error)
+            log.warning("export_attempt_failed", export=str(export_id), error=str(error))
             return False
 
 

@@ -6,10 +6,11 @@ Refused events count as well: otherwise a refused site would look modest a secon
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
-log = logging.getLogger(__name__)
+import structlog
+
+log = structlog.stdlib.get_logger(__name__)
 
 FULL = 200_000
 """Entries of one partition: some ten seconds of a worker's time. With all partitions full, the
@@ -51,7 +52,7 @@ class Backlog:
                     by_partition[partition][key] = count
         refused = frozenset().union(*map(_at_or_above_average, by_partition.values()))
         if refused - self._refused:
-            log.warning("stream full partitions=%s refused_sites=%d", sorted(full), len(refused))
+            log.warning("stream_full", partitions=sorted(full), refused_sites=len(refused))
         self._refused = refused
         decayed = {key: count * _DECAY for key, count in self._offered.items()}
         self._offered = {key: count for key, count in decayed.items() if count >= _NEGLIGIBLE}
@@ -62,7 +63,7 @@ class Backlog:
             try:
                 self.update(await read_waiting())
             except Exception as error:  # any error: the next check may succeed
-                log.warning("stream length unknown error=%r", error)
+                log.warning("stream_length_unknown", error=repr(error))
             await asyncio.sleep(CHECK_SECONDS)
 
 

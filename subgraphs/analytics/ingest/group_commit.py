@@ -7,14 +7,15 @@ its own, or until the append is done. While the store hangs, waiting requests fa
 """
 
 import asyncio
-import logging
 from bisect import bisect
 from collections.abc import Sequence
 from typing import Protocol
 
+import structlog
+
 from subgraphs.kernel.streams.interface import Record, Streams
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 MAX_GROUP = 500
 """Records of one append. A request is never split: all of its records are stored or none is."""
@@ -134,4 +135,4 @@ def _complete(append: Append, outcome: Sequence[bool] | Exception) -> None:
     try:
         append.complete(outcome)
     except Exception:
-        log.exception("append callback failed")
+        log.exception("append_callback_failed")

@@ -1,16 +1,17 @@
 """Turns errors into responses, and delays those of rate-limited clients."""
 
 import asyncio
-import logging
 import random
 from collections import Counter
+
+import structlog
 
 from subgraphs.analytics.ingest import responses
 from subgraphs.analytics.ingest.http_request import HttpRequest
 from subgraphs.analytics.ingest.responses import Refusal
 from subgraphs.kernel.retry import is_store_fault
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 RETRY_SECONDS = 2
 """The `retry-after` while a store is unavailable."""
@@ -73,8 +74,8 @@ def _to_refusal(error: Exception) -> Refusal:
         return error
     if is_store_fault(error):
         # The stream may have stored the events although the append ran out of time.
-        log.warning("store unavailable, outcome unknown error=%r", error)
+        log.warning("store_unavailable_outcome_unknown", error=repr(error))
         return Refusal(503, "UNAVAILABLE", SEND_AGAIN, {"retry-after": str(RETRY_SECONDS)})
-    log.error("request failed", exc_info=error)
+    log.error("request_failed", exc_info=error)
     message = f"An internal error occurred and was logged. {SEND_AGAIN}"
     return Refusal(500, "INTERNAL_SERVER_ERROR", message)

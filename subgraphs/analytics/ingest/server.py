@@ -1,10 +1,11 @@
 """The process of the ingest endpoint: start, time limits, graceful shutdown."""
 
 import asyncio
-import logging
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+
+import structlog
 
 from subgraphs.analytics.ingest.connection import Connection, Connections
 from subgraphs.analytics.ingest.endpoint import IngestEndpoint
@@ -13,7 +14,7 @@ from subgraphs.kernel.redis import invalidation
 from subgraphs.kernel.streams import event_streams
 from subgraphs.kernel.streams.envelope import EVENTS_TOPIC, LEDGER_GROUP
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 SHUTDOWN_SECONDS = 3.0
 """How long a shutdown waits for pending responses; the store may take two seconds of it."""
@@ -32,7 +33,7 @@ async def serve(host: str, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     async with serving(host, port), metrics.exposed(EVENTS_TOPIC, LEDGER_GROUP):
-        log.info("listening host=%s port=%d", host, port)
+        log.info("listening", host=host, port=port)
         await stopped.wait()
     await event_streams.dispose()
 

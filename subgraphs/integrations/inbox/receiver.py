@@ -7,7 +7,6 @@ import asyncio
 import base64
 import hashlib
 import hmac
-import logging
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from functools import lru_cache, partial
 from uuid import UUID
 
 import msgspec
+import structlog
 from redis.exceptions import RedisError
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
@@ -33,7 +33,7 @@ from subgraphs.kernel.health import add_health
 from subgraphs.kernel.logging import configure_logging
 from subgraphs.kernel.retry import is_store_fault
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 MAX_BODY = 1_048_576
 """Bytes. Shopify's largest orders, with hundreds of line items, have half as many."""
@@ -72,7 +72,7 @@ async def receive(request: Request) -> Response:
     except Exception as error:
         if not is_store_fault(error):
             raise
-        log.warning("webhook_deferred error=%s", type(error).__name__)
+        log.warning("webhook_deferred", error=type(error).__name__)
         retry = {"Retry-After": str(RETRY_AFTER_SECONDS)}
         return _response(
             503, "UNAVAILABLE", "The webhook cannot be stored right now; send it again.", retry
@@ -148,7 +148,7 @@ async def _count_rejection(integration_id: UUID) -> None:
         async with asyncio.timeout(_COUNT_SECONDS):
             await redis.client().incr(f"hooks:rejected:{integration_id}")
     except (RedisError, OSError) as error:
-        log.warning("rejection_not_counted error=%s", type(error).__name__)
+        log.warning("rejection_not_counted", error=type(error).__name__)
 
 
 @lru_cache(maxsize=1)

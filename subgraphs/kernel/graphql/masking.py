@@ -1,14 +1,14 @@
 """Error masking: expected errors keep their message, others become an id that is in the log."""
 
-import logging
 from uuid import uuid4
 
+import structlog
 from graphql import GraphQLError
 
 from subgraphs.kernel.errors import ProofgraphError
 from subgraphs.kernel.retry import took_too_long
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 _INTERNAL = "Internal error; report its `errorId` to support."
 
@@ -31,11 +31,11 @@ def to_graphql_error(error: GraphQLError) -> GraphQLError:
     elif isinstance(original, ProofgraphError):
         code, message = original.code, original.message
     elif took_too_long(original):
-        log.warning("statement_timeout path=%s", error.path)
+        log.warning("statement_timeout", path=str(error.path))
         code, message = "UNAVAILABLE", _TOO_LONG
     else:
         error_id = uuid4().hex
-        log.error("internal_error id=%s path=%s", error_id, error.path, exc_info=original)
+        log.error("internal_error", id=error_id, path=str(error.path), exc_info=original)
         return _rebuilt(error, _INTERNAL, "INTERNAL", error_id)
     return _rebuilt(error, message, code, None)
 

@@ -1,7 +1,6 @@
 """Publishes to a live channel, once per ID, and subscribes to it without a gap."""
 
 import asyncio
-import logging
 import re
 from collections.abc import AsyncGenerator, Collection, Sequence
 from datetime import datetime, timedelta
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
+import structlog
 from redis.exceptions import RedisError
 
 from subgraphs.kernel import cancellation, redis
@@ -16,7 +16,7 @@ from subgraphs.kernel.errors import BadUserInput
 from subgraphs.kernel.live import wakeups
 from subgraphs.kernel.redis.scripts import Call, Script, run
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 BUFFERED = 10_000
 """Approximate number of entries that a channel keeps. A subscription with an older cursor begins at
@@ -132,7 +132,7 @@ async def _read(channel: str, cursor: str) -> list[Entry]:
         # Any: redis-py types replies as text, bytes or None; here they are bytes.
         found: Any = await redis.client().xrange(channel, min=f"({cursor}", count=_READ_COUNT)
     except (RedisError, OSError) as error:
-        log.warning("live channel not read: channel=%s error=%s; retrying", channel, error)
+        log.warning("live_channel_not_read", channel=channel, error=str(error))
         return []
     return [
         Entry(id_.decode(), UUID(fields[b"id"].decode()), msgspec.json.decode(fields[b"data"]))

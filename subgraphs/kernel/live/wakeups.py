@@ -6,11 +6,11 @@ breaks. Its queues have no bound.
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
+import structlog
 from broadcaster import Broadcast, BroadcastBackend, Event
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from subgraphs.kernel import cancellation, redis
 from subgraphs.kernel.config import settings
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 _PREFIX = "wake:"
 _ALWAYS_SUBSCRIBED = "wake:"
@@ -84,7 +84,7 @@ class PubSubBackend(BroadcastBackend):
             async with asyncio.timeout(_CONFIRM_SECONDS):
                 await self._wanted[channel].wait()
         except TimeoutError:
-            log.warning("wake-up subscription not confirmed yet: channel=%s", channel)
+            log.warning("wake_up_subscription_not_confirmed_yet", channel=channel)
 
     async def publish(self, channel: str, message: Any) -> None:
         await redis.client().publish(channel, message)
@@ -109,7 +109,7 @@ class PubSubBackend(BroadcastBackend):
                 else:
                     await self._pubsub.unsubscribe(channel)
             except Exception as error:  # redis-py raises various errors on a broken connection
-                log.info("wake-up subscription not sent: channel=%s error=%r", channel, error)
+                log.info("wake_up_subscription_not_sent", channel=channel, error=repr(error))
 
     async def _read(self) -> None:
         while True:
@@ -117,7 +117,7 @@ class PubSubBackend(BroadcastBackend):
                 async with self._client.pubsub() as pubsub:
                     await self._read_from(pubsub)
             except Exception as error:  # any: the next turn makes a new connection
-                log.warning("wake-up connection broken: error=%r; reconnecting", error)
+                log.warning("wake_up_connection_broken", error=repr(error))
             for confirmed in self._wanted.values():
                 confirmed.clear()
             await asyncio.sleep(_RECONNECT_SECONDS)

@@ -9,16 +9,16 @@ from before the value was loaded, and an invalidation increments the version. So
 stores an outdated value stores it under an outdated version.
 """
 
-import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 from uuid import UUID
 
+import structlog
 from redis.exceptions import RedisError
 
 from subgraphs.kernel import redis
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 _VERSION_SECONDS = 24 * 60 * 60
 """Lifetime of a version: much longer than that of any entry stored under it."""
@@ -74,11 +74,11 @@ class VersionedCache:
                 await pipe.execute()
         except (RedisError, OSError) as error:  # the change is committed and must not seem to fail
             log.warning(
-                "cache invalidation failed: cache=%s id=%s outdated_for_s=%d error=%r",
-                self._name,
-                id_,
-                self._seconds,
-                error,
+                "cache_invalidation_failed",
+                cache=str(self._name),
+                id=str(id_),
+                outdated_for_s=self._seconds,
+                error=repr(error),
             )
 
     async def _put(self, entries: Mapping[UUID, bytes]) -> None:

@@ -7,18 +7,18 @@ A writer may die between its commit and `publish`, so a cache must also expire i
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Literal, NamedTuple, get_args
 from uuid import UUID
 
+import structlog
 from redis.asyncio.client import PubSub
 
 from subgraphs.kernel import cancellation, redis
 from subgraphs.kernel.config import settings
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 _CHANNEL = "changed"
 _POLL_SECONDS = 5.0
@@ -46,7 +46,7 @@ async def publish(*changes: Change) -> None:
                 pipe.publish(_CHANNEL, f"{change.kind}:{change.id}")
             await pipe.execute()
     except Exception as error:  # the change is committed and must not seem to fail
-        log.warning("invalidation not published: changes=%s error=%r", changes, error)
+        log.warning("invalidation_not_published", changes=str(changes), error=repr(error))
 
 
 @asynccontextmanager
@@ -67,7 +67,7 @@ async def _receive(caches: tuple[Invalidate, ...]) -> None:
             async with client.pubsub() as pubsub:
                 await _receive_from(pubsub, caches)
         except Exception as error:  # any: the next turn makes a new connection
-            log.warning("invalidation subscription broken: error=%r; reconnecting", error)
+            log.warning("invalidation_subscription_broken", error=repr(error))
         finally:
             await client.aclose()
         await asyncio.sleep(_RECONNECT_SECONDS)
@@ -92,5 +92,5 @@ def _decode(data: bytes) -> Change | None:
         known: Kind = next(name for name in get_args(Kind) if name == kind)
         return Change(known, UUID(id_))
     except (StopIteration, ValueError):
-        log.warning("invalidation message not understood: data=%r", data)
+        log.warning("invalidation_message_not_understood", data=repr(data))
         return None

@@ -37,7 +37,7 @@ SUSPECT_DELIVERIES = 3
 consumers, so it is delivered by itself."""
 
 
-DEAD_LETTERED = "entry dead-lettered: topic=%s entry=%s reason=%s detail=%s"
+DEAD_LETTERED = "entry_dead_lettered"
 """The log line of every engine, which alerts match."""
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from strawberry.types import ExecutionResult
@@ -133,7 +133,7 @@ async def test_a_key_that_is_not_the_viewers_opens_nothing(shop: Shop) -> None:
     assert await refusal(NOBODY, shop.site_key, BEFORE_ALL) == ["UNAUTHENTICATED"]
 
 
-@pytest.mark.parametrize("after", ["", "nonsense", "1", "1-1-1", str(uuid4())])
+@pytest.mark.parametrize("after", ["", "nonsense", "1", "1-1-1", str(UUID(int=7))])
 async def test_a_cursor_that_no_claim_carried_is_refused(shop: Shop, after: str) -> None:
     assert await refusal(shop.storefront, shop.site_key, after) == ["BAD_USER_INPUT"]
 

@@ -7,13 +7,13 @@ are delivered again after a takeover.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
+import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 from aiokafka.structs import OffsetAndMetadata
@@ -27,7 +27,7 @@ from subgraphs.kernel.streams.kafka.dead_letters import dead_letter_topic
 from subgraphs.kernel.streams.kafka.group import HEARTBEAT_SECONDS, group_client
 from subgraphs.kernel.streams.redis.names import drops_of
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 _DRAIN_SECONDS = 10.0
 """Time for the entries in flight when a partition is revoked; later ones are delivered again."""
@@ -92,7 +92,7 @@ class KafkaConsumer:
         message = {"key": record.key, "value": entry.body, "headers": headers}
         await self._cluster.produce(dead_letter_topic(self.topic), {part: [message]})
         await self.ack([entry], {entry.id: reason})
-        log.error(DEAD_LETTERED, self.topic, entry.id, reason, detail)
+        log.error(DEAD_LETTERED, topic=self.topic, entry=entry.id, reason=reason, detail=detail)
 
     async def trim(self) -> None:
         needed: dict[int, int] = {}
@@ -227,7 +227,7 @@ class KafkaConsumer:
         try:
             await consumer.commit(offsets)
         except (CommitFailedError, IllegalStateError) as error:
-            log.warning("partitions lost before commit: topic=%s error=%r", self.topic, error)
+            log.warning("partitions_lost_before_commit", topic=str(self.topic), error=repr(error))
 
     async def _count_drops(self) -> None:
         """Counts the drops, including those that earlier calls could not count."""

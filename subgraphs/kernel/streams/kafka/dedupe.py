@@ -6,11 +6,11 @@ unavailable, after a crash in between, and when two processes receive the ID at 
 ledger stores it once by its primary key.
 """
 
-import logging
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -19,7 +19,7 @@ from subgraphs.kernel.streams import dedupe
 from subgraphs.kernel.streams.redis.append import ADD_DEDUPE_KEYS, FIND_DEDUPE_KEYS
 from subgraphs.kernel.streams.redis.names import stream_of
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 _PAUSE_SECONDS = 5.0
 """Time without a request to Redis after one failed."""
@@ -63,6 +63,6 @@ class DedupeKeys:
         try:
             return await run(self._client, script, calls)
         except (RedisError, OSError) as error:
-            log.warning("dedupe keys unavailable: pause_s=%g error=%r", _PAUSE_SECONDS, error)
+            log.warning("dedupe_keys_unavailable", pause_s=_PAUSE_SECONDS, error=repr(error))
             self._paused_until = time.monotonic() + _PAUSE_SECONDS
             return []

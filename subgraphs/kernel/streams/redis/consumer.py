@@ -6,11 +6,11 @@ A late acknowledgement by the previous member then changes nothing.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import structlog
 from redis.asyncio import Redis
 
 from subgraphs.kernel.redis.scripts import Call, run
@@ -28,7 +28,7 @@ from subgraphs.kernel.streams.redis.names import (
     stream_of,
 )
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 _BLOCKED_POLL_SECONDS = 0.02
 """Time between two checks whether the entries in flight are acknowledged."""
@@ -96,7 +96,9 @@ class RedisConsumer:
     async def dead_letter(self, entry: Entry, reason: str, detail: str) -> None:
         in_flight = self._membership.held.get(partition_in(entry.id))
         if in_flight and in_flight.dead_letter(Letter(entry.body, entry.id, reason, detail)):
-            log.error(DEAD_LETTERED, self._topic, entry.id, reason, detail)
+            log.error(
+                DEAD_LETTERED, topic=self._topic, entry=entry.id, reason=reason, detail=detail
+            )
         await self._commit()
 
     async def trim(self) -> None:
@@ -143,7 +145,7 @@ class RedisConsumer:
         for (part, in_flight, _), is_reader in zip(commits, replies, strict=True):
             in_flight.commit_done()
             if not is_reader and held.get(part) is in_flight:
-                log.warning("partition lost before commit: %s:%02d", self._topic, part)
+                log.warning("partition_lost_before_commit", topic=self._topic, partition=part)
                 self._membership.drop([part])
         return True
 

@@ -7,13 +7,13 @@ once it has nothing of it in flight. A dead member's lease expires.
 """
 
 import asyncio
-import logging
 import secrets
 import socket
 import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import structlog
 from redis.asyncio import Redis
 
 from subgraphs.kernel import cancellation
@@ -22,7 +22,7 @@ from subgraphs.kernel.streams.interface import PARTITIONS
 from subgraphs.kernel.streams.redis.in_flight import InFlight
 from subgraphs.kernel.streams.redis.names import lease_of, members_of
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 LEASE_SECONDS = 2.5
 """Time without a heartbeat after which a member counts as dead."""
@@ -142,5 +142,5 @@ async def _send_heartbeats(reference: "weakref.ref[Membership]") -> None:
         try:
             await member._heartbeat()
         except Exception as error:  # Redis is unavailable: reads report it, and heartbeats go on
-            log.debug("heartbeat failed: member=%s error=%r", member.name, error)
+            log.debug("heartbeat_failed", member=str(member.name), error=repr(error))
         del member
