@@ -21,7 +21,7 @@ from subgraphs.kernel import db, live
 from subgraphs.kernel.identity.tenants import Tenant
 from subgraphs.kernel.streams import event_streams
 from subgraphs.kernel.streams.envelope import EVENTS_TOPIC
-from subgraphs.notifications import service as notifications
+from subgraphs.notifications import claims
 from workers.app import (
     FORGET_BODIES,
     FORGET_CLAIMS,
@@ -79,7 +79,7 @@ async def forget_bodies(now: datetime) -> int:
 
 async def forget_claims(now: datetime) -> int:
     """Delete the claims that are as old as events become; how many."""
-    return await _in_batches("claims", notifications.forget_claims, now)
+    return await _in_batches("claims", claims.delete_claims, now)
 
 
 async def forget_published(now: datetime) -> None:

@@ -10,8 +10,7 @@ from cachetools import LRUCache
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.analytics.pipeline.batch import Claim
-from subgraphs.notifications import models
-from subgraphs.notifications import service as notifications
+from subgraphs.notifications import claims, models
 
 MAX_CLAIMS = 20_000
 """Some 20 MB. Visitors are shown the latest claims again and again."""
@@ -27,7 +26,7 @@ class ClaimCache:
         """These claims by name, in at most one statement; names without a claim are absent."""
         found = {name: claim for name in names if (claim := self._claims.get(name))}
         unknown = {name: id_ for name in names if name not in found and (id_ := _to_uuid(name))}
-        rows = await notifications.claims_by_id(session, set(unknown.values()))
+        rows = await claims.get_many(session, set(unknown.values()))
         loaded = {name: to_claim(rows[id_]) for name, id_ in unknown.items() if id_ in rows}
         self._claims.update(loaded)
         return found | loaded
@@ -42,7 +41,7 @@ def to_claim(row: models.Claim) -> Claim:
         notification_id=row.notification_id,
         text=row.text,
         published_at=row.published_at,
-        message=notifications.claim_message(row),
+        message=claims.claim_message(row),
         variant_id=row.variant_id,
         is_published=row.cursor is not None,
     )

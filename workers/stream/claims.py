@@ -4,7 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.analytics.pipeline.batch import Batch
 from subgraphs.kernel import db
-from subgraphs.notifications import service as notifications
+from subgraphs.notifications import claim_rendering, claims
 from workers.stream.claim_cache import ClaimCache, to_claim
 
 _cache = ClaimCache()
@@ -12,8 +12,8 @@ _cache = ClaimCache()
 
 async def make_claims(session: AsyncSession, batch: Batch) -> None:
     """Render and store the claims that the sites' active notifications make of the batch."""
-    drafts = await notifications.claims_for(session, batch.source_events)
-    batch.made = [to_claim(row) for row in await notifications.save_claims(session, drafts)]
+    drafts = await claim_rendering.render_claims(session, batch.source_events)
+    batch.made = [to_claim(row) for row in await claims.save_claims(session, drafts)]
 
 
 async def load_claims(session: AsyncSession, batch: Batch) -> None:
@@ -26,4 +26,4 @@ async def store_cursors(batch: Batch) -> None:
     if not batch.cursors:
         return
     async with db.service_transaction() as session:
-        await notifications.set_cursors(session, batch.cursors)
+        await claims.set_cursors(session, batch.cursors)

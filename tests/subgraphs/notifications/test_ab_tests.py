@@ -11,11 +11,11 @@ from subgraphs.kernel import db
 from subgraphs.kernel.identity.viewer import NOBODY, Viewer
 from subgraphs.kernel.ids import derived_id, new_id
 from subgraphs.kernel.streams.envelope import Event
-from subgraphs.notifications import ab_tests, service
+from subgraphs.notifications import ab_tests, claim_rendering, claims, service
 from subgraphs.notifications.ab_tests import NewVariant
 from subgraphs.notifications.models import ABTest, ABTestVariant, Claim, Notification
 from subgraphs.notifications.schema import schema
-from subgraphs.notifications.template_cache import Variant
+from subgraphs.notifications.template_cache import CachedVariant
 from subgraphs.notifications.template_rendering import DEFAULT_BODY
 from tests.fixtures.active_shop import ActiveShop, open_shop, pause
 from tests.fixtures.graph import Answer, counted_statements, run
@@ -99,9 +99,12 @@ def orders_of(shop: ActiveShop, count: int, first: int = 0) -> list[Event]:
 
 async def stored(*events: Event) -> list[Claim]:
     async with db.service_transaction() as session:
-        claims = await service.save_claims(session, await service.claims_for(session, events))
-        await service.set_cursors(session, {it.id: f"{n}-0" for n, it in enumerate(claims, 1)})
-    return claims
+        rows = await claims.save_claims(
+            session, await claim_rendering.render_claims(session, events)
+        )
+        cursors = {row.id: f"{number}-0" for number, row in enumerate(rows, 1)}
+        await claims.set_cursors(session, cursors)
+    return rows
 
 
 async def variant_names(shop: ActiveShop, test_id: str) -> dict[UUID | None, str]:
@@ -320,14 +323,14 @@ SHARES = (("a", 1), ("b", 2), ("c", 97))
 
 def test_each_weight_gets_its_share_and_every_claim_always_the_same() -> None:
     test_id = new_id()
-    variants = [Variant(new_id(), test_id, name, weight) for name, weight in SHARES]
+    variants = [CachedVariant(new_id(), test_id, name, weight) for name, weight in SHARES]
     ids = [derived_id(NOON, number) for number in range(20_000)]
 
-    drawn = [ab_tests.chosen(id_, variants) for id_ in ids]
+    drawn = [ab_tests.choose_variant(id_, variants) for id_ in ids]
 
     counts = Counter(it.body for it in drawn if it)
-    assert drawn == [ab_tests.chosen(id_, variants) for id_ in ids]
+    assert drawn == [ab_tests.choose_variant(id_, variants) for id_ in ids]
     assert counts.total() == 20_000
     assert 140 <= counts["a"] <= 260
     assert 320 <= counts["b"] <= 480
-    assert ab_tests.chosen(ids[0], []) is None
+    assert ab_tests.choose_variant(ids[0], []) is None

@@ -11,7 +11,7 @@ from subgraphs.kernel import db
 from subgraphs.kernel.identity.viewer import Viewer
 from subgraphs.kernel.ids import derived_id
 from subgraphs.kernel.streams.envelope import Event
-from subgraphs.notifications import service, template_cache
+from subgraphs.notifications import claim_rendering, claims, service, template_cache
 from subgraphs.notifications.models import Claim
 from subgraphs.notifications.schema import schema
 from tests.fixtures.graph import counted_statements, run
@@ -85,21 +85,23 @@ def order(shop: Shop, number: int = 1, **payload: object) -> Event:
 
 async def made_of(*events: Event) -> list[Claim]:
     async with db.service_transaction() as session:
-        return await service.claims_for(session, events)
+        return await claim_rendering.render_claims(session, events)
 
 
 async def stored(*events: Event) -> list[Claim]:
     async with db.service_transaction() as session:
-        return await service.save_claims(session, await service.claims_for(session, events))
+        return await claims.save_claims(
+            session, await claim_rendering.render_claims(session, events)
+        )
 
 
 async def published(*events: Event) -> list[Claim]:
-    claims = await stored(*events)
+    rows = await stored(*events)
     async with db.service_transaction() as session:
-        await service.set_cursors(
-            session, {claim.id: f"{number}-0" for number, claim in enumerate(claims, 1)}
+        await claims.set_cursors(
+            session, {claim.id: f"{number}-0" for number, claim in enumerate(rows, 1)}
         )
-    return claims
+    return rows
 
 
 async def test_an_order_makes_one_claim_of_each_active_notification(configured: Configured) -> None:
@@ -109,13 +111,13 @@ async def test_an_order_makes_one_claim_of_each_active_notification(configured: 
         await notification(shop, status)
     event = order(shop)
 
-    claims = await made_of(event)
+    rendered = await made_of(event)
 
-    assert [(claim.notification_id, claim.text) for claim in claims] == [
+    assert [(claim.notification_id, claim.text) for claim in rendered] == [
         (configured.notification_id, "Anna from Oslo bought Shoe 1"),
         (second, "Shoe 1 sold in Oslo"),
     ]
-    first = claims[0]
+    first = rendered[0]
     assert (first.site_id, first.account_id) == (shop.site_id, shop.account_id)
     assert (first.source_event_ids, first.occurred_at) == ([event.id], event.occurred_at)
     assert first.url is None
@@ -164,7 +166,7 @@ async def test_saving_twice_leaves_the_first_as_it_was(configured: Configured) -
         assert by_text[claim.text].id == claim.id
         assert by_text[claim.text].published_at == claim.published_at
     async with db.service_transaction() as session:
-        kept = await service.claims_by_id(session, {claim.id for claim in again})
+        kept = await claims.get_many(session, {claim.id for claim in again})
     assert len(kept) == 3
     assert all(claim.source_event_ids for claim in kept.values())
 
@@ -197,10 +199,10 @@ async def test_a_batch_costs_two_statements_whatever_its_size_and_at_first_a_thi
 async def test_an_empty_batch_costs_nothing() -> None:
     with counted_statements() as seen:
         async with db.service_transaction() as session:
-            assert await service.claims_for(session, []) == []
-            assert await service.save_claims(session, []) == []
-            assert await service.claims_by_id(session, set()) == {}
-            await service.set_cursors(session, {})
+            assert await claim_rendering.render_claims(session, []) == []
+            assert await claims.save_claims(session, []) == []
+            assert await claims.get_many(session, set()) == {}
+            await claims.set_cursors(session, {})
 
     assert seen == []
 
@@ -211,7 +213,7 @@ async def test_the_message_of_a_claim_is_json_and_names_what_is_behind_it(
     event = order(configured.shop, productUrl="https://shop.example.com/blue")
     (claim,) = await stored(event)
 
-    message = service.claim_message(claim)
+    message = claims.claim_message(claim)
 
     assert msgspec.json.decode(msgspec.json.encode(message)) == message
     assert message == {

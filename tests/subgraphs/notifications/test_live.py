@@ -14,9 +14,9 @@ from subgraphs.kernel import live
 from subgraphs.kernel.graphql.context import Context
 from subgraphs.kernel.identity.viewer import NOBODY, Viewer
 from subgraphs.kernel.ids import new_id
+from subgraphs.notifications.claims import claim_message
 from subgraphs.notifications.models import Claim
 from subgraphs.notifications.schema import schema
-from subgraphs.notifications.service import claim_message
 from tests.fixtures.graph import counted_statements
 from tests.fixtures.shop import Shop, new_shop
 
