@@ -13,11 +13,11 @@ from uuid import UUID
 _MS_BITS = 48
 
 _FRACTION_BITS = 12
-"""Bits for the fraction of a millisecond, in place of random bits (RFC 9562, section 6.2, method 3)."""
+"""Bits for the fraction of a millisecond: RFC 9562, section 6.2, method 3."""
 
 
 def new_id() -> UUID:
-    """A random UUIDv7 of the current time. Ids created 0.25 µs apart sort in the order of creation."""
+    """A random UUIDv7 of the current time; ids created 0.25 µs apart sort by creation."""
     ms, ns = divmod(time.time_ns(), 1_000_000)
     fraction = (ns << _FRACTION_BITS) // 1_000_000
     return _build(ms, fraction.to_bytes(2, "big") + secrets.token_bytes(8))

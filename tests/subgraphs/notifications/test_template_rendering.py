@@ -1,4 +1,4 @@
-"""Templates and facts, both of them hostile."""
+"""Rendering of hostile templates and variables."""
 
 import pytest
 from hypothesis import given
@@ -25,7 +25,9 @@ ORDER = {"first_name": "Anna", "city": "Oslo", "product": "Blue Shoes"}
         ({"product": "Blue Shoes"}, "Someone bought Blue Shoes"),
     ],
 )
-def test_the_usual_wording_does_without_what_is_absent(facts: dict[str, object], line: str) -> None:
+def test_the_default_template_renders_without_optional_variables(
+    facts: dict[str, object], line: str
+) -> None:
     assert render(DEFAULT_BODY, facts) == line
 
 
@@ -39,18 +41,18 @@ def test_the_usual_wording_does_without_what_is_absent(facts: dict[str, object],
         ("\u202eseohS", "seohS"),
     ],
 )
-def test_a_fact_is_text_and_nothing_else(product: str, shown: str) -> None:
+def test_a_variable_is_never_parsed(product: str, shown: str) -> None:
     assert render("{{ product }}", {"product": product}) == shown
 
 
-def test_a_line_is_short() -> None:
+def test_a_long_text_is_truncated() -> None:
     line = render("{{ product }}", {"product": "x" * 10 * MAX_TEXT})
 
     assert line == "x" * (MAX_TEXT - 1) + "…"
 
 
 @given(st.dictionaries(st.sampled_from(["first_name", "city", "product", "quantity"]), st.text()))
-def test_no_fact_breaks_the_usual_wording(facts: dict[str, object]) -> None:
+def test_any_variables_render_in_the_default_template(facts: dict[str, object]) -> None:
     line = render(DEFAULT_BODY, facts)
 
     assert line is not None
@@ -67,7 +69,7 @@ def test_no_fact_breaks_the_usual_wording(facts: dict[str, object]) -> None:
         "{% for i in (1..3) %}★{% endfor %} {{ product }}",
     ],
 )
-def test_a_sensible_template_is_taken(body: str) -> None:
+def test_valid_templates_are_accepted(body: str) -> None:
     validate(body)
 
 
@@ -112,9 +114,7 @@ def test_a_sensible_template_is_taken(body: str) -> None:
         ("{% if true %}" * 40 + "{% endif %}" * 40, "block nesting limit"),
     ],
 )
-def test_a_template_that_cannot_be_used_is_refused_with_the_reason(
-    body: str, complaint: str
-) -> None:
+def test_an_invalid_template_is_rejected_with_the_reason(body: str, complaint: str) -> None:
     with pytest.raises(BadUserInput) as refused:
         validate(body)
 
@@ -122,7 +122,7 @@ def test_a_template_that_cannot_be_used_is_refused_with_the_reason(
 
 
 @given(st.text(st.sampled_from("{}%|'\" \n.:[]()-=<>#abc109ifendfor")))
-def test_no_template_does_anything_but_be_taken_or_refused(body: str) -> None:
+def test_any_template_is_accepted_or_rejected(body: str) -> None:
     try:
         validate(body)
     except BadUserInput:
@@ -130,7 +130,7 @@ def test_no_template_does_anything_but_be_taken_or_refused(body: str) -> None:
     assert render(body, ORDER)
 
 
-def test_a_template_that_fails_at_an_order_makes_no_line() -> None:
+def test_a_template_that_fails_renders_none() -> None:
     greedy = (
         "{% if city == 'Oslo' %}{% for i in (1..200) %}{% for j in (1..2) %}x{% endfor %}"
         "{% endfor %}{% endif %}{{ product }}"
