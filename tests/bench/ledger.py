@@ -196,7 +196,7 @@ class Benchmark:
 
     async def _check_counts(self) -> None:
         """Check that each store has every event once."""
-        counted = await (await clickhouse.client()).query("SELECT count() FROM raw_events FINAL")
+        raw_events = await (await clickhouse.client()).query("SELECT count() FROM raw_events FINAL")
         journal = await self._owner.fetch("SELECT events FROM visitor_event_journal")
         found = {
             "rows": await self._owner.fetchval("SELECT count(*) FROM notification_events"),
@@ -206,7 +206,7 @@ class Benchmark:
                 for row in journal
                 for site in visitor_journal.decode(row["events"])
             ),
-            "clickhouse": counted.result_rows[0][0],
+            "clickhouse": raw_events.result_rows[0][0],
         }
         if wrong := {name: count for name, count in found.items() if count != self._count}:
             raise AssertionError(f"each store must have {self._count} events, but found: {wrong}")

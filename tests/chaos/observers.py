@@ -58,7 +58,7 @@ class EffectObserver:
         self._sites = [tenant.shop.site_id for tenant in tenants]
         self._since = datetime.now(UTC) - _CLOCK_MARGIN
         self.graphql_responses: list[tuple[float, float]] = []
-        """Times of each successful GraphQL query: when it was sent, and when its response came."""
+        """Each successful GraphQL query: when it was sent, and when its response arrived."""
 
     async def run(self) -> None:
         """Poll until cancelled."""
