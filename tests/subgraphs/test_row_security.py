@@ -37,7 +37,7 @@ RELATIONS = (
 )
 
 WRITE_ONLY = {"outbox", "encryption_keys", "archives", "visitor_event_journal"}
-"""The app's role cannot read them at all."""
+"""The app's role cannot read these tables."""
 
 
 @pytest.fixture
