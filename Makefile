@@ -41,7 +41,7 @@ check: lint types ## Run lint, types and the tests that need no server; ARGS="-k
 
 .PHONY: test
 test: setup ## Run all tests against real servers; ARGS="-k word" selects tests; JOBS=1: sequentially
-	@$(VENV)/pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	@$(VENV)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 .PHONY: chaos
 chaos: setup ## Inject random faults under load and check for lost events; KILLS=20 SEED=7
