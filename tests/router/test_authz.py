@@ -170,7 +170,7 @@ def invalid_tokens() -> dict[str, str]:
         "exp": now + timedelta(hours=1),
     }
     expired = {"exp": now - timedelta(seconds=1)}
-    wrong = {
+    wrong: dict[str, dict[str, object]] = {
         "expired": expired,
         "audience": {"aud": "proofgraph-subgraphs"},
         "issuer": {"iss": "x"},
