@@ -2,9 +2,9 @@
 
 from deploy.migrations import scripts
 
-revision = "2026_11_27_compress_in_page_order"
+revision = "2026_11_27_compress_events"
 down_revision = "2026_11_27_visitor_event_journal"
 
 
 def upgrade() -> None:
-    scripts.run("compress_in_page_order.sql")
+    scripts.run("compress_events.sql")
