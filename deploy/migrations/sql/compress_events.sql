@@ -18,7 +18,6 @@ BEGIN
         WHERE c.hypertable_schema = 'public' AND c.hypertable_name = 'events' AND c.is_compressed
         ORDER BY c.range_start
     LOOP
-        EXECUTE format('SELECT %s.decompress_chunk($1)', at) USING chunk::regclass;
-        EXECUTE format('SELECT %s.compress_chunk($1)', at) USING chunk::regclass;
+        EXECUTE format('SELECT %s.compress_chunk($1, recompress => true)', at) USING chunk::regclass;
     END LOOP;
 END $$;

@@ -26,19 +26,21 @@ pytestmark = pytest.mark.usefixtures("stores")
 async def test_a_partition_too_large_to_compare_is_deleted_by_key(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    shop = await new_shop()
-    await add(shop, month_ago(22), 2_000)
-    before = await rows_of(shop)
+    shops = [await new_shop() for _ in range(4)]
+    for shop in shops:
+        await add(shop, month_ago(22), 500)
+    before = [await rows_of(shop) for shop in shops]
 
     with monkeypatch.context() as patch:
         patch.setattr(removal, "COMPARE_TIMEOUT", "1ms")
+        patch.setattr(removal, "_BATCH_ROWS", 1_300)  # the parts of up to four sites
         await archive_all()
 
-    assert await rows_of(shop) == ([], [])
-    assert await archives_of(shop, "status, rows, removed") == [("DROPPED", 2_000, 2_000)] * 2
+    assert [await rows_of(shop) for shop in shops] == [([], [])] * 4
+    assert await archives_of(shops[0], "status, rows, removed") == [("DROPPED", 2_000, 2_000)] * 2
     await planning.plan()
     assert await partition_at("events", month_ago(22)) is None
-    assert await archived(shop) == before
+    assert [await archived(shop) for shop in shops] == before
 
 
 async def test_a_long_export_delays_no_other_month() -> None:
