@@ -86,13 +86,17 @@ lint: setup ## Check style, layout and import rules
 types: setup ## Check types, strictly, tests included
 	@$(VENV)/mypy --strict subgraphs workers router deploy tests
 
+.PHONY: bench
+bench: setup ## Run every benchmark briefly and write docs/performance.md; ARGS="--only ledger"
+	@$(VENV)/python -m tests.bench $(ARGS)
+
 .PHONY: bench-ledger
 bench-ledger: setup ## How fast the stream worker fills the ledger; ARGS="--events 200000 --rounds 3"
 	@$(VENV)/python -m tests.bench.ledger $(ARGS)
 
 .PHONY: bench-ingest
-bench-ingest: setup ## The door beside nginx and a FastAPI peer; DURATION=5 REPEATS=3; MEMORY=10 minutes
-	@$(VENV)/python -m tests.bench.ingest
+bench-ingest: setup ## The ingest endpoint beside nginx and a FastAPI peer; DURATION=5 REPEATS=3; MEMORY=10 minutes
+	@$(VENV)/python -m tests.bench.ingest $(ARGS)
 
 .PHONY: bench-analytics
 bench-analytics: setup ## How long a quarter by the hour takes; ARGS="--events 20000000 --queries 200"

@@ -1,6 +1,7 @@
 """The memory of the ingest endpoint and the stream worker under load."""
 
 import asyncio
+from typing import Any
 
 from tests.bench.ingest.load import at_rate
 from tests.bench.ingest.servers import Server
@@ -17,7 +18,7 @@ _SAMPLES = 20
 
 async def measure_memory(
     endpoint: Server, world: World, sender: Sender, core: int, minutes: float
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Send load for so many minutes; returns the memory in MiB over time, and if it is flat."""
     worker = Server(0, world.stack.pids["stream-worker"])
     seconds = minutes * 60
