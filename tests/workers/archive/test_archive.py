@@ -94,9 +94,10 @@ async def test_late_rows_of_an_archived_month_make_another_part() -> None:
     await archive_all()
     await archive_all()
 
-    assert (await archives_of(shop, "table_name, part, rows"))[:2] == [
-        ("events", 0, 10),
-        ("events", 1, 5),
+    # Not by part: TimescaleDB puts the late rows into a new chunk, with a part 0 of its own.
+    parts = await archives_of(shop, "table_name, rows")
+    assert sorted(parts) == [
+        (it, rows) for it in ("events", "notification_events") for rows in (5, 10)
     ]
     assert await rows_of(shop) == ([], [])
     assert set((await archived(shop)).events) >= set(late.events)
