@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import strawberry
 from graphql import ExecutionResult
+from hypothesis import given
+from hypothesis import strategies as st
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
@@ -146,3 +149,38 @@ async def test_tuples_and_other_iterables_are_left_to_graphql_core() -> None:
     root = Query(points=(point(1), point(2)), optional=None)  # type: ignore[arg-type]
 
     await assert_equal("{ points { start } optional { start } }", root)
+
+
+FIELDS: dict[str, dict[str, str | None]] = {
+    "Point": {
+        **dict.fromkeys(("start", "rates", "label", "later", "__typename")),
+        **{"counts": "Counts", "best": "Counts", "tags": "Tag"},
+    },
+    "Counts": dict.fromkeys(("shown", "clicked", "__typename")),
+    "Tag": dict.fromkeys(("name", "__typename")),
+}
+
+
+def selections(type_: str) -> st.SearchStrategy[str]:
+    """Selection sets of a type, with aliases, fragments and directives."""
+    fields = st.one_of([_field(name, below) for name, below in FIELDS[type_].items()])
+    inline = fields.map(lambda field: f"... on {type_} {{ {field} }}")
+    nodes = st.lists(fields | inline, min_size=1, max_size=5)
+    return nodes.map(lambda found: f"{{ {' '.join(found)} }}")
+
+
+def _field(name: str, below: str | None) -> st.SearchStrategy[str]:
+    alias = st.sampled_from(["", f"{name.strip('_')}2: "])
+    directive = st.sampled_from(["", "", "", " @skip(if: true)", " @include(if: true)"])
+    children = selections(below) if below else st.just("")
+    return st.tuples(alias, directive, children).map(lambda it: f"{it[0]}{name}{it[1]} {it[2]}")
+
+
+@given(document=selections("Point"), nulls=st.sets(st.sampled_from(["counts", "best", "rates"])))
+def test_generated_selections_have_the_response_of_graphql_core(
+    document: str, nulls: set[str]
+) -> None:
+    values = [point(1), point(2, **dict.fromkeys(nulls)), None]
+    root = Query(points=[point(3)], optional=values)
+
+    asyncio.run(assert_equal(f"{{ points {document} optional {document} }}", root))
