@@ -49,7 +49,7 @@ class Point:
 
 
 def point(hour: int, **changed: Any) -> Point:
-    values = {
+    values: dict[str, Any] = {
         "start": datetime(2026, 1, 2, hour, tzinfo=UTC),
         "counts": Counts(shown=BigInt(2**40 + hour), clicked=None),
         "best": Counts(shown=BigInt(1), clicked=BigInt(2)) if hour % 2 else None,
