@@ -119,11 +119,10 @@ class Bench:
 
     def _result(self) -> dict[str, Any]:
         medians = {name: statistics.median(found) for name, found in self._figures.items()}
+        cpu_us = {count: round(statistics.median(us), 1) for count, us in self._cpu_us.items()}
         details = {
             "events": self._count,
-            "cpu_us": {
-                count: round(statistics.median(us), 1) for count, us in self._cpu_us.items()
-            },
+            "cpu_us": cpu_us,
             "per_second": {
                 name: {"median": round(medians[name]), "all": [round(each) for each in found]}
                 for name, found in self._figures.items()
@@ -139,7 +138,7 @@ class Bench:
                 f"COPY of the same rows: {medians['peer']:,.0f}/s",
                 round(medians[name] / medians["peer"], 2),
                 "the peer",
-                details["cpu_us"][count],
+                cpu_us[count],
             )
             for count, name, workers in ((1, "one", "worker"), (2, "two", "workers"))
         ]
