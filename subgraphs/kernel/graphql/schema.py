@@ -16,7 +16,6 @@ from strawberry.types.execution import ExecutionContext
 
 from subgraphs.kernel.graphql.limits import MAX_TOKENS, DocumentLimitsRule
 from subgraphs.kernel.graphql.masking import to_graphql_error
-from subgraphs.kernel.graphql.plain_lists import PlainListExecutor
 from subgraphs.kernel.graphql.types import SCALARS
 
 # Without the two caches Strawberry parses and validates every request: twelve times slower.
@@ -50,7 +49,6 @@ def build_schema(
     return SubgraphSchema(
         **options,
         types=types,
-        execution_context_class=PlainListExecutor,
         config=StrawberryConfig(scalar_map=SCALARS),
         extensions=[
             lambda: ParserCache(maxsize=_CACHED_DOCUMENTS),
