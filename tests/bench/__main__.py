@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.bench.report import machine
+from tests.bench.report import machine, print_line
 
 FOLDER = Path(__file__).parent
 PAGE = FOLDER.parents[1] / "docs" / "performance.md"
@@ -49,11 +49,11 @@ def main() -> None:
     names = [name for name in benches() if not options.only or name in options.only]
     outcomes = []
     for name in names:
-        say(f"{name} …")
+        print_line(f"{name} …")
         outcomes.append(run(name))
-        say(outcomes[-1].failure or f"{name}: {len(outcomes[-1].figures)} figures")
+        print_line(outcomes[-1].failure or f"{name}: {len(outcomes[-1].figures)} figures")
     options.output.write_text(render(outcomes, machine(), datetime.now(UTC)))
-    say(f"Wrote {options.output}")
+    print_line(f"Wrote {options.output}")
     sys.exit(any(outcome.failure for outcome in outcomes))
 
 
@@ -107,11 +107,6 @@ def _output(name: str, option: str) -> str:
         command, stdout=subprocess.PIPE, text=True, timeout=BENCH_SECONDS, check=False
     )
     return done.stdout if done.returncode == 0 else ""
-
-
-def say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ is of a random site:
     all       every metric and the revenue
     graphql   the same five through the subgraph's app, from the viewer's signature to JSON
     peer      the same five, counted from the raw events by a plain GROUP BY
-    read      lower bound: only reads the rolled-up rows of the answer
-    ping      lower bound of all: SELECT 1
+    read      lower bound: only reads the rolled-up rows of the response
+    ping      lower bound of every query: SELECT 1
 
 Kinds and sizes alternate, so that a disturbance affects all of them. Before the measurement, the
 counts of some sites are compared with their raw events. The last line of the output is JSON.
@@ -20,7 +20,6 @@ import asyncio
 import os
 import random
 import statistics
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -44,7 +43,7 @@ from subgraphs.kernel.identity.viewer import Viewer, ViewerSigner
 from subgraphs.kernel.storage import clickhouse
 from tests.bench.analytics_events import fill
 from tests.bench.analytics_queries import DOCUMENT, METRICS, PEER, READ
-from tests.bench.report import Figure, print_result, result_of
+from tests.bench.report import Figure, print_line, print_result, result_of
 from tests.fixtures.cells import cells
 from tests.fixtures.ports import free_port
 from tests.fixtures.shop import more_sites, new_shop
@@ -81,16 +80,16 @@ async def main() -> None:
             try:
                 shop = await new_shop()
                 sites = [shop.site_id, *await more_sites(shop, options.sites - 1)]
-                bench = Bench(shop.owner, sites)
+                bench = Benchmark(shop.owner, sites)
                 for size in (options.events // 10, options.events):
                     await bench.prepare(size)
                 print_result(await bench.run(options.queries))
             finally:
-                for close in (clickhouse, db):
-                    await close.dispose()
+                for module in (clickhouse, db):
+                    await module.dispose()
 
 
-class Bench:
+class Benchmark:
     """The measurements of one run, and its databases by their number of events."""
 
     def __init__(self, viewer: Viewer, sites: list[UUID]) -> None:
@@ -109,7 +108,7 @@ class Bench:
     async def prepare(self, size: int) -> None:
         """Fill a database and compare some of its counts with the raw events."""
         self._filled[size] = await fill(
-            f"events_{size}", size, self._sites, self._start, self._end, say
+            f"events_{size}", size, self._sites, self._start, self._end, print_line
         )
         for site in random.sample(self._sites, COMPARED):
             found = await self._counts(site, METRICS)
@@ -118,6 +117,7 @@ class Bench:
             assert {(it.start, it.metric): it.value for it in cells(found)} == hours
 
     async def run(self, queries: int) -> dict[str, Any]:
+        """Measure this number of queries of each kind and size; returns the figures."""
         async with self._app.router.lifespan_context(self._app), self._web:
             for started in range(0, queries, BLOCK):
                 for size in self._filled:
@@ -172,19 +172,24 @@ class Bench:
             site = random.choice(self._sites)
             for kind, query in kinds.items():
                 started, cpu = time.perf_counter(), time.process_time()
-                answer = await query(site)
+                result = await query(site)
                 if number >= 0:
                     self._seconds[size, kind].append(time.perf_counter() - started)
                     self._cpu[size, kind].append(time.process_time() - cpu)
-                    self._rows[size] += [len(cells(answer))] if kind == "counts" else []
+                    self._rows[size] += [len(cells(result))] if kind == "counts" else []
 
     def _figures(self, size: int) -> dict[str, Any]:
-        """Milliseconds of each kind, and the mean number of counts in an answer."""
-        found = {kind: times for (of, kind), times in self._seconds.items() if of == size}
-        figures = {kind: milliseconds(times) for kind, times in found.items()}
+        """Milliseconds of each kind, and the mean number of counts in a result."""
+        figures = {
+            kind: milliseconds(seconds)
+            for (of, kind), seconds in self._seconds.items()
+            if of == size
+        }
         for kind, figure in figures.items():
             figure["cpu_us"] = statistics.median(self._cpu[size, kind]) * 1e6
-            say(f"{size:>12,} events: {kind:8} p50 {figure['p50']:7} p95 {figure['p95']:7} ms")
+            print_line(
+                f"{size:>12,} events: {kind:8} p50 {figure['p50']:7} p95 {figure['p95']:7} ms"
+            )
         return {**figures, "rows": round(statistics.mean(self._rows[size])), **self._filled[size]}
 
     async def _counts(self, site: UUID, metrics: tuple[str, ...]) -> list[Counts]:
@@ -204,28 +209,24 @@ class Bench:
             "start": self._start.isoformat(),
             "end": self._end.isoformat(),
         }
-        answer = await self._web.post(
+        response = await self._web.post(
             "/analytics/graphql",
             json={"query": DOCUMENT, "variables": variables},
             headers={"x-proofgraph-viewer": signer.sign(self._viewer)},
         )
-        body = answer.json()
+        body = response.json()
         assert "errors" not in body, body
         return body
 
 
 def milliseconds(seconds: list[float]) -> dict[str, float]:
+    """Median and 95th percentile, in milliseconds."""
     cuts = statistics.quantiles(seconds, n=20, method="inclusive")
     return {"p50": round(statistics.median(seconds) * 1e3, 1), "p95": round(cuts[-1] * 1e3, 1)}
 
 
-def ratio(one: float, other: float) -> float:
-    return round(one / other, 2)
-
-
-def say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+def ratio(dividend: float, divisor: float) -> float:
+    return round(dividend / divisor, 2)
 
 
 if __name__ == "__main__":

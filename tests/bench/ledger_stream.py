@@ -23,20 +23,20 @@ async def append(events: Sequence[Event]) -> None:
         await event_streams.streams().append(EVENTS_TOPIC, records)
 
 
-def cpu_seconds(workers: Sequence[Process]) -> float:
-    """The processor time of all workers since they began."""
-    times = [psutil.Process(worker.pid).cpu_times() for worker in workers]
-    return sum(it.user + it.system for it in times)
-
-
-async def started() -> Process:
-    """A stream worker that is ready."""
+async def start_worker() -> Process:
+    """Start a stream worker and wait until it is ready."""
     worker = Process("workers.stream.main")
     await eventually(lambda: worker.said("ready"), bool, seconds=30)
     return worker
 
 
-async def left() -> int:
+async def unacknowledged() -> int:
     """The number of unacknowledged entries."""
     lag = await event_streams.streams().lag(EVENTS_TOPIC, GROUP)
     return lag.waiting + lag.pending
+
+
+def cpu_seconds(workers: Sequence[Process]) -> float:
+    """The processor time of all workers since they began."""
+    times = [psutil.Process(worker.pid).cpu_times() for worker in workers]
+    return sum(it.user + it.system for it in times)

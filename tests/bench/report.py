@@ -39,7 +39,13 @@ def result_of(bench: str, figures: list[Figure], details: dict[str, Any]) -> dic
 
 
 def print_result(result: dict[str, Any]) -> None:
-    sys.stdout.write(f"{json.dumps(result)}\n")
+    """Print the last line."""
+    print_line(json.dumps(result))
+
+
+def print_line(text: str) -> None:
+    """Print a line at once, also into a pipe."""
+    sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
