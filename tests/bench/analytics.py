@@ -150,7 +150,7 @@ class Benchmark:
                 f"GROUP BY of the raw events: {peer} ms",
                 ratio(large[kind]["p50"], peer),
                 f"only reading the rows: {read} ms",
-                round(large[kind]["cpu_us"]),
+                large[kind]["cpu_us"],
             )
             for kind in kinds
         ]
@@ -186,7 +186,7 @@ class Benchmark:
             if of == size
         }
         for kind, figure in figures.items():
-            figure["cpu_us"] = statistics.median(self._cpu[size, kind]) * 1e6
+            figure["cpu_us"] = round(statistics.median(self._cpu[size, kind]) * 1e6)
             print_line(
                 f"{size:>12,} events: {kind:8} p50 {figure['p50']:7} p95 {figure['p95']:7} ms"
             )
