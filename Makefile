@@ -86,13 +86,17 @@ lint: setup ## Check style, format and import rules
 types: setup ## Run mypy --strict on the code and the tests
 	@$(VENV)/mypy --strict subgraphs workers router deploy tests
 
+.PHONY: bench
+bench: setup ## Run every benchmark briefly and write docs/performance.md; ARGS="--only ledger"
+	@$(VENV)/python -m tests.bench $(ARGS)
+
 .PHONY: bench-ledger
 bench-ledger: setup ## Measure how fast the stream worker writes the ledger; ARGS="--events 200000 --rounds 3"
 	@$(VENV)/python -m tests.bench.ledger $(ARGS)
 
 .PHONY: bench-ingest
 bench-ingest: setup ## Measure the ingest endpoint beside nginx and a FastAPI peer; DURATION=5 REPEATS=3; MEMORY=10 minutes
-	@$(VENV)/python -m tests.bench.ingest
+	@$(VENV)/python -m tests.bench.ingest $(ARGS)
 
 .PHONY: bench-analytics
 bench-analytics: setup ## Measure queries of hourly counts over 90 days; ARGS="--events 20000000 --queries 200"

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
@@ -14,17 +15,28 @@ from subgraphs.analytics.queries import (
     TopPagesQuery,
     ranking_metric,
 )
-from subgraphs.analytics.query_range import HourRange
+from subgraphs.analytics.query_range import HourRange, Period
 
 Numbers = Mapping[str, int]
 """Values by metric, named as in ClickHouse."""
 
 
 class Series(NamedTuple):
-    """Values by metric, for each bucket of a period and summed over all of them."""
+    """Values by metric, for each bucket of a period and summed over all of them.
 
-    points: dict[datetime, dict[str, int]]
+    A quarter by the hour has 2,160 buckets, so values are lists by metric, not mappings by bucket.
+    """
+
+    positions: Mapping[datetime, int]
+    """The position of each bucket by its start, in order."""
+    values: dict[str, list[int | None]]
+    """Values in the order of the buckets; None without events. A metric without any is absent."""
     totals: dict[str, int]
+
+    def values_of(self, metric: str) -> list[int]:
+        """The values of a metric in the order of the buckets."""
+        found = self.values.get(metric)
+        return [value or 0 for value in found] if found else [0] * len(self.positions)
 
 
 class Group(NamedTuple):
@@ -95,7 +107,7 @@ async def get_sums(
 
 def empty_series(query: SeriesQuery) -> Series:
     """A series without any counts."""
-    return Series({bucket: {} for bucket in query.period.buckets()}, {})
+    return Series(_positions(query.period), {}, {})
 
 
 def remaining_totals(totals: Numbers, groups: Collection[Group]) -> dict[str, int]:
@@ -105,6 +117,11 @@ def remaining_totals(totals: Numbers, groups: Collection[Group]) -> dict[str, in
         metric: max(0, value - sum(group.numbers.get(metric, 0) for group in groups))
         for metric, value in totals.items()
     }
+
+
+@lru_cache(maxsize=16)
+def _positions(period: Period) -> Mapping[datetime, int]:
+    return {start: position for position, start in enumerate(period.buckets())}
 
 
 async def _top_groups(
@@ -147,6 +164,8 @@ async def _counts(
 
 def _add(series: Series, counts: Counts) -> None:
     """Add the counts of one metric; each metric and key of a site occurs once."""
+    values: list[int | None] = [None] * len(series.positions)
     for start, value in zip(counts.starts, counts.values, strict=True):
-        series.points[start][counts.metric] = value
+        values[series.positions[start]] = value
+    series.values[counts.metric] = values
     series.totals[counts.metric] = sum(counts.values)

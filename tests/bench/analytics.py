@@ -17,11 +17,9 @@ counts of some sites are compared with their raw events. The last line of the ou
 
 import argparse
 import asyncio
-import json
 import os
 import random
 import statistics
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -44,13 +42,16 @@ from subgraphs.kernel.graphql.app import create_app
 from subgraphs.kernel.identity.viewer import Viewer, ViewerSigner
 from subgraphs.kernel.storage import clickhouse
 from tests.bench.analytics_events import fill
+from tests.bench.analytics_queries import DOCUMENT, METRICS, PEER, READ
+from tests.bench.report import Figure, print_line, print_result, result_of
 from tests.fixtures.cells import cells
 from tests.fixtures.ports import free_port
 from tests.fixtures.shop import more_sites, new_shop
 
 DAYS = 90
 
-METRICS = ("orders", "published", "shown", "clicked", "dismissed")
+BRIEF = (2_000_000, 30)
+"""Events and queries of a brief run."""
 
 COMPARED = 5
 """Sites whose counts are compared with their raw events."""
@@ -61,39 +62,16 @@ BLOCK = 10
 WARM_UP = 3
 """Queries at the start of each block that are not measured, because their connection is new."""
 
-_PEER = """
-    SELECT toStartOfHour(occurred_at, 'UTC') AS hour, metric, count() FROM raw_events FINAL
-    WHERE site_id = {site:UUID} AND metric IN {metrics:Array(String)}
-      AND occurred_at >= {start:DateTime('UTC')} AND occurred_at < {end:DateTime('UTC')}
-    GROUP BY hour, metric
-"""
-
-_READ = """
-    SELECT toUInt32(timestamp), toString(metric), value FROM hourly_totals
-    WHERE site_id = {site:UUID} AND metric IN {metrics:Array(String)}
-      AND timestamp >= {start:DateTime('UTC')} AND timestamp < {end:DateTime('UTC')}
-"""
-
-_DOCUMENT = """
-query($sites: [_Any!]!, $start: DateTime!, $end: DateTime!) {
-  _entities(representations: $sites) {
-    ... on Site {
-      analytics(start: $start, end: $end, granularity: HOUR,
-                metrics: [ORDERS, PUBLISHED, SHOWN, CLICKED, DISMISSED]) {
-        totals { orders published shown clicked dismissed }
-        points { start counters { orders published shown clicked dismissed } }
-      }
-    }
-  }
-}"""
-
 
 async def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.analytics", description=__doc__)
     parser.add_argument("--events", type=int, default=20_000_000, help="events of the larger size")
     parser.add_argument("--sites", type=int, default=200)
     parser.add_argument("--queries", type=int, default=200, help="queries of each kind and size")
+    parser.add_argument("--brief", action="store_true", help="fewer events and queries")
     options = parser.parse_args()
+    if options.brief:
+        options.events, options.queries = BRIEF
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder) / "state"
         async with Stack(state=state, port=free_port(), only=("migrate",)) as stack:
@@ -105,7 +83,7 @@ async def main() -> None:
                 bench = Benchmark(shop.owner, sites)
                 for size in (options.events // 10, options.events):
                     await bench.prepare(size)
-                print_line(json.dumps(await bench.run(options.queries)))
+                print_result(await bench.run(options.queries))
             finally:
                 for module in (clickhouse, db):
                     await module.dispose()
@@ -121,6 +99,7 @@ class Benchmark:
         self._start = self._end - timedelta(days=DAYS)
         self._filled: dict[int, dict[str, float]] = {}
         self._seconds: defaultdict[tuple[int, str], list[float]] = defaultdict(list)
+        self._cpu: defaultdict[tuple[int, str], list[float]] = defaultdict(list)
         self._rows: defaultdict[int, list[int]] = defaultdict(list)
         self._app = create_app({"analytics": schema})
         transport = httpx.ASGITransport(self._app)
@@ -133,7 +112,7 @@ class Benchmark:
         )
         for site in random.sample(self._sites, COMPARED):
             found = await self._counts(site, METRICS)
-            raw = await self._query(_PEER, site)
+            raw = await self._query(PEER, site)
             hours = {(hour.replace(tzinfo=UTC), metric): value for hour, metric, value in raw}
             assert {(it.start, it.metric): it.value for it in cells(found)} == hours
 
@@ -146,9 +125,7 @@ class Benchmark:
         sizes = {str(size): self._figures(size) for size in self._filled}
         small, large = sizes.values()
         kinds = ("counts", "all", "graphql", "peer", "read")
-        return {
-            "bench": "analytics",
-            "cores": len(os.sched_getaffinity(0)),
+        details = {
             "sites": len(self._sites),
             "days": DAYS,
             "queries": queries,
@@ -158,6 +135,25 @@ class Benchmark:
             "peer_to_counts_p50": ratio(large["peer"]["p50"], large["counts"]["p50"]),
             "counts_to_read_p50": ratio(large["counts"]["p50"], large["read"]["p50"]),
         }
+        return result_of("analytics", self._table(large), details)
+
+    def _table(self, large: dict[str, Any]) -> list[Figure]:
+        """The p50 of the larger size, beside the plain GROUP BY and above the bare read."""
+        events = f"{max(self._filled):,} events"
+        peer, read = large["peer"]["p50"], large["read"]["p50"]
+        kinds = {"counts": "in the store", "graphql": "through GraphQL"}
+        return [
+            Figure(
+                f"a quarter by the hour {kinds[kind]}, {events}: p50",
+                large[kind]["p50"],
+                "ms",
+                f"GROUP BY of the raw events: {peer} ms",
+                ratio(large[kind]["p50"], peer),
+                f"only reading the rows: {read} ms",
+                large[kind]["cpu_us"],
+            )
+            for kind in kinds
+        ]
 
     async def _measure(self, size: int, queries: int) -> None:
         """Measure this number of queries of each kind."""
@@ -168,17 +164,18 @@ class Benchmark:
             "counts": lambda site: self._counts(site, METRICS),
             "all": lambda site: self._counts(site, ()),
             "graphql": self._graphql,
-            "peer": lambda site: self._query(_PEER, site),
-            "read": lambda site: self._query(_READ, site),
+            "peer": lambda site: self._query(PEER, site),
+            "read": lambda site: self._query(READ, site),
             "ping": lambda site: self._query("SELECT 1", site),
         }
         for number in range(-WARM_UP, queries):
             site = random.choice(self._sites)
             for kind, query in kinds.items():
-                started = time.perf_counter()
+                started, cpu = time.perf_counter(), time.process_time()
                 result = await query(site)
                 if number >= 0:
                     self._seconds[size, kind].append(time.perf_counter() - started)
+                    self._cpu[size, kind].append(time.process_time() - cpu)
                     self._rows[size] += [len(cells(result))] if kind == "counts" else []
 
     def _figures(self, size: int) -> dict[str, Any]:
@@ -189,6 +186,7 @@ class Benchmark:
             if of == size
         }
         for kind, figure in figures.items():
+            figure["cpu_us"] = round(statistics.median(self._cpu[size, kind]) * 1e6)
             print_line(
                 f"{size:>12,} events: {kind:8} p50 {figure['p50']:7} p95 {figure['p95']:7} ms"
             )
@@ -213,7 +211,7 @@ class Benchmark:
         }
         response = await self._web.post(
             "/analytics/graphql",
-            json={"query": _DOCUMENT, "variables": variables},
+            json={"query": DOCUMENT, "variables": variables},
             headers={"x-proofgraph-viewer": signer.sign(self._viewer)},
         )
         body = response.json()
@@ -229,11 +227,6 @@ def milliseconds(seconds: list[float]) -> dict[str, float]:
 
 def ratio(dividend: float, divisor: float) -> float:
     return round(dividend / divisor, 2)
-
-
-def print_line(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -11,14 +11,11 @@ Each round begins with empty tables and ends with a count of both stores. The la
 
 import argparse
 import asyncio
-import json
 import os
 import random
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,13 +30,12 @@ from subgraphs.kernel.config import settings
 from subgraphs.kernel.ids import new_id
 from subgraphs.kernel.storage import clickhouse
 from subgraphs.kernel.streams import event_streams
-from subgraphs.kernel.streams.envelope import EVENTS_TOPIC, Event, encode
-from subgraphs.kernel.streams.interface import Record
+from subgraphs.kernel.streams.envelope import Event
+from tests.bench.ledger_stream import append, cpu_seconds, start_worker, unacknowledged
+from tests.bench.report import Figure, print_line, print_result, result_of
 from tests.fixtures.active_shop import new_owner, open_shop
 from tests.fixtures.deadline import eventually
 from tests.fixtures.ports import free_port
-from tests.fixtures.processes import Process
-from workers.stream.main import GROUP
 
 CLAIMS = 5
 """Claims per site, shown to its visitors."""
@@ -47,7 +43,8 @@ CLAIMS = 5
 EVENTS_PER_VISITOR = 10
 """On average."""
 
-APPEND_SIZE = 2000
+BRIEF = (50_000, 50, 1)
+"""Events, sites and rounds of a brief run."""
 
 RUN_SECONDS = 600
 """Time limit of one run."""
@@ -60,7 +57,10 @@ async def main() -> None:
     parser.add_argument("--events", type=int, default=200_000, help="events of one measurement")
     parser.add_argument("--sites", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each kind")
+    parser.add_argument("--brief", action="store_true", help="one round of fewer events")
     options = parser.parse_args()
+    if options.brief:
+        options.events, options.sites, options.rounds = BRIEF
     with tempfile.TemporaryDirectory() as folder:
         only = ("migrate", "valkey")
         async with Stack(state=Path(folder) / "state", port=free_port(), only=only) as stack:
@@ -86,6 +86,8 @@ class Benchmark:
         self._claims: list[asyncpg.Record] = []
         self._notifications: dict[UUID, UUID] = {}
         self._figures: dict[str, list[float]] = {"peer": [], "one": [], "two": []}
+        self._cpu_us: dict[int, list[float]] = {1: [], 2: []}
+        """Processor time of the workers per event, by their number."""
 
     async def prepare(self, sites: int) -> None:
         """Create the shops, and run a worker that publishes their claims."""
@@ -112,14 +114,14 @@ class Benchmark:
             ):
                 self._figures[name].append(figure)
                 print_line(f"round {number}: {name:4} {figure:9,.0f} events/s")
-        print_line(json.dumps(self._result()))
+        print_result(self._result())
 
     def _result(self) -> dict[str, Any]:
         medians = {name: statistics.median(found) for name, found in self._figures.items()}
-        return {
-            "bench": "ledger",
-            "cores": len(os.sched_getaffinity(0)),
+        cpu_us = {count: round(statistics.median(us), 1) for count, us in self._cpu_us.items()}
+        details = {
             "events": self._count,
+            "cpu_us": cpu_us,
             "per_second": {
                 name: {"median": round(medians[name]), "all": [round(each) for each in found]}
                 for name, found in self._figures.items()
@@ -127,14 +129,29 @@ class Benchmark:
             "ratio_one_process": round(medians["one"] / medians["peer"], 3),
             "ratio_two_processes": round(medians["two"] / medians["peer"], 3),
         }
+        figures = [
+            Figure(
+                f"stream to PostgreSQL and ClickHouse, {name} {workers}",
+                round(medians[name]),
+                "events/s",
+                f"COPY of the same rows: {medians['peer']:,.0f}/s",
+                round(medians[name] / medians["peer"], 2),
+                "the peer",
+                cpu_us[count],
+            )
+            for count, name, workers in ((1, "one", "worker"), (2, "two", "workers"))
+        ]
+        return result_of("ledger", figures, details)
 
     async def _measure_workers(self, processes: int) -> float:
         await self._truncate_stores()
         await append(self._new_events())
         workers = await asyncio.gather(*(start_worker() for _ in range(processes)))
+        cpu = cpu_seconds(workers)
         started, count = time.perf_counter(), await unacknowledged()
         await eventually(unacknowledged, lambda count: count == 0, seconds=RUN_SECONDS)
         seconds = time.perf_counter() - started
+        self._cpu_us[processes].append((cpu_seconds(workers) - cpu) / count * 1e6)
         for worker in workers:
             await worker.terminate()
         await self._check_counts()
@@ -235,33 +252,6 @@ class Benchmark:
         assert await self._owner.fetchval(indexes, f"{PEER}_0") == await self._owner.fetchval(
             indexes, f"{month}_0"
         )
-
-
-async def append(events: Sequence[Event]) -> None:
-    for start in range(0, len(events), APPEND_SIZE):
-        records = [
-            Record(str(event.site_id), str(event.id), encode(event))
-            for event in events[start : start + APPEND_SIZE]
-        ]
-        await event_streams.streams().append(EVENTS_TOPIC, records)
-
-
-async def start_worker() -> Process:
-    """Start a stream worker and wait until it is ready."""
-    worker = Process("workers.stream.main")
-    await eventually(lambda: worker.said("ready"), bool, seconds=30)
-    return worker
-
-
-async def unacknowledged() -> int:
-    """The number of unacknowledged entries."""
-    lag = await event_streams.streams().lag(EVENTS_TOPIC, GROUP)
-    return lag.waiting + lag.pending
-
-
-def print_line(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ TARGETS = [
     "schema",
     "lint",
     "types",
+    "bench",
     "bench-ledger",
     "bench-ingest",
     "bench-analytics",

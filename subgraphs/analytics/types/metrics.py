@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
+from itertools import repeat
 from typing import Self
 
 import strawberry
@@ -108,14 +109,29 @@ class AnalyticsTotals:
 
 def points_of(series: Series, query: SeriesQuery) -> list[AnalyticsPoint]:
     """The points of a series, in order."""
+    names = [it for it in query.metrics if it != _REVENUE]
+    rows = zip(*map(series.values_of, names), strict=True) if names else repeat(())
     return [
         AnalyticsPoint(
-            start=start,
-            counters=Counters.of(numbers, query.metrics),
-            revenue=requested_revenue(numbers, query),
+            start=start, counters=Counters(**dict(zip(names, row, strict=True))), revenue=revenue
         )
-        for start, numbers in series.points.items()
+        for start, row, revenue in zip(
+            series.positions, rows, _revenues(series, query), strict=False
+        )
     ]
+
+
+def _revenues(series: Series, query: SeriesQuery) -> Iterable[list[Money] | None]:
+    """The revenue of each point."""
+    if _REVENUE not in query.metrics:
+        return repeat(None)
+    columns = {it: values for it, values in series.values.items() if it.startswith(f"{_REVENUE}:")}
+    return (
+        revenue_of(
+            {it: value for it, values in columns.items() if (value := values[position]) is not None}
+        )
+        for position in range(len(series.positions))
+    )
 
 
 def revenue_of(numbers: Numbers, metric: str = _REVENUE) -> list[Money]:

@@ -121,8 +121,7 @@ class SiteAnalytics:
         if metric.value not in self.query.metrics or metric is Metric.REVENUE:
             return None
         info.context.query_cost.charge(self.query.period.length)
-        points = (await self._series(info)).points.values()
-        return [BigInt(numbers.get(metric.value, 0)) for numbers in points]
+        return list(map(BigInt, (await self._series(info)).values_of(metric.value)))
 
     @strawberry.field(
         description="The `topGroups` groups with the highest `shown`, highest first. If `metrics` "

@@ -8,13 +8,14 @@ the server's processor time per request.
 DURATION=5 seconds per measurement, REPEATS=3, MEMORY=0 minutes of load to measure memory.
 """
 
+import argparse
 import asyncio
-import json
 import os
 import sys
 import tempfile
 from pathlib import Path
 from statistics import median
+from typing import Any, NamedTuple
 
 from tests.bench.ingest import servers
 from tests.bench.ingest.environment import NO_LIMIT, Environment, Sender, open_environment
@@ -22,9 +23,8 @@ from tests.bench.ingest.load import CONNECTIONS, Throughput, at_full_speed, at_r
 from tests.bench.ingest.memory import measure_memory
 from tests.bench.ingest.servers import Server
 from tests.bench.ingest.tools import ensure_tools
+from tests.bench.report import Figure, print_line, print_result, result_of
 
-SECONDS = int(os.environ.get("DURATION", "5"))
-REPEATS = int(os.environ.get("REPEATS", "3"))
 MEMORY = float(os.environ.get("MEMORY", "0"))
 
 WARM_UP = 2
@@ -43,7 +43,21 @@ NEIGHBOUR_RATE = 200
 """Requests a second of the other tenant during the flood."""
 
 
+class Extent(NamedTuple):
+    """How long to measure."""
+
+    seconds: int = int(os.environ.get("DURATION", "5"))
+    """Of one measurement."""
+    repeats: int = int(os.environ.get("REPEATS", "3"))
+
+
+BRIEF = Extent(seconds=3, repeats=1)
+
+
 async def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.ingest", description=__doc__)
+    parser.add_argument("--brief", action="store_true", help="one short measurement of each")
+    extent = BRIEF if parser.parse_args().brief else Extent()
     ensure_tools()
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
@@ -54,24 +68,30 @@ async def main() -> None:
         processes = ("stream-worker",) if MEMORY else ()
         async with open_environment(folder / "state", load_core, *processes) as environment:
             await environment.check_durability()
-            benchmark = Benchmark(environment, folder, server_core, load_core)
+            benchmark = Benchmark(environment, folder, server_core, load_core, extent)
             figures = await benchmark.run()
-    print_line(json.dumps(figures))
+    print_result(result_of("ingest", [] if MEMORY else figures_of(figures), figures))
 
 
 class Benchmark:
     """One run, on an environment whose stores share the load's core."""
 
     def __init__(
-        self, environment: Environment, folder: Path, server_core: int, load_core: int
+        self,
+        environment: Environment,
+        folder: Path,
+        server_core: int,
+        load_core: int,
+        extent: Extent,
     ) -> None:
         self._environment = environment
         self._folder = folder
         self._server_core = server_core
         self._load_core = load_core
+        self._seconds, self._repeats = extent
         self._lost = 0
 
-    async def run(self) -> dict[str, object]:
+    async def run(self) -> dict[str, Any]:
         sender = await self._environment.new_sender(NO_LIMIT)
         if MEMORY:
             with servers.endpoint(self._server_core) as endpoint:
@@ -87,7 +107,7 @@ class Benchmark:
 
     async def _throughput(self, sender: Sender) -> dict[str, float]:
         found: dict[str, list[Throughput]] = {"nginx": [], "peer": [], "endpoint": []}
-        for repeat in range(REPEATS):
+        for repeat in range(self._repeats):
             with servers.nginx(self._server_core, self._folder) as server:
                 found["nginx"].append(await self._measure(server, sender))
             with servers.peer(self._server_core) as server:
@@ -97,7 +117,7 @@ class Benchmark:
             for name, throughputs in found.items():
                 it = throughputs[-1]
                 text = f"{it.per_second:9,.0f}/s  {it.cpu_us:6.1f} us of processor time a request"
-                print_line(f"{repeat + 1}/{REPEATS} {name:8} {text}")
+                print_line(f"{repeat + 1}/{self._repeats} {name:8} {text}")
         figures: dict[str, float] = {}
         for name, throughputs in found.items():
             figures[f"{name}_per_second"] = round(median(it.per_second for it in throughputs))
@@ -112,7 +132,7 @@ class Benchmark:
     async def _measure(self, server: Server, sender: Sender) -> Throughput:
         core = self._load_core
         await at_full_speed(server, sender, core=core, seconds=WARM_UP)
-        return await at_full_speed(server, sender, core=core, seconds=SECONDS)
+        return await at_full_speed(server, sender, core=core, seconds=self._seconds)
 
     async def _measure_and_count(self, server: Server, sender: Sender) -> Throughput:
         """Measure and check that each 202 has an entry in the stream.
@@ -122,7 +142,7 @@ class Benchmark:
         await at_full_speed(server, sender, core=self._load_core, seconds=WARM_UP)
         await self._environment.clear()
         async with self._environment.trimmed():
-            found = await at_full_speed(server, sender, core=self._load_core, seconds=SECONDS)
+            found = await at_full_speed(server, sender, core=self._load_core, seconds=self._seconds)
         appended = await self._environment.settled()
         assert found.refused == 0, found
         self._lost += max(0, found.requests - appended)
@@ -131,14 +151,14 @@ class Benchmark:
 
     async def _latency(self, endpoint: Server, sender: Sender, rate: float) -> dict[str, float]:
         core, rates, p99s, p50s = self._load_core, [], [], []
-        for repeat in range(REPEATS):
+        for repeat in range(self._repeats):
             await self._environment.clear()
             async with self._environment.trimmed():
                 found = await at_full_speed(
                     endpoint,
                     sender,
                     core=core,
-                    seconds=SECONDS,
+                    seconds=self._seconds,
                     connections=VISITORS,
                     delay_ms=VISITORS / rate * 1000,
                 )
@@ -146,7 +166,9 @@ class Benchmark:
             self._lost += max(0, found.requests - appended)
             assert found.refused == 0, found
             assert found.requests <= appended, (found, appended)
-            print_line(f"{repeat + 1}/{REPEATS} at {found.per_second:,.0f}/s  p99 {found.p99} ms")
+            print_line(
+                f"{repeat + 1}/{self._repeats} at {found.per_second:,.0f}/s  p99 {found.p99} ms"
+            )
             rates.append(found.per_second)
             p50s.append(found.p50)
             p99s.append(found.p99)
@@ -162,22 +184,22 @@ class Benchmark:
         neighbour = await self._environment.new_sender(NO_LIMIT)
         core = self._load_core
         quiet_p99s, flooded_p99s, refused = [], [], 0
-        for repeat in range(REPEATS):
+        for repeat in range(self._repeats):
             quiet = await at_rate(
-                endpoint, neighbour, core=core, rate=NEIGHBOUR_RATE, seconds=SECONDS
+                endpoint, neighbour, core=core, rate=NEIGHBOUR_RATE, seconds=self._seconds
             )
             flood = asyncio.create_task(
                 at_full_speed(
                     endpoint,
                     flooding,
                     core=core,
-                    seconds=SECONDS + 2 * WARM_UP,
+                    seconds=self._seconds + 2 * WARM_UP,
                     connections=FLOODERS,
                 )
             )
             await asyncio.sleep(WARM_UP)
             flooded = await at_rate(
-                endpoint, neighbour, core=core, rate=NEIGHBOUR_RATE, seconds=SECONDS
+                endpoint, neighbour, core=core, rate=NEIGHBOUR_RATE, seconds=self._seconds
             )
             refused += (await flood).refused
             assert quiet["accepted"] == quiet["sent"], quiet
@@ -185,14 +207,34 @@ class Benchmark:
             quiet_p99s.append(quiet["p99"])
             flooded_p99s.append(flooded["p99"])
             text = f"neighbour p99: quiet {quiet['p99']} ms, flooded {flooded['p99']} ms"
-            print_line(f"{repeat + 1}/{REPEATS} {text}")
+            print_line(f"{repeat + 1}/{self._repeats} {text}")
         figures = {"neighbour_p99_ms": median(quiet_p99s), "flooded_p99_ms": median(flooded_p99s)}
         ratio = figures["flooded_p99_ms"] / figures["neighbour_p99_ms"]
         return {**figures, "flooded_to_quiet": round(ratio, 2), "flood_refused": refused}
 
 
-def print_line(text: str) -> None:
-    print(text, flush=True)
+def figures_of(found: dict[str, Any]) -> list[Figure]:
+    """The rows of `docs/performance.md`."""
+    nginx = f"nginx's static 202: {found['nginx_per_second']:,.0f}/s"
+    return [
+        Figure(
+            "202 after a durable append, one core",
+            found["endpoint_per_second"],
+            "requests/s",
+            f"FastAPI, pydantic and redis-py: {found['peer_per_second']:,.0f}/s",
+            round(found["endpoint_to_peer"], 2),
+            f"{nginx}, {found['endpoint_to_nginx']:.2f} of it",
+            found["endpoint_cpu_us"],
+        ),
+        Figure("p99 at half of that load", found["half_p99_ms"], "ms"),
+        Figure(
+            "p99 of a tenant beside one that floods",
+            found["flooded_p99_ms"],
+            "ms",
+            f"the same without flood: {found['neighbour_p99_ms']} ms",
+            found["flooded_to_quiet"],
+        ),
+    ]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The memory of the ingest endpoint and the stream worker under load."""
 
 import asyncio
+from typing import Any
 
 from tests.bench.ingest.environment import Environment, Sender
 from tests.bench.ingest.load import at_rate
@@ -17,7 +18,7 @@ _SAMPLES = 20
 
 async def measure_memory(
     endpoint: Server, environment: Environment, sender: Sender, core: int, minutes: float
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Send load for some minutes; returns the memory in MiB over time and whether it is flat."""
     worker = Server(0, environment.stack.pids["stream-worker"])
     seconds = minutes * 60

@@ -1,6 +1,6 @@
 """Creates old rows to archive, and reads them back."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -212,8 +212,20 @@ async def a_share(session: AsyncSession, shop: Shop) -> ArchiveShare:
     return share
 
 
-async def partitions(table: str) -> Sequence[datetime]:
-    """The starts of a table's partitions."""
+class PartitionRange(NamedTuple):
+    """A month, or a chunk of seven days where `events` is a TimescaleDB hypertable."""
+
+    name: str
+    start: datetime
+    end: datetime
+
+
+async def partition_at(table: str, at: datetime) -> PartitionRange | None:
+    """The partition for rows of this time; None if there is none."""
+    statement = text(
+        "SELECT name, range_start, range_end FROM partitions_of(:table)"
+        " WHERE range_start <= :at AND :at < range_end"
+    )
     async with db.service_transaction() as session:
-        statement = text("SELECT range_start FROM partitions_of(:table)")
-        return list(await session.scalars(statement, {"table": table}))
+        found = (await session.execute(statement, {"table": table, "at": at})).one_or_none()
+    return None if found is None else PartitionRange(*found)

@@ -18,7 +18,16 @@ from subgraphs.kernel.storage import objects
 from subgraphs.kernel.storage.objects import ObjectStoreError
 from tests.fixtures.graph import run
 from tests.fixtures.shop import Shop, new_shop
-from tests.workers.archive.archiving import add, archive_all, as_text, make_due, month_ago, rows_of
+from tests.workers.archive.archiving import (
+    PartitionRange,
+    add,
+    archive_all,
+    as_text,
+    make_due,
+    month_ago,
+    partition_at,
+    rows_of,
+)
 from workers.restores import advance_all as advance_all_restores
 
 pytestmark = pytest.mark.usefixtures("stores")
@@ -81,6 +90,8 @@ class ArchivedShops(NamedTuple):
     unused: list[Shop]
     """A shop for each test, because restores change it."""
     other: Shop
+    events: PartitionRange
+    """The partition that the source events were in."""
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +100,10 @@ async def archived_shops(stores: Stack) -> ArchivedShops:
     for shop in shops:
         await add(shop, month_ago(MONTH), 12)
     await add(other, month_ago(MONTH), 7)
+    events = await partition_at("events", month_ago(MONTH))
+    assert events is not None
     await archive_all()
-    return ArchivedShops(shops, other)
+    return ArchivedShops(shops, other, events)
 
 
 @pytest.fixture
@@ -99,7 +112,9 @@ def archived(archived_shops: ArchivedShops) -> tuple[Shop, Shop]:
     return archived_shops.unused.pop(), archived_shops.other
 
 
-async def test_site_sees_only_its_own_share(archived: tuple[Shop, Shop]) -> None:
+async def test_site_sees_only_its_own_share(
+    archived: tuple[Shop, Shop], archived_shops: ArchivedShops
+) -> None:
     shop, other = archived
     mine, theirs = await archives_of(shop), await archives_of(other)
 
@@ -111,8 +126,8 @@ async def test_site_sees_only_its_own_share(archived: tuple[Shop, Shop]) -> None
         "id": "",
         "sha256": "",
         "table": "EVENTS",
-        "rangeStart": month_ago(MONTH).isoformat(),
-        "rangeEnd": month_ago(MONTH - 1).isoformat(),
+        "rangeStart": archived_shops.events.start.isoformat(),
+        "rangeEnd": archived_shops.events.end.isoformat(),
         "firstAt": month_ago(MONTH).isoformat(),
         "lastAt": (month_ago(MONTH) + timedelta(milliseconds=11 * 1013)).isoformat(),
         "rows": 12,
