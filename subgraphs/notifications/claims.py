@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from sqlalchemy import Uuid, any_, literal, select, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import any_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.kernel.graphql import paging
 from subgraphs.kernel.ids import derived_id, moment_of
+from subgraphs.kernel.reads import Session, Statement, rows, uuids
 from subgraphs.kernel.streams.envelope import Event
 from subgraphs.kernel.text import can_be_stored
 from subgraphs.notifications import ab_tests, template_cache, template_rendering
@@ -24,24 +24,25 @@ MAX_URL = 2_000
 _MADE_OF = {"RECENT_ORDER": "order.created"}
 """The event each type of notification tells of."""
 
+_IS_PUBLISHED = Claim.cursor.is_not(None)
+# One array instead of a parameter each: a batch may have more than PostgreSQL takes.
+_BY_ID = Statement(select(Claim).where(Claim.id == any_(uuids("ids"))))
+
 
 async def claims_of(
-    session: AsyncSession, notification_ids: Collection[UUID], asked: paging.Window
+    session: Session, notification_ids: Collection[UUID], asked: paging.Window
 ) -> Mapping[UUID, paging.Page[Claim]]:
     """A page of each notification's published claims, in one statement."""
     return await paging.pages_by_parent(
-        session, Claim, Claim.notification_id, notification_ids, asked, Claim.cursor.is_not(None)
+        session, Claim, Claim.notification_id, notification_ids, asked, _IS_PUBLISHED
     )
 
 
-async def claims_by_id(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, Claim]:
+async def claims_by_id(session: Session, ids: Collection[UUID]) -> dict[UUID, Claim]:
     """These claims, published or not; those there are none of are absent."""
     if not ids:
         return {}
-    # One array instead of a parameter each: a batch may have more than PostgreSQL takes.
-    statement = select(Claim).where(Claim.id == any_(literal(list(ids), ARRAY(Uuid))))
-    rows = await session.scalars(statement)
-    return {row.id: row for row in rows}
+    return {row.id: row for row in await rows(session, _BY_ID, ids=list(ids))}
 
 
 class _Match(NamedTuple):
@@ -101,21 +102,21 @@ _SAVE = text("""
 async def save_claims(session: AsyncSession, claims: Sequence[Claim]) -> list[Claim]:
     """Keep what is new, in one statement; answers the stored rows in the order given."""
     # Sorted: two writers that meet in the same rows wait for each other and never deadlock.
-    rows = [claim for _, claim in sorted({claim.id: claim for claim in claims}.items())]
-    if not rows:
+    new = [claim for _, claim in sorted({claim.id: claim for claim in claims}.items())]
+    if not new:
         return []
     values: dict[str, list[Any]] = {
-        "id": [row.id for row in rows],
-        "account_id": [row.account_id for row in rows],
-        "site_id": [row.site_id for row in rows],
-        "notification_id": [row.notification_id for row in rows],
+        "id": [row.id for row in new],
+        "account_id": [row.account_id for row in new],
+        "site_id": [row.site_id for row in new],
+        "notification_id": [row.notification_id for row in new],
         # An array of arrays would have to be rectangular; a literal each has no such limit.
-        "source_event_ids": [f"{{{','.join(map(str, row.source_event_ids))}}}" for row in rows],
-        "text": [row.text for row in rows],
-        "url": [row.url for row in rows],
-        "occurred_at": [row.occurred_at for row in rows],
-        "published_at": [row.published_at for row in rows],
-        "variant_id": [row.variant_id for row in rows],
+        "source_event_ids": [f"{{{','.join(map(str, row.source_event_ids))}}}" for row in new],
+        "text": [row.text for row in new],
+        "url": [row.url for row in new],
+        "occurred_at": [row.occurred_at for row in new],
+        "published_at": [row.published_at for row in new],
+        "variant_id": [row.variant_id for row in new],
     }
     stored = await session.scalars(select(Claim).from_statement(_SAVE), values)
     by_id = {row.id: row for row in stored}

@@ -3,12 +3,13 @@
 from collections.abc import Collection, Mapping
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import any_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.kernel.errors import Conflict, NotFound
 from subgraphs.kernel.graphql import paging
 from subgraphs.kernel.ids import new_id
+from subgraphs.kernel.reads import Session, Statement, first, rows, uuids
 from subgraphs.notifications import template_rules
 from subgraphs.notifications.claims import (
     claim_message,
@@ -40,6 +41,13 @@ __all__ = [
 
 CHANNELS = ["STOREFRONT"]
 """Where notifications are shown; there is one place so far."""
+
+_BY_ID = Statement(select(Notification).where(Notification.id == any_(uuids("ids"))))
+_TEMPLATES = Statement(select(Template).where(Template.id == any_(uuids("ids"))))
+_HAS_STATUS = {
+    status: Notification.status == status for status in ("DRAFT", "ACTIVE", "PAUSED", "ARCHIVED")
+}
+"""The conditions on the status, made once: compiled statements are kept by them."""
 
 
 async def create(
@@ -83,13 +91,16 @@ async def create(
     return notification
 
 
-async def get(session: AsyncSession, *, notification_id: UUID, lock: bool = False) -> Notification:
+async def get(session: Session, *, notification_id: UUID, lock: bool = False) -> Notification:
     """One notification; locked until the transaction ends where it is to be changed.
 
     Raises:
         NotFound: no such notification, or not the viewer's.
     """
-    notification = await session.get(Notification, notification_id, with_for_update=lock)
+    if isinstance(session, AsyncSession):
+        notification = await session.get(Notification, notification_id, with_for_update=lock)
+    else:
+        notification = await first(session, _BY_ID, ids=[notification_id])
     if notification is None:
         raise NotFound("There is no such notification.")
     return notification
@@ -117,23 +128,21 @@ def pause(notification: Notification) -> None:
     notification.status = "PAUSED"
 
 
-async def get_many(session: AsyncSession, ids: Collection[UUID]) -> Mapping[UUID, Notification]:
+async def get_many(session: Session, ids: Collection[UUID]) -> Mapping[UUID, Notification]:
     """Those of the notifications that the viewer may see, in one statement."""
-    rows = await session.scalars(select(Notification).where(Notification.id.in_(ids)))
-    return {row.id: row for row in rows}
+    return {row.id: row for row in await rows(session, _BY_ID, ids=ids)}
 
 
 async def of_sites(
-    session: AsyncSession, site_ids: Collection[UUID], asked: paging.Window, status: str | None
+    session: Session, site_ids: Collection[UUID], asked: paging.Window, status: str | None
 ) -> Mapping[UUID, paging.Page[Notification]]:
     """A page of each site's notifications, in one statement."""
-    where = [Notification.status == status] if status else []
+    where = [_HAS_STATUS[status]] if status else []
     return await paging.pages_by_parent(
         session, Notification, Notification.site_id, site_ids, asked, *where
     )
 
 
-async def templates(session: AsyncSession, ids: Collection[UUID]) -> Mapping[UUID, Template]:
+async def templates(session: Session, ids: Collection[UUID]) -> Mapping[UUID, Template]:
     """Those of the templates that the viewer may see, in one statement."""
-    rows = await session.scalars(select(Template).where(Template.id.in_(ids)))
-    return {row.id: row for row in rows}
+    return {row.id: row for row in await rows(session, _TEMPLATES, ids=ids)}

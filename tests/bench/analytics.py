@@ -138,7 +138,7 @@ class Bench:
             assert {(it.start, it.metric): it.value for it in cells(found)} == hours
 
     async def run(self, queries: int) -> dict[str, Any]:
-        async with self._app.router.lifespan_context(self._app), self._web:
+        async with self._app.http.router.lifespan_context(self._app.http), self._web:
             for started in range(0, queries, BLOCK):
                 for size in self._filled:
                     await self._measure(size, min(BLOCK, queries - started))

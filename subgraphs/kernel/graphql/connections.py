@@ -52,4 +52,5 @@ def connection(
 
 
 def _id(row: Any) -> UUID:
-    return UUID(str(row.id))
+    id_: UUID = row.id
+    return id_
