@@ -157,7 +157,7 @@ async def measure(
 
 def report(measured: Mapping[str, list[Throughput]], options: argparse.Namespace) -> dict[str, Any]:
     """The medians over the rounds, and the ratios to the peers."""
-    figures = {name: _median(runs) for name, runs in measured.items()}
+    figures = {name: summary(runs) for name, runs in measured.items()}
 
     def ratio(one: str, other: str) -> float | None:
         if one not in figures or other not in figures:
@@ -179,7 +179,8 @@ def report(measured: Mapping[str, list[Throughput]], options: argparse.Namespace
     }
 
 
-def _median(runs: list[Throughput]) -> dict[str, Any]:
+def summary(runs: list[Throughput]) -> dict[str, Any]:
+    """The medians over the rounds."""
     cpu = {name: statistics.median(run.cpu_us[name] for run in runs) for name in runs[0].cpu_us}
     return {
         "per_second": round(statistics.median(run.per_second for run in runs), 1),

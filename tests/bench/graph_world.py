@@ -57,6 +57,7 @@ class World(NamedTuple):
     viewer: Viewer
     token: str
     site_id: UUID
+    site_key: str
 
     def public(self, document: str, **variables: Any) -> bytes:
         """A request to the public port."""
@@ -91,7 +92,7 @@ async def create_world(url: str) -> World:
     sites = await more_sites(shop, SITES - 1)
     for site_id in sorted(sites)[-10:]:
         await _fill(shop, site_id)
-    return World(owner, cast(str, signed_up["token"]), shop.site_id)
+    return World(owner, cast(str, signed_up["token"]), shop.site_id, shop.site_key)
 
 
 async def _fill(shop: Shop, site_id: UUID) -> None:

@@ -1,14 +1,17 @@
 """Builds the schema of a subgraph: document cache, document limits and coded errors included."""
 
-from collections.abc import Iterable, Sequence
-from inspect import isawaitable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from inspect import isawaitable, signature
+from typing import Any, cast
 
 from graphql import GraphQLError
 from graphql.execution import execute
 from strawberry.execution.is_awaitable import optimized_is_awaitable
 from strawberry.federation import Schema
+from strawberry.federation.schema import FederationAny
 from strawberry.schema.config import StrawberryConfig
+from strawberry.types import Info
 from strawberry.types.execution import ExecutionContext, ExecutionResult
 from strawberry.types.graphql import OperationType
 
@@ -31,6 +34,25 @@ class SubgraphSchema(Schema):
         # Changes the list in place. This is the one hook that sees syntax errors, limits, execution
         # and subscriptions alike; the MaskErrors extension misses errors before execution.
         errors[:] = [to_graphql_error(error) for error in errors]
+
+    def entities_resolver(
+        self, info: Info, representations: list[FederationAny]
+    ) -> list[FederationAny]:
+        """Resolve entities. Strawberry's own inspects `resolve_reference` for each of them."""
+        return [self._entity(info, cast(dict[str, Any], it)) for it in representations]
+
+    def _entity(self, info: Info, representation: dict[str, Any]) -> Any:
+        key = dict(representation)
+        definition = cast(Any, self.schema_converter.type_map[key.pop("__typename")].definition)
+        resolve = getattr(definition.origin, "resolve_reference", None)
+        if resolve is None:
+            return super().entities_resolver(info, [cast(FederationAny, representation)])[0]
+        if _takes_info(resolve.__func__):
+            key["info"] = info
+        try:
+            return resolve(**key)
+        except Exception as error:  # it belongs to this entity, not to all of them
+            return error
 
     async def execute(  # noqa: PLR0917
         self,
@@ -82,6 +104,11 @@ class SubgraphSchema(Schema):
         if result.errors:
             self.process_errors(result.errors)
         return ExecutionResult(data=result.data, errors=result.errors)
+
+
+@lru_cache(maxsize=256)
+def _takes_info(resolve_reference: Callable[..., Any]) -> bool:
+    return "info" in signature(resolve_reference).parameters
 
 
 def build_schema(
