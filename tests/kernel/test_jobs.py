@@ -1,4 +1,4 @@
-"""Nudging the outbox's sender, over a Valkey of the test's own."""
+"""Nudging the outbox sender, with a Valkey of each test."""
 
 import asyncio
 import logging
@@ -37,7 +37,7 @@ async def test_a_burst_is_one_wake_up_and_a_later_call_is_another(broker: Redis)
     assert (after_burst, await sent(broker)) == (1, 2)
 
 
-async def test_what_is_asked_for_while_one_is_on_its_way_gets_one_of_its_own(
+async def test_a_call_during_a_nudge_sends_another(
     broker: Redis,
 ) -> None:
     waker = OutboxWaker()
