@@ -10,6 +10,7 @@ serve the same page of ten from the same tables:
 
     stock           Strawberry, FastAPI and SQLAlchemy; no authentication, no row security
     stock_cached    the same with Strawberry's caches of parsed and validated documents
+    postgraphile    PostGraphile as the app's role, with row security; left out if npm fails
 
 Ways and rounds alternate. The last line of the output is JSON.
 """
@@ -23,7 +24,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ from typing import Any, NamedTuple
 from deploy.local.stack.stack import Stack
 from subgraphs.kernel import db
 from subgraphs.kernel.config import settings
+from tests.bench import postgraphile
 from tests.bench.graph_world import CHANGE_PLAN, DASHBOARD, ROWS, World, create_world, plain
 from tests.bench.http_load import Throughput, at_full_speed, processor
 from tests.fixtures.ports import free_port
@@ -61,7 +63,10 @@ async def main() -> None:
             settings.cache_clear()
             try:
                 world = await create_world(stack.url)
-                async with peers(stack, Path(folder)) as targets:
+                only_ours = options.only and "ten.postgraphile" not in options.only
+                async with peers(
+                    stack, world, Path(folder), with_postgraphile=not only_ours
+                ) as targets:
                     targets = {**targets, **ours(stack, world)}
                     if options.only:
                         targets = {it: targets[it] for it in options.only}
@@ -114,10 +119,25 @@ def ours(stack: Stack, world: World) -> dict[str, Target]:
 
 
 @asynccontextmanager
-async def peers(stack: Stack, folder: Path) -> AsyncIterator[dict[str, Target]]:
+async def peers(
+    stack: Stack, world: World, folder: Path, *, with_postgraphile: bool
+) -> AsyncIterator[dict[str, Target]]:
     """The peers, while they run."""
-    async with stock(stack, folder) as plain_peer, stock(stack, folder, CACHED="1") as cached:
-        yield {"ten.stock": plain_peer, "ten.stock_cached": cached}
+    async with AsyncExitStack() as running_peers:
+        enter = running_peers.enter_async_context
+        found = {
+            "ten.stock": await enter(stock(stack, folder)),
+            "ten.stock_cached": await enter(stock(stack, folder, CACHED="1")),
+        }
+        if with_postgraphile and await postgraphile.install():
+            log = folder / "postgraphile.log"
+            port, pid = await enter(postgraphile.postgraphile(stack, world.viewer, log))
+            found["ten.postgraphile"] = Target(
+                port,
+                lambda: plain("/graphql", postgraphile.DOCUMENT, first=10),
+                {"peer": pid, "postgres": stack.pids["postgres"]},
+            )
+        yield found
 
 
 @asynccontextmanager
@@ -174,6 +194,7 @@ def report(measured: Mapping[str, list[Throughput]], options: argparse.Namespace
         "figures": figures,
         "ten_to_stock": ratio("ten.direct", "ten.stock"),
         "ten_to_stock_cached": ratio("ten.direct", "ten.stock_cached"),
+        "ten_to_postgraphile": ratio("ten.direct", "ten.postgraphile"),
         "ten_public_to_direct": ratio("ten.public", "ten.direct"),
         "ten_router_to_direct": ratio("ten.router", "ten.direct"),
     }
