@@ -113,5 +113,5 @@ def _begin(viewer: Viewer) -> str:
     return (
         "BEGIN READ ONLY;"
         f"SET LOCAL proofgraph.accounts = '{accounts}';"
-        f"SET LOCAL proofgraph.user = '{user_id}'"
+        f"SET LOCAL proofgraph.\"user\" = '{user_id}'"
     )

@@ -113,4 +113,4 @@ def uuids(name: str) -> BindParameter[Collection[UUID]]:
 
 
 def _is_entity(described: Any) -> bool:
-    return described["expr"] is described["entity"]
+    return described.get("entity") is not None and described["expr"] is described["entity"]

@@ -86,7 +86,9 @@ async def create_world(url: str) -> World:
     }
     async with httpx.AsyncClient(base_url=url, timeout=20) as client:
         body = {"query": _SIGN_UP, "variables": {"input": fields}}
-        signed_up = (await client.post("/graphql", json=body)).json()["data"]["signUp"]
+        response = (await client.post("/graphql", json=body)).json()
+    assert not response.get("errors"), response
+    signed_up = response["data"]["signUp"]
     owner = user(UUID(signed_up["user"]["id"]), UUID(signed_up["user"]["accounts"][0]["id"]))
     shop = await new_shop(owner)
     sites = await more_sites(shop, SITES - 1)
