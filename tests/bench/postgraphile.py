@@ -12,18 +12,18 @@ from subgraphs.kernel.identity.viewer import Viewer
 from tests.fixtures.ports import free_port
 from tests.fixtures.programs import running
 
-PACKAGES = ("postgraphile@5", "pg@8")
+PACKAGES = ("postgraphile@4",)
 
 DOCUMENT = """
 query Sites($first: Int!) {
-  allSites(first: $first, orderBy: ID_DESC) {
-    edges { node { rowId name domain siteKey createdAt } }
+  allSites(first: $first) {
+    edges { node { id name domain siteKey createdAt } }
   }
 }
 """
 
 _SCRIPT = Path(__file__).with_name("postgraphile.mjs")
-_READY = "graphql?query={__typename}"
+_READY = "ready"
 
 
 def folder() -> Path:
