@@ -18,14 +18,14 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOpe
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types.graphql import OperationType
 
-from subgraphs.kernel.errors import ProofgraphError
+from subgraphs.kernel.errors import BadUserInput, ProofgraphError
 from subgraphs.kernel.graphql.context import Context
 from subgraphs.kernel.graphql.schema import SubgraphSchema
 from subgraphs.kernel.health import error_response
 from subgraphs.kernel.identity.viewer import VIEWER_HEADER, ViewerVerifier
 
 _VIEWER = VIEWER_HEADER.encode()
-_ALLOWED = OperationType.from_http("POST")
+_ALLOWED = frozenset({OperationType.QUERY, OperationType.MUTATION})
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -89,7 +89,11 @@ class GraphQLEndpoint:
                 request.operation_name,
                 _ALLOWED,
             )
-        except (msgspec.DecodeError, CannotGetOperationTypeError, InvalidOperationTypeError):
+        except InvalidOperationTypeError as error:
+            raise BadUserInput(
+                "Send subscriptions over a WebSocket, with the subprotocol graphql-transport-ws."
+            ) from error
+        except (msgspec.DecodeError, CannotGetOperationTypeError):
             await self._view(scope, _replay(body, receive), send)  # its response names the fault
             return
         answer: dict[str, Any] = {"data": result.data}
