@@ -34,6 +34,8 @@ from tests.fixtures.programs import running
 
 _TYPENAME = "{ __typename }"
 
+_BEHIND: tuple[str, ...] = ("router", "gateway", "subgraphs")
+
 
 async def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.edge", description=__doc__)
@@ -63,7 +65,7 @@ def ours(stack: Stack, world: World) -> dict[str, Target]:
     authz = int(stack.env["AUTHZ_URL"].rpartition(":")[2].rstrip("/"))
     pids = stack.pids
     envoy = {"envoy": pids["envoy"]}
-    behind = {name: pids[name] for name in ("router", "gateway", "subgraphs") if name in pids}
+    behind: dict[str, int] = {name: pids[name] for name in _BEHIND if name in pids}
     checks = {"authz": pids["authz"]}
     return {
         "envoy": Target(public, lambda: request("/healthz", method="GET"), envoy),
@@ -112,7 +114,7 @@ def report(figures: Mapping[str, Any], options: argparse.Namespace) -> dict[str,
     """The figures and the ratios that matter."""
 
     def ratio(one: str, other: str) -> float:
-        return round(figures[one]["per_second"] / figures[other]["per_second"], 2)
+        return round(float(figures[one]["per_second"]) / float(figures[other]["per_second"]), 2)
 
     def cpu(name: str) -> float:
         return float(figures[name]["cpu_us"]["authz"])

@@ -11,9 +11,11 @@ from strawberry.execution.is_awaitable import optimized_is_awaitable
 from strawberry.federation import Schema
 from strawberry.federation.schema import FederationAny
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.name_converter import NameConverter
 from strawberry.types import Info
 from strawberry.types.execution import ExecutionContext, ExecutionResult
 from strawberry.types.graphql import OperationType
+from strawberry.utils.str_converters import to_camel_case
 
 from subgraphs.kernel.graphql.documents import CheckedDocuments, Document, Documents
 from subgraphs.kernel.graphql.masking import to_graphql_error
@@ -106,6 +108,18 @@ class SubgraphSchema(Schema):
         return ExecutionResult(data=result.data, errors=result.errors)
 
 
+class _Names(NameConverter):
+    """Remembers converted names: Strawberry converts every argument's name in every request."""
+
+    def apply_naming_config(self, name: str) -> str:
+        return _camel_case(name)
+
+
+@lru_cache(maxsize=4096)
+def _camel_case(name: str) -> str:
+    return to_camel_case(name)
+
+
 @lru_cache(maxsize=256)
 def _takes_info(resolve_reference: Callable[..., Any]) -> bool:
     return "info" in signature(resolve_reference).parameters
@@ -128,5 +142,5 @@ def build_schema(
         mutation=mutation,
         subscription=subscription,
         types=types,
-        config=StrawberryConfig(scalar_map=SCALARS),
+        config=StrawberryConfig(scalar_map=SCALARS, name_converter=_Names()),
     )
