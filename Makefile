@@ -56,7 +56,7 @@ down: ## Stop the stack
 	@$(call if_set_up,0) $(VENV)/python -m deploy.local down
 
 .PHONY: status
-status: ## Show pids, readiness and gateway; exit code 1: not ready, 3: nothing runs
+status: ## Show pids, readiness and gateway; fails unless all is ready
 	@$(call if_set_up,3) $(VENV)/python -m deploy.local status
 
 .PHONY: logs

@@ -21,6 +21,7 @@ _STARTS_PROCESSES_ITSELF = (
 """Tests that start servers of their own, by the beginning of their path."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Group the tests for pytest-xdist, and mark the unit tests, which `make check` runs.
 

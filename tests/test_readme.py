@@ -33,7 +33,7 @@ def test_the_readme_lists_every_make_target() -> None:
 
 
 def test_every_folder_in_the_map_exists() -> None:
-    folder_map = README.split("## The map of rooms")[1]
+    folder_map = README.split("## Where things are")[1]
     named = re.findall(r"^([a-z]+)/", folder_map, re.MULTILINE)
 
     assert len(named) >= 7

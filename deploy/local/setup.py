@@ -116,9 +116,11 @@ def _python_step() -> Step:
 
 def _install() -> None:
     """Install the lock file into the virtual environment: with uv, or with pip if uv fails."""
-    # An install that was killed may leave half a package that installers take for a whole one.
-    unfinished = VENV / "unfinished"
-    if unfinished.exists() or not _has_this_version(VENV / "bin" / "python"):
+    # A set-up that was killed may leave an environment without pip, or half a package that
+    # installers take for a whole one: only a finished environment is used again.
+    unfinished, finished = VENV / "unfinished", VENV / "made-from"
+    is_reusable = finished.exists() and not unfinished.exists()
+    if not is_reusable or not _has_this_version(VENV / "bin" / "python"):
         try:
             run([sys.executable, "-m", "venv", "--clear", str(VENV)], ROOT)
         except CommandFailed as failed:

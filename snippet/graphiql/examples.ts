@@ -10,13 +10,15 @@ import live from "./examples/8-live.graphql";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-const person = { email: `me-${Date.now().toString(36)}@shop.example`, password: "a long password" };
+/** Makes the e-mail address and the domain unique, so that the tabs run again on the same stack. */
+const unique = Date.now().toString(36);
+const person = { email: `me-${unique}@shop.example`, password: "a long password" };
 const tonight = Math.ceil(Date.now() / DAY_MS) * DAY_MS;
 
 export const examples = [
   tab(signUp, { input: { ...person, fullName: "Anna Berg", accountName: "Berg Shoes" } }),
   tab(logIn, { input: person }),
-  tab(createSite, { input: { accountId: "", name: "Berg Shoes", domain: "shop.example" } }),
+  tab(createSite, { input: { accountId: "", name: "Berg Shoes", domain: `${unique}.shop.example` } }),
   tab(connectShopify, { input: { siteId: "" } }),
   tab(notification, {
     input: { siteId: "", name: "Recent orders", type: "RECENT_ORDER" },

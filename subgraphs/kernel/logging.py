@@ -45,6 +45,12 @@ def configure_logging() -> None:
     root.setLevel(settings().log_level)
     # Envoy logs each request; httpx would add a line for each inner request.
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    # uvicorn has its own handlers, and at INFO it logs the address of each WebSocket's client.
+    for name in ("uvicorn", "uvicorn.error"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+        logger.setLevel(logging.WARNING)
 
 
 def _renderers() -> list[structlog.typing.Processor]:

@@ -93,7 +93,7 @@ class Load:
 
     def _order(self) -> Attempt:
         self._order_number += 1
-        payload = order(number=self._order_number, placed=datetime.now(UTC), dice=self._rng)
+        payload = order(number=self._order_number, placed=datetime.now(UTC), rng=self._rng)
         body = json.dumps(payload, ensure_ascii=False).encode()
         headers = signed_headers(body, self._shop.hook_secret, delivery_id=str(uuid4()))
         event = self._record(str(payload["id"]), ORDERS)

@@ -10,7 +10,7 @@ from deploy.local.stack.options import OWN_COMMAND
 
 ROOT = Path(__file__).parents[2]
 _RECORDER = Path(__file__).parent / "order_recorder"
-_SECTION = "## The way of one order"
+_SECTION = "## The path of one order"
 _STOP = re.compile(r"^\d+\. `([\w/.]+: \w+)`", re.MULTILINE)
 
 _PYTHON_PROCESSES = (

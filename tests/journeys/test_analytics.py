@@ -91,7 +91,7 @@ async def place_order(
     client: httpx.AsyncClient, shop: Shop, number: int, placed: datetime, visitor: str | None
 ) -> str:
     """Place an order of a visitor; returns the price."""
-    payload = order(number=number, placed=placed, dice=Random(number))
+    payload = order(number=number, placed=placed, rng=Random(number))
     if visitor:
         payload["note_attributes"] = [{"name": "proofgraph_visitor", "value": visitor}]
     response = await deliver(client, shop.hook_url, shop.hook_secret, payload)

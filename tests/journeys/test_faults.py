@@ -90,7 +90,7 @@ async def test_a_killed_process_comes_back_and_the_next_order_arrives(
     os.kill(before, signal.SIGKILL)
 
     await eventually(lambda: running.pid_of(name), lambda pid: pid != before, seconds=30)
-    payload = order(number=1, placed=datetime.now(UTC), dice=Random(2))
+    payload = order(number=1, placed=datetime.now(UTC), rng=Random(2))
 
     async def send() -> int:
         response = await deliver(public, shop.hook_url, shop.hook_secret, payload)

@@ -23,7 +23,7 @@ CUTS, CLAIMS = 20, 500
 def orders(count: int) -> list[dict[str, Any]]:
     now, dice = datetime.now(UTC), Random(1)
     return [
-        order(number=number, placed=now - timedelta(seconds=count - number), dice=dice)
+        order(number=number, placed=now - timedelta(seconds=count - number), rng=dice)
         for number in range(count)
     ]
 

@@ -1,4 +1,4 @@
-"""The README's "way of one order", compared with the way that one order takes through a stack."""
+"""The README's "path of one order", compared with the path that one order takes through a stack."""
 
 import ast
 import time

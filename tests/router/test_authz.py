@@ -162,7 +162,7 @@ async def test_a_site_key_gives_its_site(service: httpx.AsyncClient, shop: Shop)
 
 def invalid_tokens() -> dict[str, str]:
     now = datetime.now(UTC)
-    right = {
+    right: dict[str, object] = {
         "iss": "proofgraph",
         "aud": "proofgraph-session",
         "sub": str(new_id()),
@@ -170,7 +170,7 @@ def invalid_tokens() -> dict[str, str]:
         "exp": now + timedelta(hours=1),
     }
     expired = {"exp": now - timedelta(seconds=1)}
-    wrong = {
+    wrong: dict[str, dict[str, object]] = {
         "expired": expired,
         "audience": {"aud": "proofgraph-subgraphs"},
         "issuer": {"iss": "x"},

@@ -117,8 +117,8 @@ async def test_x_envoy_headers_are_ignored(client: httpx.AsyncClient) -> None:
 
     there = received(await client.post("/graphql", headers=steering, json={}))
 
-    told = [name for name, _ in there.headers if name.startswith("x-envoy")]
-    assert told == ["x-envoy-external-address"]
+    names = [name for name, _ in there.headers if name.startswith("x-envoy")]
+    assert names == ["x-envoy-external-address"]
 
 
 async def test_an_unreachable_upstream_is_reported_in_the_paths_format(tmp_path: Path) -> None:

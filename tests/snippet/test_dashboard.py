@@ -9,7 +9,7 @@ from tests.snippet.graphql_api import GraphQLApi
 from tests.snippet.server import Json, Server
 
 COUNTERS = {"orders": 40, "published": 1200, "shown": 1_234_567, "clicked": 30, "converted": 2}
-MORNING = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 SESSION_ENDED = "Your session has ended. Please log in again."
 SERVER_STOPPED = "The server does not answer. If the stack is stopped, `make up` starts it."
 
@@ -62,15 +62,15 @@ async def test_lists_activity_in_words_and_newest_first(
     server: Server, api: GraphQLApi, page: Page
 ) -> None:
     text = "Anna from Oslo bought Shoes"
-    late_order = _event("order.created", MORNING - timedelta(hours=2))
+    late_order = _event("order.created", START - timedelta(hours=2))
     server.activity = [
         _activity(
-            _event("order.created", MORNING),
-            _event("claim.published", MORNING, text),
-            _event("claim.clicked", MORNING + timedelta(seconds=3), text),
+            _event("order.created", START),
+            _event("claim.published", START, text),
+            _event("claim.clicked", START + timedelta(seconds=3), text),
         ),
-        _activity(late_order, _event("claim.shown", MORNING + timedelta(seconds=2), text)),
-        _activity(_event("claim.retracted", MORNING + timedelta(days=1))),
+        _activity(late_order, _event("claim.shown", START + timedelta(seconds=2), text)),
+        _activity(_event("claim.retracted", START + timedelta(days=1))),
     ]
 
     await _open(page, server)
@@ -104,7 +104,7 @@ async def test_lists_activity_in_words_and_newest_first(
 async def test_lists_the_latest_40_events(server: Server, api: GraphQLApi, page: Page) -> None:
     texts = [f"Claim {number}" for number in range(45)]
     events = [
-        _event("claim.published", MORNING + timedelta(seconds=number), text)
+        _event("claim.published", START + timedelta(seconds=number), text)
         for number, text in enumerate(texts)
     ]
     server.activity = [_activity(*events[5:]), _activity(*events[:5])]
@@ -117,8 +117,8 @@ async def test_lists_the_latest_40_events(server: Server, api: GraphQLApi, page:
 async def test_shows_the_time_alone_for_events_of_today(
     server: Server, api: GraphQLApi, page: Page
 ) -> None:
-    await page.clock.set_fixed_time(MORNING + timedelta(hours=3))
-    server.activity = [_activity(_event("order.created", MORNING + timedelta(seconds=5)))]
+    await page.clock.set_fixed_time(START + timedelta(hours=3))
+    server.activity = [_activity(_event("order.created", START + timedelta(seconds=5)))]
 
     await _open(page, server)
 
@@ -158,7 +158,7 @@ async def test_the_chart_is_readable_at_any_width(
 ) -> None:
     context = await browser.new_context(viewport={"width": width, "height": 800})
     page = await context.new_page()
-    await page.clock.set_fixed_time(MORNING + timedelta(hours=7, minutes=30))
+    await page.clock.set_fixed_time(START + timedelta(hours=7, minutes=30))
     await _open(page, server)
     chart = page.locator("#chart svg")
     await expect(chart).to_be_visible()
@@ -212,7 +212,7 @@ async def test_shows_a_lost_connection_until_it_is_back(
     await expect(page.locator("#connection")).to_have_text("Connected")
 
     server.stopped = True
-    server.activity = [_activity(_event("order.created", MORNING))]
+    server.activity = [_activity(_event("order.created", START))]
     await page.route("**/graphql", lambda route: route.abort())
     await server.disconnect_all()
     await expect(page.locator("#connection")).to_have_text("Disconnected, retrying…")

@@ -70,7 +70,7 @@ async def streamed(connected: Connected) -> list[Event]:
 
 def body_of(number: int) -> bytes:
     dice = Random(1)  # noqa: S311  (a reproducible test)
-    return json.dumps(order(number=number, placed=datetime.now(UTC), dice=dice)).encode()
+    return json.dumps(order(number=number, placed=datetime.now(UTC), rng=dice)).encode()
 
 
 async def test_an_order_becomes_one_event_however_often_it_is_processed() -> None:

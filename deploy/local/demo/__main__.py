@@ -41,6 +41,8 @@ def demo() -> None:
         _print_rows({"start page": stack.url, "gateway": stack.gateway})
         asyncio.run(_send_orders(stack))
         if os.environ.get("ONCE") == "1":
+            if stack.is_ours:
+                console.print("\nThe stack stops now; `make up` starts it again.")
             return
         if not stack.is_ours:
             console.print("\nThe stack ran before the demo and runs on; `make down` stops it.")

@@ -37,10 +37,10 @@ def demo_orders(
     count: int, *, until: datetime, first_number: int = 1001, seed: int = 7
 ) -> Iterator[dict[str, Any]]:
     """`count` orders, seven minutes apart, the last one placed at `until`."""
-    dice = random.Random(seed)  # noqa: S311  (the demo looks the same each time; not a secret)
+    rng = random.Random(seed)  # noqa: S311  (the demo looks the same each time; not a secret)
     for number in range(count):
         placed = until - timedelta(minutes=7 * (count - 1 - number))
-        yield order(number=first_number + number, placed=placed, dice=dice)
+        yield order(number=first_number + number, placed=placed, rng=rng)
 
 
 def order_now() -> dict[str, Any]:
@@ -48,20 +48,20 @@ def order_now() -> dict[str, Any]:
     return order(
         number=time.time_ns() // 1_000_000,
         placed=datetime.now(UTC),
-        dice=random.SystemRandom(),
+        rng=random.SystemRandom(),
     )
 
 
-def order(*, number: int, placed: datetime, dice: random.Random) -> dict[str, Any]:
+def order(*, number: int, placed: datetime, rng: random.Random) -> dict[str, Any]:
     """One order. Its ids follow from the number: the same number is the same order."""
-    first, last, city, code, country = dice.choice(_PEOPLE)
-    product, price_minor = dice.choice(_PRODUCTS)
+    first, last, city, code, country = rng.choice(_PEOPLE)
+    product, price_minor = rng.choice(_PRODUCTS)
     price = f"{int(price_minor) / 100:.2f}"
     address = {
         "first_name": first,
         "last_name": last,
         "name": f"{first} {last}",
-        "address1": f"{dice.randint(1, 99)} Example Street",
+        "address1": f"{rng.randint(1, 99)} Example Street",
         "address2": None,
         "city": city,
         "zip": "0150",

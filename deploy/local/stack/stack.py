@@ -103,10 +103,10 @@ class Stack:
                 " PROOFGRAPH_GATEWAY=embedded make up"
             )
         if "gateway" in self.pids:
-            return (
-                "embedded (Node.js). For Apollo Router: `make router` builds it once; or name it in"
-                " APOLLO_ROUTER. PROOFGRAPH_GATEWAY must not be embedded then."
-            )
+            other = "For Apollo Router: `make router` builds it once, or name it in APOLLO_ROUTER."
+            if os.environ.get("PROOFGRAPH_GATEWAY") == "embedded":
+                other = "For Apollo Router: unset PROOFGRAPH_GATEWAY."
+            return f"embedded (Node.js). {other}"
         return ""
 
     @property

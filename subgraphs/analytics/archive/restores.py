@@ -31,7 +31,7 @@ from subgraphs.kernel.storage.advisory_locks import advisory_lock
 log = structlog.stdlib.get_logger(__name__)
 
 POLL_INTERVAL = timedelta(minutes=5)
-"""How often S3 is asked whether an archive is readable; that takes three to five hours."""
+"""Seconds between two checks whether an archive is readable, which takes three to five hours."""
 
 SPARE_DAYS = 1
 """The archive stays readable this much longer, in case loading is late."""

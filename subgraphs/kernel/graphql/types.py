@@ -1,5 +1,6 @@
 """GraphQL types and conversions that every subgraph uses: BigInt, Money, ids."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -15,6 +16,9 @@ from subgraphs.kernel.errors import NotFound
 BigInt = NewType("BigInt", int)
 """A JSON integer, exact up to 2^53. GraphQL's Int ends at 2^31, which a day's revenue exceeds in
 the minor units of some currencies."""
+
+_SHOWN = 50
+"""Characters of an unknown ID in an error message."""
 
 SCALARS: Mapping[object, ScalarDefinition] = {
     BigInt: strawberry.scalar(
@@ -52,7 +56,7 @@ def to_uuid(id_: strawberry.ID) -> UUID:
     try:
         return UUID(id_)
     except ValueError as error:
-        raise NotFound("No entity has this ID.") from error
+        raise NotFound(f"No entity has the ID {json.dumps(id_[:_SHOWN])}.") from error
 
 
 def to_id(uuid: UUID) -> strawberry.ID:

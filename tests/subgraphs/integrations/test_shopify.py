@@ -23,7 +23,7 @@ RECEIVED = datetime(2026, 11, 24, 14, 30, 2, tzinfo=UTC)
 
 def an_order(**changes: Any) -> dict[str, Any]:
     dice = Random(7)  # noqa: S311  (the same order every time)
-    return {**shopify_order(number=1001, placed=PLACED, dice=dice), **changes}
+    return {**shopify_order(number=1001, placed=PLACED, rng=dice), **changes}
 
 
 def item(content: object, topic: str = "orders/create") -> InboxItem:

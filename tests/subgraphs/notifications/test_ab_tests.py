@@ -63,7 +63,7 @@ async def create(shop: ActiveShop, **fields: object) -> Answer:
 async def create_as(viewer: Viewer, shop: ActiveShop, **fields: object) -> Answer:
     requested = {
         "notificationId": str(shop.notification_id),
-        "name": "Wording",
+        "name": "Short template",
         "variants": TWO,
         **fields,
     }
@@ -113,12 +113,12 @@ async def variant_names(shop: ActiveShop, test_id: str) -> dict[UUID | None, str
 
 
 async def test_a_new_test_is_a_draft_with_its_variants_in_order(shop: ActiveShop) -> None:
-    answer = await create(shop, name=" Wording ")
+    answer = await create(shop, name=" Short template ")
 
     made = answer.data["createABTest"]
     assert UUID(made.pop("id")).version == 7
     assert made == {
-        "name": "Wording",
+        "name": "Short template",
         "status": "DRAFT",
         "startedAt": None,
         "stoppedAt": None,
@@ -217,7 +217,7 @@ async def test_references_to_another_accounts_tests_resolve_to_null(shop: Active
     mine = await run(schema, shop.owner, document, r=requested)
     theirs = await run(schema, eve.owner, document, r=requested)
 
-    assert mine.data["_entities"] == [{"name": "Wording"}, {"name": "short"}]
+    assert mine.data["_entities"] == [{"name": "Short template"}, {"name": "short"}]
     assert theirs.data["_entities"] == [None, None]
 
 

@@ -128,7 +128,7 @@ async def test_an_unavailable_store_delays_events_and_loses_none(start: Start, s
 
         await proxy.cut()
         await append(*orders[3:])
-        await eventually(lambda: worker.said("again in"), bool)
+        await eventually(lambda: worker.said("retry_in_s"), bool)
         # Visitors do not wait for ClickHouse.
         assert await published(shop) == (10 if store == "clickhouse_url" else 3)
         assert (await event_streams.streams().lag(EVENTS_TOPIC, GROUP))[:2] != (0, 0)
@@ -150,7 +150,7 @@ async def test_on_sigterm_with_an_unavailable_store_it_leaves_the_batch_unacknow
         await eventually(lambda: worker.said("write_raw_events"), bool)
 
         assert await worker.terminate() == 0
-        assert await worker.said("stopped with unfinished batches")
+        assert await worker.said("stopped_with_unfinished_batches")
 
     await start()
     await all_done(shop, orders)
