@@ -1,14 +1,12 @@
 """Reads plain fields without the machinery of a resolver.
 
-A plain field is an attribute of its object: no resolver, arguments, permissions or extensions. Most
-fields of a page are plain, and graphql-core spends 20 µs on each: resolve info, argument values,
-five calls to complete the value. Here the selection below a field is turned into nested functions
-once per document: a row becomes its response by attribute reads alone.
+A plain field is an attribute of its object: no resolver, arguments, permissions or extensions.
+graphql-core spends 20 µs on each. Here the selection below a field is turned into nested functions
+once per document, and a row becomes its response by attribute reads alone.
 
-Only what certainly gives the same response is read this way. Directives, abstract types, fields
-selected twice, and every value that is not as the schema says, go to graphql-core. That is safe at
-any time, because reading an attribute has no effect: graphql-core reads it again, and reports the
-error with its path.
+Directives, abstract types, fields selected twice, and values that are not as the schema says go to
+graphql-core. That is safe at any time: reading an attribute has no effect, so graphql-core reads it
+again, and reports the error with its path.
 """
 
 from collections.abc import Callable
@@ -239,18 +237,17 @@ def _field_nodes(
         if isinstance(selection, FieldNode):
             found.append(selection)
             continue
-        if isinstance(selection, FragmentSpreadNode):
-            fragment = fragments.get(selection.name.value)
-            condition, inner = (
-                (fragment.type_condition, fragment.selection_set) if fragment else (None, None)
-            )
-        elif isinstance(selection, InlineFragmentNode):
-            condition, inner = selection.type_condition, selection.selection_set
-        else:
+        fragment = (
+            fragments.get(selection.name.value)
+            if isinstance(selection, FragmentSpreadNode)
+            else selection
+        )
+        if not isinstance(fragment, FragmentDefinitionNode | InlineFragmentNode):
             return None
-        if inner is None or (condition is not None and condition.name.value != type_.name):
+        condition = fragment.type_condition
+        if condition is not None and condition.name.value != type_.name:
             return None
-        nodes = _field_nodes(fragments, type_, inner)
+        nodes = _field_nodes(fragments, type_, fragment.selection_set)
         if nodes is None:
             return None
         found += nodes
