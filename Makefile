@@ -98,6 +98,14 @@ bench-ledger: setup ## Measure how fast the stream worker writes the ledger; ARG
 bench-ingest: setup ## Measure the ingest endpoint beside nginx and a FastAPI peer; DURATION=5 REPEATS=3; MEMORY=10 minutes
 	@$(VENV)/python -m tests.bench.ingest $(ARGS)
 
+.PHONY: bench-graph
+bench-graph: setup ## What a GraphQL request costs, beside stock Strawberry; ARGS="--seconds 3 --rounds 3"
+	@$(VENV)/python -m tests.bench.graph $(ARGS)
+
+.PHONY: bench-edge
+bench-edge: setup ## What Envoy and the edge authz add to a request; ARGS="--seconds 3 --rounds 3"
+	@$(VENV)/python -m tests.bench.edge $(ARGS)
+
 .PHONY: bench-analytics
 bench-analytics: setup ## Measure queries of hourly counts over 90 days; ARGS="--events 20000000 --queries 200"
 	@$(VENV)/python -m tests.bench.analytics $(ARGS)

@@ -7,5 +7,6 @@ trust.
     authenticator    from a request's credential to its viewer
     lookup_cache     the cache between the authenticator and PostgreSQL
     signed_viewers   viewers signed lately
+    protocol         answers checks of known credentials from memory
     service, app     the HTTP service, and its process
 """

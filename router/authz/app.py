@@ -1,6 +1,12 @@
-"""The edge authz's process: `uvicorn router.authz.app:app`, configured by the kernel's settings."""
+"""The edge authz's process, configured by the kernel's settings.
+
+    uvicorn router.authz.app:app --http router.authz.app:Protocol
+
+Without `--http` it serves the same, at ten times the price.
+"""
 
 from router.authz.authenticator import Authenticator
+from router.authz.protocol import CheckProtocol
 from router.authz.service import CheckEndpoint, create_app
 from router.authz.signed_viewers import SignedViewers
 from subgraphs.kernel.config import settings
@@ -10,6 +16,12 @@ from subgraphs.kernel.identity.viewer import ViewerSigner
 _authenticator = Authenticator(session_verifier(), allow_loopback=settings().allow_loopback_origins)
 _signed_viewers = SignedViewers(ViewerSigner(settings().viewer_signing_key.get_secret_value()))
 
-app = create_app(
-    CheckEndpoint(_authenticator, _signed_viewers), invalidate=_authenticator.invalidate
-)
+_check = CheckEndpoint(_authenticator, _signed_viewers)
+
+app = create_app(_check, invalidate=_authenticator.invalidate)
+
+
+class Protocol(CheckProtocol):
+    """The protocol of this process's server."""
+
+    check = _check

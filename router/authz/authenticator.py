@@ -4,6 +4,7 @@ A user costs at most two SQL statements, a site key one. A cached result costs n
 `CACHE_SECONDS`, or until a change is published.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -76,6 +77,33 @@ class Authenticator:
             return await self._site_viewer(value, headers.get("origin", ""), fresh=fresh)
         return await self._user_viewer(value, fresh=fresh)
 
+    def known_viewer(self, headers: Iterable[tuple[bytes, bytes]]) -> Viewer | None:
+        """The viewer that `authenticate` would find in the caches; None for all other cases.
+
+        Errors are among the other cases: `authenticate` raises them.
+        """
+        authorization = site_key = origin = b""
+        for name, value in headers:
+            if name == b"authorization":
+                if authorization:
+                    return None
+                authorization = value
+            elif name == b"x-proofgraph-site-key":
+                if site_key:
+                    return None
+                site_key = value
+            elif name == b"origin":
+                origin = value
+            elif name == b"cache-control":
+                return None
+        if authorization and site_key:
+            return None
+        if authorization:
+            return self._known_user(authorization.decode("latin-1"))
+        if site_key:
+            return self._known_site(site_key.decode("latin-1"), origin.decode("latin-1"))
+        return NOBODY
+
     def invalidate(self, change: Change | None) -> None:
         """Drops the cached results that a change concerns; None drops all."""
         self._site_keys.invalidate(change)
@@ -94,6 +122,22 @@ class Authenticator:
         if session.viewer is None or session.expires_at <= datetime.now(UTC):
             raise Unauthenticated("This session has ended; log in again.")
         return session.viewer
+
+    def _known_user(self, authorization: str) -> Viewer | None:
+        scheme, _, token = authorization.partition(" ")
+        session = self._user_sessions.peek(token.strip()) if scheme.lower() == "bearer" else None
+        if session is None or session.expires_at <= datetime.now(UTC):
+            return None
+        return session.viewer
+
+    def _known_site(self, key: str, origin: str) -> Viewer | None:
+        found = self._site_keys.peek(key)
+        site = found.access if found else None
+        if site is None:
+            return None
+        if not origin_allowed(origin, site.domain, allow_loopback=self._allow_loopback):
+            return None
+        return Viewer(ViewerKind.SITE, site.site_id, (site.account_id,))
 
     async def _site_viewer(self, key: str, origin: str, *, fresh: bool) -> Viewer:
         site = await self._site_keys.find(key, fresh=fresh)

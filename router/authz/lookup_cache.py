@@ -36,6 +36,13 @@ class LookupCache(Generic[K, V]):
         # Shielded: a request that is cancelled must not cancel the look-up others wait for.
         return await asyncio.shield(task)
 
+    def peek(self, key: K) -> V | None:
+        """The cached value of a key; None if its look-up is not complete or has failed."""
+        task = self._tasks.get(key)
+        if task is None or not task.done() or task.cancelled() or task.exception():
+            return None
+        return task.result()
+
     def invalidate(self, is_stale: Callable[[V], bool]) -> None:
         """Drops stale results, and look-ups in progress: those may have read the old state."""
         for key, task in list(self._tasks.items()):

@@ -5,7 +5,7 @@ PostgreSQL is unavailable it returns 503: a credential that cannot be checked is
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 import structlog
@@ -45,6 +45,14 @@ class CheckEndpoint:
         viewer = NOBODY if preflight else await self._authenticate(Headers(scope=scope))
         response = Response(headers={VIEWER_HEADER: self._signed_viewers.token_for(viewer)})
         await response(scope, receive, send)
+
+    def known_token(self, method: bytes, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+        """The signed viewer of a request, if no store needs to be read for it; None otherwise."""
+        if method == b"OPTIONS":
+            viewer: Viewer | None = NOBODY
+        else:
+            viewer = self._authenticator.known_viewer(headers)
+        return None if viewer is None else self._signed_viewers.token_for(viewer)
 
     async def _authenticate(self, headers: Headers) -> Viewer:
         try:

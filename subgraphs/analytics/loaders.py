@@ -21,9 +21,10 @@ from subgraphs.analytics.site_events import service as site_events
 from subgraphs.analytics.site_events.query import EventsQuery
 from subgraphs.analytics.site_events.service import SiteEventRow
 from subgraphs.kernel import redis
-from subgraphs.kernel.graphql.loading import Loader
+from subgraphs.kernel.graphql.loading import Loader, OrmLoader
 from subgraphs.kernel.graphql.paging import Page
 from subgraphs.kernel.identity.tenants import visible_sites
+from subgraphs.kernel.reads import ReadSession
 
 Q = TypeVar("Q", bound=Hashable)
 V = TypeVar("V")
@@ -39,7 +40,7 @@ class SiteKey(NamedTuple, Generic[Q]):
 class VisibleSite(Loader[UUID, bool]):
     """Whether the viewer may see a site."""
 
-    async def load_all(self, session: AsyncSession, keys: Sequence[UUID]) -> list[bool]:
+    async def load_all(self, session: ReadSession, keys: Sequence[UUID]) -> list[bool]:
         visible = await visible_sites(session, keys)
         return [key in visible for key in keys]
 
@@ -142,7 +143,7 @@ class GroupSeries(Loader[GroupSeriesKey, Series]):
         return [found.get(key) or service.empty_series(key.query) for key in keys]
 
 
-class EventsOfSite(Loader[SiteKey[EventsQuery], Page[SiteEventRow]]):
+class EventsOfSite(OrmLoader[SiteKey[EventsQuery], Page[SiteEventRow]]):
     """A page of a site's events."""
 
     async def load_all(

@@ -11,7 +11,7 @@ from subgraphs.kernel.redis.invalidation import Change, publish
 
 
 async def plans(info: Info) -> list[Plan]:
-    async with db.read_session(info.context.viewer) as session:
+    async with db.read(info.context.viewer) as session:
         return [Plan.of(row) for row in await service.list_plans(session)]
 
 

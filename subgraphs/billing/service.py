@@ -1,38 +1,40 @@
 """The rules of plans and subscriptions."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import case, func, select
+from sqlalchemy import ARRAY, Text, any_, bindparam, case, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.billing.models import Plan, SiteSubscription
 from subgraphs.kernel.errors import BadUserInput
 from subgraphs.kernel.identity.tenants import set_limits
+from subgraphs.kernel.reads import Session, Statement, rows, uuids
 
 FREE_PLAN = "free"
 """The plan of a site that has chosen no plan."""
 
+_ALL_PLANS = Statement(select(Plan).order_by(Plan.monthly_price_minor, Plan.id))
+_PLANS = Statement(select(Plan).where(Plan.id == any_(bindparam("ids", type_=ARRAY(Text)))))
+_SUBSCRIPTIONS = Statement(
+    select(SiteSubscription).where(SiteSubscription.site_id == any_(uuids("ids")))
+)
 
-async def list_plans(session: AsyncSession) -> list[Plan]:
+
+async def list_plans(session: Session) -> Sequence[Plan]:
     """All plans, the cheapest first."""
-    statement = select(Plan).order_by(Plan.monthly_price_minor, Plan.id)
-    return list(await session.scalars(statement))
+    return await rows(session, _ALL_PLANS)
 
 
-async def get_plans(session: AsyncSession, ids: Collection[str]) -> Mapping[str, Plan]:
+async def get_plans(session: Session, ids: Collection[str]) -> Mapping[str, Plan]:
     """The plans by id, in one statement."""
-    rows = await session.scalars(select(Plan).where(Plan.id.in_(ids)))
-    return {row.id: row for row in rows}
+    return {row.id: row for row in await rows(session, _PLANS, ids=ids)}
 
 
-async def get_many(
-    session: AsyncSession, site_ids: Collection[UUID]
-) -> Mapping[UUID, SiteSubscription]:
+async def get_many(session: Session, site_ids: Collection[UUID]) -> Mapping[UUID, SiteSubscription]:
     """The subscriptions by site id, without sites that have chosen no plan; one statement."""
-    statement = select(SiteSubscription).where(SiteSubscription.site_id.in_(site_ids))
-    return {row.site_id: row for row in await session.scalars(statement)}
+    return {row.site_id: row for row in await rows(session, _SUBSCRIPTIONS, ids=site_ids)}
 
 
 async def change_plan(

@@ -13,7 +13,7 @@ from subgraphs.kernel.identity.tenants import account_of
 
 
 async def integration(info: Info, id: strawberry.ID) -> Integration | None:
-    async with db.read_session(info.context.viewer) as session:
+    async with db.read(info.context.viewer) as session:
         return Integration.of(await service.get(session, integration_id=to_uuid(id)))
 
 

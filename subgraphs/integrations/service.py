@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import any_, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -18,6 +18,7 @@ from subgraphs.kernel import jobs, task_names
 from subgraphs.kernel.errors import BadUserInput, NotFound
 from subgraphs.kernel.graphql import paging
 from subgraphs.kernel.ids import new_id
+from subgraphs.kernel.reads import Session, Statement, first, rows, uuids
 from subgraphs.kernel.streams.envelope import Event
 
 BODY_RETENTION = timedelta(days=30)
@@ -26,6 +27,8 @@ debugging."""
 
 _SECRET = re.compile(r"[\x21-\x7e]{16,255}")
 """Long enough that nobody guesses it."""
+
+_BY_ID = Statement(select(Integration).where(Integration.id == any_(uuids("ids"))))
 
 _DELETE_BODIES = text("""
     UPDATE inbox SET body = '' WHERE id IN (
@@ -87,26 +90,25 @@ async def connect_shopify(
     return integration, secret
 
 
-async def get(session: AsyncSession, *, integration_id: UUID) -> Integration:
+async def get(session: Session, *, integration_id: UUID) -> Integration:
     """One integration.
 
     Raises:
         NotFound: no such integration, or it belongs to another tenant.
     """
-    integration = await session.get(Integration, integration_id)
+    integration = await first(session, _BY_ID, ids=[integration_id])
     if integration is None:
         raise NotFound("No integration with this ID.")
     return integration
 
 
-async def get_many(session: AsyncSession, ids: Collection[UUID]) -> Mapping[UUID, Integration]:
+async def get_many(session: Session, ids: Collection[UUID]) -> Mapping[UUID, Integration]:
     """The integrations by id, without those that the viewer may not see; one statement."""
-    rows = await session.scalars(select(Integration).where(Integration.id.in_(ids)))
-    return {row.id: row for row in rows}
+    return {row.id: row for row in await rows(session, _BY_ID, ids=ids)}
 
 
 async def list_for_sites(
-    session: AsyncSession, site_ids: Collection[UUID], requested: paging.Window
+    session: Session, site_ids: Collection[UUID], requested: paging.Window
 ) -> Mapping[UUID, paging.Page[Integration]]:
     """A page of each site's integrations, in one statement."""
     return await paging.pages_by_parent(
@@ -115,7 +117,7 @@ async def list_for_sites(
 
 
 async def list_deliveries(
-    session: AsyncSession, integration_ids: Collection[UUID], requested: paging.Window
+    session: Session, integration_ids: Collection[UUID], requested: paging.Window
 ) -> Mapping[UUID, paging.Page[Delivery]]:
     """A page of each integration's deliveries without their bodies, in one statement."""
     return await paging.pages_by_parent(

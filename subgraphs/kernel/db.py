@@ -1,8 +1,9 @@
 """Sessions with PostgreSQL.
 
-A loader batch or a look-up opens a `read_session(viewer)`. A mutation opens one
-`transaction(viewer)`, which commits once at its end. Both set the viewer's accounts for row-level
-security, so a statement without its WHERE returns no other tenant's rows. Work without a viewer
+A loader batch or a look-up opens a `read(viewer)`, for statements of `reads.py`. A mutation opens
+one `transaction(viewer)`, which commits once at its end; `read_session(viewer)` is for reads that
+need SQLAlchemy's session. All set the viewer's accounts for row-level security, so a statement
+without its WHERE returns no other tenant's rows. Work without a viewer
 (workers, the webhook receiver, the ingest endpoint, the edge authz) uses `service_transaction()`,
 with the worker's role.
 """
@@ -20,6 +21,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.identity.viewer import Viewer
+from subgraphs.kernel.read_pool import Read, ReadPool
 
 ANSWER_SECONDS = 120.0
 """Longest time for any statement, as for any task. A server that vanished never answers, and a
@@ -43,6 +45,11 @@ class Base(DeclarativeBase):
 
     metadata = MetaData(naming_convention=_NAMING)
     type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: DateTime(timezone=True)}
+
+
+def read(viewer: Viewer) -> Read:
+    """A read-only transaction for statements that are compiled once; see `reads.py`."""
+    return Read(_read_pool(), viewer)
 
 
 @asynccontextmanager
@@ -81,6 +88,9 @@ async def ping(*, worker: bool = False) -> None:
 
 async def dispose() -> None:
     """Close the connection pools of this process."""
+    if _read_pool.cache_info().currsize:
+        await _read_pool().close()
+        _read_pool.cache_clear()
     for engine in (_app_engine, worker_engine):
         if engine.cache_info().currsize:
             await engine().dispose()
@@ -91,6 +101,15 @@ async def _set_viewer(session: AsyncSession, viewer: Viewer) -> None:
     accounts = ",".join(str(account) for account in viewer.account_ids)
     user_id = str(viewer.id) if viewer.kind == "user" else ""
     await session.execute(_SET_VIEWER, {"accounts": accounts, "user_id": user_id})
+
+
+@lru_cache(maxsize=1)
+def _read_pool() -> ReadPool:
+    return ReadPool(
+        settings().database_url.get_secret_value(),
+        size=settings().database_pool_size,
+        timeout=ANSWER_SECONDS,
+    )
 
 
 @lru_cache(maxsize=1)

@@ -35,5 +35,10 @@ async def answer_error(_request: Request, error: Exception) -> Response:
     """Convert an expected error outside GraphQL to GraphQL's response format."""
     if not isinstance(error, ProofgraphError):
         raise error
+    return error_response(error)
+
+
+def error_response(error: ProofgraphError) -> Response:
+    """The response of an expected error, in GraphQL's response format."""
     body = {"errors": [{"message": error.message, "extensions": {"code": error.code}}]}
     return JSONResponse(body, error.http_status)

@@ -76,7 +76,8 @@ def is_store_fault(error: BaseException) -> bool:
 
 def took_too_long(error: BaseException) -> bool:
     """Returns whether PostgreSQL cancelled a statement at its timeout."""
-    return getattr(getattr(error, "orig", None), "sqlstate", None) == _STATEMENT_TIMEOUT
+    driver_error = getattr(error, "orig", None) or error  # SQLAlchemy wraps asyncpg's errors
+    return getattr(driver_error, "sqlstate", None) == _STATEMENT_TIMEOUT
 
 
 async def retry_while_unavailable(name: str, work: Callable[[], Awaitable[T]]) -> T:

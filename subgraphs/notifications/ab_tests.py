@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import any_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.kernel.errors import BadUserInput, Conflict, NotFound
 from subgraphs.kernel.graphql import paging
 from subgraphs.kernel.ids import new_id
+from subgraphs.kernel.reads import Session, Statement, rows, uuids
 from subgraphs.notifications import template_rules
 from subgraphs.notifications.models import ABTest, ABTestVariant, Notification, Template
 from subgraphs.notifications.template_cache import CachedVariant
@@ -30,6 +31,14 @@ MAX_WEIGHT = 100
 """A weight is a share of the sum of weights; merchants think in percent."""
 
 _HASH_BYTES = 8
+
+_BY_ID = Statement(select(ABTest).where(ABTest.id == any_(uuids("ids"))))
+_VARIANTS = Statement(select(ABTestVariant).where(ABTestVariant.id == any_(uuids("ids"))))
+_VARIANTS_OF_TESTS = Statement(
+    select(ABTestVariant)
+    .where(ABTestVariant.ab_test_id == any_(uuids("ids")))
+    .order_by(ABTestVariant.position)
+)
 
 
 class NewVariant(NamedTuple):
@@ -89,14 +98,13 @@ async def get(session: AsyncSession, *, test_id: UUID, lock: bool = False) -> AB
     return test
 
 
-async def get_many(session: AsyncSession, ids: Collection[UUID]) -> Mapping[UUID, ABTest]:
+async def get_many(session: Session, ids: Collection[UUID]) -> Mapping[UUID, ABTest]:
     """The tests by id, without those that the viewer may not see; one statement."""
-    rows = await session.scalars(select(ABTest).where(ABTest.id.in_(ids)))
-    return {row.id: row for row in rows}
+    return {row.id: row for row in await rows(session, _BY_ID, ids=ids)}
 
 
 async def list_for_notifications(
-    session: AsyncSession, notification_ids: Collection[UUID], requested: paging.Window
+    session: Session, notification_ids: Collection[UUID], requested: paging.Window
 ) -> Mapping[UUID, paging.Page[ABTest]]:
     """A page of each notification's tests, in one statement."""
     return await paging.pages_by_parent(
@@ -104,21 +112,17 @@ async def list_for_notifications(
     )
 
 
-async def get_variants(
-    session: AsyncSession, ids: Collection[UUID]
-) -> Mapping[UUID, ABTestVariant]:
+async def get_variants(session: Session, ids: Collection[UUID]) -> Mapping[UUID, ABTestVariant]:
     """The variants by id, without those that the viewer may not see; one statement."""
-    rows = await session.scalars(select(ABTestVariant).where(ABTestVariant.id.in_(ids)))
-    return {row.id: row for row in rows}
+    return {row.id: row for row in await rows(session, _VARIANTS, ids=ids)}
 
 
 async def list_variants(
-    session: AsyncSession, test_ids: Collection[UUID]
+    session: Session, test_ids: Collection[UUID]
 ) -> Mapping[UUID, list[ABTestVariant]]:
     """Each test's variants in the order of their creation, in one statement."""
-    statement = select(ABTestVariant).where(ABTestVariant.ab_test_id.in_(test_ids))
     found: defaultdict[UUID, list[ABTestVariant]] = defaultdict(list)
-    for row in await session.scalars(statement.order_by(ABTestVariant.position)):
+    for row in await rows(session, _VARIANTS_OF_TESTS, ids=test_ids):
         found[row.ab_test_id].append(row)
     return found
 

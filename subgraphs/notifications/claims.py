@@ -5,12 +5,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Uuid, any_, literal, select, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import any_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.kernel.graphql import paging
+from subgraphs.kernel.reads import Session, Statement, rows, uuids
 from subgraphs.notifications.models import Claim
+
+_IS_PUBLISHED = Claim.cursor.is_not(None)
+
+# One array parameter: a batch may have more ids than PostgreSQL accepts parameters.
+_BY_ID = Statement(select(Claim).where(Claim.id == any_(uuids("ids"))))
 
 _SAVE = text("""
     INSERT INTO claims (id, account_id, site_id, notification_id, source_event_ids, text, url,
@@ -49,18 +54,15 @@ _DELETE_CLAIMS = text("""
 """)
 
 
-async def get_many(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, Claim]:
+async def get_many(session: Session, ids: Collection[UUID]) -> dict[UUID, Claim]:
     """The claims by id, published or not, in one statement; ids without a claim are absent."""
     if not ids:
         return {}
-    # One array parameter: a batch may have more ids than PostgreSQL accepts parameters.
-    statement = select(Claim).where(Claim.id == any_(literal(list(ids), ARRAY(Uuid))))
-    rows = await session.scalars(statement)
-    return {row.id: row for row in rows}
+    return {row.id: row for row in await rows(session, _BY_ID, ids=list(ids))}
 
 
 async def list_for_notifications(
-    session: AsyncSession, notification_ids: Collection[UUID], requested: paging.Window
+    session: Session, notification_ids: Collection[UUID], requested: paging.Window
 ) -> Mapping[UUID, paging.Page[Claim]]:
     """A page of each notification's published claims, in one statement."""
     return await paging.pages_by_parent(
@@ -69,7 +71,7 @@ async def list_for_notifications(
         Claim.notification_id,
         notification_ids,
         requested,
-        Claim.cursor.is_not(None),
+        _IS_PUBLISHED,
     )
 
 
@@ -79,21 +81,21 @@ async def save_claims(session: AsyncSession, claims: Sequence[Claim]) -> list[Cl
     A claim that is already stored stays unchanged.
     """
     # Sorted: two writers of the same rows wait for each other and never deadlock.
-    rows = [claim for _, claim in sorted({claim.id: claim for claim in claims}.items())]
-    if not rows:
+    new = [claim for _, claim in sorted({claim.id: claim for claim in claims}.items())]
+    if not new:
         return []
     values: dict[str, list[Any]] = {
-        "id": [row.id for row in rows],
-        "account_id": [row.account_id for row in rows],
-        "site_id": [row.site_id for row in rows],
-        "notification_id": [row.notification_id for row in rows],
+        "id": [row.id for row in new],
+        "account_id": [row.account_id for row in new],
+        "site_id": [row.site_id for row in new],
+        "notification_id": [row.notification_id for row in new],
         # PostgreSQL requires arrays of arrays to be rectangular, so each becomes a literal.
-        "source_event_ids": [f"{{{','.join(map(str, row.source_event_ids))}}}" for row in rows],
-        "text": [row.text for row in rows],
-        "url": [row.url for row in rows],
-        "occurred_at": [row.occurred_at for row in rows],
-        "published_at": [row.published_at for row in rows],
-        "variant_id": [row.variant_id for row in rows],
+        "source_event_ids": [f"{{{','.join(map(str, row.source_event_ids))}}}" for row in new],
+        "text": [row.text for row in new],
+        "url": [row.url for row in new],
+        "occurred_at": [row.occurred_at for row in new],
+        "published_at": [row.published_at for row in new],
+        "variant_id": [row.variant_id for row in new],
     }
     stored = await session.scalars(select(Claim).from_statement(_SAVE), values)
     by_id = {row.id: row for row in stored}

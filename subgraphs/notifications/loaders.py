@@ -5,10 +5,9 @@ from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from subgraphs.kernel.graphql.loading import ChildKey, Loader, by_window
 from subgraphs.kernel.graphql.paging import Page
+from subgraphs.kernel.reads import ReadSession
 from subgraphs.notifications import ab_tests, claims, service
 from subgraphs.notifications.models import ABTest, ABTestVariant, Claim, Notification, Template
 
@@ -17,7 +16,7 @@ class NotificationById(Loader[UUID, Notification | None]):
     """Notifications by id; None for those that the viewer may not see."""
 
     async def load_all(
-        self, session: AsyncSession, keys: Sequence[UUID]
+        self, session: ReadSession, keys: Sequence[UUID]
     ) -> list[Notification | None]:
         found = await service.get_many(session, keys)
         return [found.get(key) for key in keys]
@@ -34,7 +33,7 @@ class NotificationsOfSite(Loader[SiteKey, Page[Notification]]):
     """Pages of sites' notifications; one statement for each requested status."""
 
     async def load_all(
-        self, session: AsyncSession, keys: Sequence[SiteKey]
+        self, session: ReadSession, keys: Sequence[SiteKey]
     ) -> list[Page[Notification]]:
         pages: dict[SiteKey, Page[Notification]] = {}
         for status in {key.status for key in keys}:
@@ -49,7 +48,7 @@ class NotificationsOfSite(Loader[SiteKey, Page[Notification]]):
 class TemplateById(Loader[UUID, Template]):
     """Templates by id; a viewer that may see a notification may see its template."""
 
-    async def load_all(self, session: AsyncSession, keys: Sequence[UUID]) -> list[Template]:
+    async def load_all(self, session: ReadSession, keys: Sequence[UUID]) -> list[Template]:
         found = await service.get_templates(session, keys)
         return [found[key] for key in keys]
 
@@ -57,7 +56,7 @@ class TemplateById(Loader[UUID, Template]):
 class ClaimById(Loader[UUID, Claim | None]):
     """Published claims by id; None for those that the viewer may not see."""
 
-    async def load_all(self, session: AsyncSession, keys: Sequence[UUID]) -> list[Claim | None]:
+    async def load_all(self, session: ReadSession, keys: Sequence[UUID]) -> list[Claim | None]:
         found = await claims.get_many(session, keys)
         published = {key: claim for key, claim in found.items() if claim.cursor}
         return [published.get(key) for key in keys]
@@ -66,14 +65,14 @@ class ClaimById(Loader[UUID, Claim | None]):
 class ClaimsOfNotification(Loader[ChildKey, Page[Claim]]):
     """Pages of notifications' published claims."""
 
-    async def load_all(self, session: AsyncSession, keys: Sequence[ChildKey]) -> list[Page[Claim]]:
+    async def load_all(self, session: ReadSession, keys: Sequence[ChildKey]) -> list[Page[Claim]]:
         return await by_window(keys, partial(claims.list_for_notifications, session))
 
 
 class ABTestById(Loader[UUID, ABTest | None]):
     """A/B tests by id; None for those that the viewer may not see."""
 
-    async def load_all(self, session: AsyncSession, keys: Sequence[UUID]) -> list[ABTest | None]:
+    async def load_all(self, session: ReadSession, keys: Sequence[UUID]) -> list[ABTest | None]:
         found = await ab_tests.get_many(session, keys)
         return [found.get(key) for key in keys]
 
@@ -81,7 +80,7 @@ class ABTestById(Loader[UUID, ABTest | None]):
 class ABTestsOfNotification(Loader[ChildKey, Page[ABTest]]):
     """Pages of notifications' A/B tests."""
 
-    async def load_all(self, session: AsyncSession, keys: Sequence[ChildKey]) -> list[Page[ABTest]]:
+    async def load_all(self, session: ReadSession, keys: Sequence[ChildKey]) -> list[Page[ABTest]]:
         return await by_window(keys, partial(ab_tests.list_for_notifications, session))
 
 
@@ -89,7 +88,7 @@ class VariantsOfABTest(Loader[UUID, list[ABTestVariant]]):
     """All variants of A/B tests; a viewer that may see a test may see its variants."""
 
     async def load_all(
-        self, session: AsyncSession, keys: Sequence[UUID]
+        self, session: ReadSession, keys: Sequence[UUID]
     ) -> list[list[ABTestVariant]]:
         found = await ab_tests.list_variants(session, keys)
         return [found.get(key, []) for key in keys]
@@ -99,7 +98,7 @@ class VariantById(Loader[UUID, ABTestVariant | None]):
     """Variants by id; None for those that the viewer may not see."""
 
     async def load_all(
-        self, session: AsyncSession, keys: Sequence[UUID]
+        self, session: ReadSession, keys: Sequence[UUID]
     ) -> list[ABTestVariant | None]:
         found = await ab_tests.get_variants(session, keys)
         return [found.get(key) for key in keys]

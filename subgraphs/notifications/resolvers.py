@@ -25,7 +25,7 @@ from subgraphs.notifications.types import (
 
 
 async def notification(info: Info, id: strawberry.ID) -> Notification | None:
-    async with db.read_session(info.context.viewer) as session:
+    async with db.read(info.context.viewer) as session:
         return Notification.of(await service.get(session, notification_id=to_uuid(id)))
 
 

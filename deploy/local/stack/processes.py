@@ -60,8 +60,8 @@ def build_processes(
         port = ports.get(f"{name}-metrics")
         return {"METRICS_PORT": str(port)} if port else {}
 
-    def web(name: str, app: str, *needs: str) -> Process:
-        return _web_process(name, app, ports[name], settings_for(name, settings), needs)
+    def web(name: str, app: str, *needs: str, http: str = "httptools") -> Process:
+        return _web_process(name, app, ports[name], settings_for(name, settings), needs, http)
 
     def worker(name: str, command: list[str], *needs: str, ready_line: str) -> Process:
         return Process(
@@ -78,7 +78,7 @@ def build_processes(
     else:
         subgraphs = [web("subgraphs", "subgraphs.monolith:app", *stored)]
     web_processes = [
-        web("authz", "router.authz.app:app", *stored),
+        web("authz", "router.authz.app:app", *stored, http="router.authz.app:Protocol"),
         *subgraphs,
         web("inbox", "subgraphs.integrations.inbox.receiver:app", *stored),
         _ingest_process(
@@ -132,10 +132,16 @@ _CELERY_BEAT = ["celery", "-A", "workers.beat", "beat", "--pidfile=", "-l", "INF
 
 
 def _web_process(
-    name: str, app: str, port: int, environment: Mapping[str, str], needs: tuple[str, ...]
+    name: str,
+    app: str,
+    port: int,
+    environment: Mapping[str, str],
+    needs: tuple[str, ...],
+    http: str,
 ) -> Process:
     command = [sys.executable, "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", str(port)]
     options = {
+        "--http": http,
         "--ws": "websockets-sansio",
         "--ws-per-message-deflate": "false",  # would take some 250 KiB for each connection
         "--timeout-keep-alive": str(_KEEP_ALIVE_SECONDS),

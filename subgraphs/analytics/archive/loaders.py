@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from subgraphs.analytics.archive import service
 from subgraphs.analytics.archive.models import ArchiveRestore, ArchiveShare
 from subgraphs.analytics.archive.service import RestoredRow, RestoredWindow
-from subgraphs.kernel.graphql.loading import ChildKey, Loader, by_window
+from subgraphs.kernel.graphql.loading import ChildKey, OrmLoader, by_window
 from subgraphs.kernel.graphql.paging import Page
 
 
-class ArchivesOfSite(Loader[ChildKey, Page[ArchiveShare]]):
+class ArchivesOfSite(OrmLoader[ChildKey, Page[ArchiveShare]]):
     """A page of a site's archives."""
 
     async def load_all(
@@ -23,7 +23,7 @@ class ArchivesOfSite(Loader[ChildKey, Page[ArchiveShare]]):
         return await by_window(keys, partial(service.list_for_sites, session))
 
 
-class RestoresOfArchive(Loader[ChildKey, Page[ArchiveRestore]]):
+class RestoresOfArchive(OrmLoader[ChildKey, Page[ArchiveRestore]]):
     """A page of an archive's restores."""
 
     async def load_all(
@@ -40,7 +40,7 @@ class RestoredRowsKey(NamedTuple):
     window: RestoredWindow
 
 
-class RowsOfRestore(Loader[RestoredRowsKey, Page[RestoredRow]]):
+class RowsOfRestore(OrmLoader[RestoredRowsKey, Page[RestoredRow]]):
     """A page of a restore's rows.
 
     One statement for each restore: rows are only readable for the few restores that are READY.

@@ -5,15 +5,13 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from strawberry.fastapi import GraphQLRouter
-from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+from starlette.types import Receive, Scope, Send
 
 from subgraphs.kernel import db, live, redis
 from subgraphs.kernel.config import settings
-from subgraphs.kernel.errors import ProofgraphError
-from subgraphs.kernel.graphql.context import Context, context_getter
+from subgraphs.kernel.graphql.endpoint import GraphQLEndpoint
 from subgraphs.kernel.graphql.schema import SubgraphSchema
-from subgraphs.kernel.health import add_health, answer_error
+from subgraphs.kernel.health import add_health
 from subgraphs.kernel.identity.viewer import ViewerVerifier
 from subgraphs.kernel.logging import configure_logging
 from subgraphs.kernel.storage import clickhouse
@@ -23,26 +21,38 @@ _COLLECT_EVERY = 50_000
 objects; with Python's default of 700 the collector takes longer than the query."""
 
 
-def create_app(schemas: Mapping[str, SubgraphSchema]) -> FastAPI:
+class SubgraphsApp:
+    """Sends each GraphQL path to its endpoint, and every other request to FastAPI.
+
+    FastAPI serves the health checks and runs the lifespan. Its layers (exception handlers, routing,
+    dependencies) take longer than a small query, so GraphQL requests do not pass through them.
+
+    Attributes:
+        http: the FastAPI app.
+    """
+
+    def __init__(self, endpoints: Mapping[str, GraphQLEndpoint], http: FastAPI) -> None:
+        self._endpoints = endpoints
+        self.http = http
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = self._endpoints.get(scope.get("path", ""))
+        await (endpoint or self.http)(scope, receive, send)
+
+
+def create_app(schemas: Mapping[str, SubgraphSchema]) -> SubgraphsApp:
     """Serve each schema at `/<name>/graphql`; every request needs a signed viewer header.
 
     Args:
         schemas: the schema of each subgraph, by the subgraph's name.
     """
-    app = FastAPI(title="Proofgraph subgraphs", docs_url=None, redoc_url=None, lifespan=_lifespan)
-    getter = context_getter(ViewerVerifier(settings().viewer_verify_key))
-    for name, schema in schemas.items():
-        router = GraphQLRouter[Context, None](
-            schema,
-            context_getter=getter,
-            graphql_ide=None,
-            allow_queries_via_get=False,
-            subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
-        )
-        app.include_router(router, prefix=f"/{name}/graphql")
-    add_health(app, [db.ping])
-    app.add_exception_handler(ProofgraphError, answer_error)
-    return app
+    verifier = ViewerVerifier(settings().viewer_verify_key)
+    endpoints = {
+        f"/{name}/graphql": GraphQLEndpoint(schema, verifier) for name, schema in schemas.items()
+    }
+    http = FastAPI(title="Proofgraph subgraphs", docs_url=None, redoc_url=None, lifespan=_lifespan)
+    add_health(http, [db.ping])
+    return SubgraphsApp(endpoints, http)
 
 
 @asynccontextmanager

@@ -41,15 +41,30 @@ def connection(
     Args:
         to_cursor: A row's cursor. By default it is made from the row's `id`.
     """
-    edges = [Edge(cursor=to_cursor(row), node=to_node(row)) for row in page.rows]
+    rows = page.rows
+    edges: list[Edge[N]] = [_LazyEdge(row, to_node(row), to_cursor) for row in rows]
     info = PageInfo(
         has_next_page=page.has_next,
         has_previous_page=page.has_previous,
-        start_cursor=edges[0].cursor if edges else None,
-        end_cursor=edges[-1].cursor if edges else None,
+        start_cursor=to_cursor(rows[0]) if rows else None,
+        end_cursor=to_cursor(rows[-1]) if rows else None,
     )
     return Connection(edges=edges, page_info=info)
 
 
+class _LazyEdge(Edge[N]):
+    """An edge that makes its cursor when it is read: few documents select the cursors of rows."""
+
+    def __init__(self, row: R, node: N, to_cursor: Callable[[R], str]) -> None:
+        self.node = node
+        self._row = row
+        self._to_cursor = to_cursor
+
+    @property
+    def cursor(self) -> str:  # type: ignore[override]  # read only
+        return self._to_cursor(self._row)
+
+
 def _id(row: Any) -> UUID:
-    return UUID(str(row.id))
+    id_: UUID = row.id
+    return id_

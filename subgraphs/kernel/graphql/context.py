@@ -3,21 +3,18 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from starlette.requests import HTTPConnection
-from strawberry.fastapi import BaseContext
 from strawberry.types import Info as StrawberryInfo
 
 from subgraphs.kernel.graphql.query_cost import QueryCost
-from subgraphs.kernel.identity.viewer import Viewer, ViewerVerifier
+from subgraphs.kernel.identity.viewer import Viewer
 
 L = TypeVar("L")
 
 
-class Context(BaseContext):
+class Context:
     """One per request. Loaders live as long, so no row reaches another viewer's request."""
 
     def __init__(self, viewer: Viewer) -> None:
-        super().__init__()
         self.viewer = viewer
         self._loaders: dict[Callable[[Viewer], Any], Any] = {}
         self.query_cost = QueryCost()
@@ -35,12 +32,3 @@ class Context(BaseContext):
 
 
 Info = StrawberryInfo[Context, None]
-
-
-def context_getter(verifier: ViewerVerifier) -> Callable[[HTTPConnection], Context]:
-    """The FastAPI dependency that verifies the viewer before the request body is read."""
-
-    def get_context(connection: HTTPConnection) -> Context:
-        return Context(verifier.verify(connection.headers))
-
-    return get_context

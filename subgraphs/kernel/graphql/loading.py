@@ -1,4 +1,4 @@
-"""The base class of all loaders: each batch opens one read session and loads all its keys."""
+"""The base classes of all loaders: each batch opens one session and loads all its keys."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from subgraphs.kernel import db
 from subgraphs.kernel.graphql.paging import Window
 from subgraphs.kernel.identity.viewer import Viewer
+from subgraphs.kernel.reads import ReadSession
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -17,6 +18,22 @@ V = TypeVar("V")
 
 class Loader(DataLoader[K, V], Generic[K, V]):
     """A loader; each subclass has one type of key and implements `load_all`."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__()
+        self._viewer = viewer
+
+    async def batch_load_fn(self, keys: list[K]) -> list[V]:
+        async with db.read(self._viewer) as session:
+            return await self.load_all(session, keys)
+
+    async def load_all(self, session: ReadSession, keys: Sequence[K]) -> list[V]:
+        """The values of these keys, in the order of the keys."""
+        raise NotImplementedError
+
+
+class OrmLoader(DataLoader[K, V], Generic[K, V]):
+    """A loader whose statements are built for each batch and need SQLAlchemy's session."""
 
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()

@@ -7,16 +7,17 @@ number of statements for one site as for fifty.
 import base64
 import binascii
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Uuid, any_, func, literal, select, true
-from sqlalchemy.dialects.postgresql import ARRAY, array
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import ColumnElement, any_, bindparam, func, select, true
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from subgraphs.kernel.db import Base
 from subgraphs.kernel.errors import BadUserInput
+from subgraphs.kernel.reads import Session, Statement, rows, uuids
 
 MAX_PAGE = 100
 """Rows of one page at most."""
@@ -62,7 +63,7 @@ def check_first(first: int) -> int:
 
 
 async def pages_by_parent(
-    session: AsyncSession,
+    session: Session,
     model: type[M],
     parent: InstrumentedAttribute[UUID],
     parent_ids: Collection[UUID],
@@ -73,38 +74,62 @@ async def pages_by_parent(
 
     Args:
         parent: the column of `model` that holds the parent's id.
-        where: further conditions on the children.
+        where: further conditions on the children. Each is an object made once, since the compiled
+            statement is kept by it.
     """
+    cursor = {"before_id": requested.before_id} if requested.before_id else {}
+    found = await rows(
+        session,
+        _children(model, parent, where, bool(cursor)),
+        parent_ids=list(set(parent_ids)),
+        limit=requested.first + 1,
+        **cursor,
+    )
+    grouped: dict[UUID, list[M]] = {parent_id: [] for parent_id in parent_ids}
+    for row in found:
+        grouped[getattr(row, parent.key)].append(row)
+    return {key: _page(children, requested) for key, children in grouped.items()}
+
+
+async def page(session: Session, model: type[M], requested: Window) -> Page[M]:
+    """The requested window of all rows that the viewer may see."""
+    cursor = {"before_id": requested.before_id} if requested.before_id else {}
+    statement = _newest(model, bool(cursor))
+    found = await rows(session, statement, limit=requested.first + 1, **cursor)
+    return _page(found, requested)
+
+
+@lru_cache(maxsize=128)
+def _children(
+    model: type[M],
+    parent: InstrumentedAttribute[UUID],
+    where: tuple[ColumnElement[bool], ...],
+    has_cursor: bool,
+) -> Statement[M]:
     id_ = model.__mapper__.primary_key[0]
-    parents = func.unnest(literal(list(set(parent_ids)), ARRAY(Uuid)))
+    parents = func.unnest(uuids("parent_ids"))
     ids = parents.table_valued("id", name="parents").render_derived()
     newest = select(model).where(parent == any_(array([ids.c.id])), *where)
-    if requested.before_id:
-        newest = newest.where(id_ < requested.before_id)
+    if has_cursor:
+        newest = newest.where(id_ < bindparam("before_id"))
     # Each parent has a LIMIT of its own: PostgreSQL reads the index on (parent, id DESC) only as
     # far as the page reaches. `= ANY(array)` instead of `=` rules out the primary key's index, with
     # which a parent without children would cost a scan of all rows.
-    children = newest.order_by(parent, id_.desc()).limit(requested.first + 1).lateral()
+    children = newest.order_by(parent, id_.desc()).limit(bindparam("limit")).lateral()
     statement = select(aliased(model, children)).select_from(ids.join(children, true()))
-    rows = (await session.scalars(statement.order_by(children.c[id_.name].desc()))).all()
-    grouped: dict[UUID, list[M]] = {parent_id: [] for parent_id in parent_ids}
-    for row in rows:
-        grouped[getattr(row, parent.key)].append(row)
-    return {key: _page(found, requested) for key, found in grouped.items()}
+    return Statement(statement.order_by(children.c[id_.name].desc()))
 
 
-async def page(session: AsyncSession, model: type[M], requested: Window) -> Page[M]:
-    """The requested window of all rows that the viewer may see."""
+@lru_cache(maxsize=128)
+def _newest(model: type[M], has_cursor: bool) -> Statement[M]:
     id_ = model.__mapper__.primary_key[0]
-    statement = select(model).order_by(id_.desc()).limit(requested.first + 1)
-    if requested.before_id:
-        statement = statement.where(id_ < requested.before_id)
-    return _page(list(await session.scalars(statement)), requested)
+    statement = select(model).order_by(id_.desc()).limit(bindparam("limit"))
+    return Statement(statement.where(id_ < bindparam("before_id")) if has_cursor else statement)
 
 
-def _page(rows: list[M], requested: Window) -> Page[M]:
+def _page(found: Sequence[M], requested: Window) -> Page[M]:
     return Page(
-        rows[: requested.first], len(rows) > requested.first, requested.before_id is not None
+        found[: requested.first], len(found) > requested.first, requested.before_id is not None
     )
 
 

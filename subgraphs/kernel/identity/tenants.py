@@ -9,12 +9,13 @@ from collections.abc import Collection
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import FetchedValue, select, text, update
+from sqlalchemy import FetchedValue, any_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from subgraphs.kernel.db import Base
 from subgraphs.kernel.errors import NotFound
+from subgraphs.kernel.reads import Session, Statement, rows, uuids
 
 # The table `members` belongs to the users subgraph; a database function hides it from the kernel.
 _MEMBERSHIPS_OF = text("SELECT account_id, role FROM memberships_of(:user_id)")
@@ -41,6 +42,9 @@ class Tenant(Base):
     """Days that events stay in the ledger, by plan."""
 
 
+_VISIBLE = Statement(select(Tenant.site_id).where(Tenant.site_id == any_(uuids("ids"))))
+
+
 async def account_of(session: AsyncSession, *, site_id: UUID) -> UUID:
     """The account that owns a site.
 
@@ -63,14 +67,13 @@ async def set_limits(
     )
 
 
-async def visible_sites(session: AsyncSession, site_ids: Collection[UUID]) -> set[UUID]:
+async def visible_sites(session: Session, site_ids: Collection[UUID]) -> set[UUID]:
     """The subset of `site_ids` that the viewer may see, in one statement."""
-    rows = await session.scalars(select(Tenant.site_id).where(Tenant.site_id.in_(site_ids)))
-    return set(rows)
+    return set(await rows(session, _VISIBLE, ids=site_ids))
 
 
 async def memberships_of(session: AsyncSession, *, user_id: UUID) -> Memberships:
     """The accounts of a user. The edge authz calls it, with the worker's role."""
-    rows = (await session.execute(_MEMBERSHIPS_OF, {"user_id": user_id})).all()
-    read_only = tuple(account_id for account_id, role in rows if role == "VIEWER")
-    return Memberships(tuple(account_id for account_id, _ in rows), read_only)
+    found = (await session.execute(_MEMBERSHIPS_OF, {"user_id": user_id})).all()
+    read_only = tuple(account_id for account_id, role in found if role == "VIEWER")
+    return Memberships(tuple(account_id for account_id, _ in found), read_only)

@@ -74,3 +74,43 @@ def forged() -> list[dict[str, str]]:
 def test_invalid_tokens_are_rejected(headers: dict[str, str]) -> None:
     with pytest.raises(Unauthenticated):
         ViewerVerifier(PUBLIC).verify(headers)
+
+
+def test_a_verified_token_is_remembered_until_it_expires(monkeypatch: pytest.MonkeyPatch) -> None:
+    verifier = ViewerVerifier(PUBLIC)
+    token = ViewerSigner(PRIVATE).sign(ANNA)
+    expires_at = jwt.decode(token, options={"verify_signature": False})["exp"]
+
+    first = verifier.verify_token(token)
+    monkeypatch.setattr(jwt, "decode", None)  # a second verification would fail
+    assert verifier.verify_token(token) is first
+
+    monkeypatch.undo()
+    monkeypatch.setattr("subgraphs.kernel.identity.viewer.time.time", lambda: float(expires_at))
+    monkeypatch.setattr(jwt, "decode", _refuse)
+    with pytest.raises(Unauthenticated):
+        verifier.verify_token(token)
+
+
+def _refuse(*_: object, **__: object) -> None:
+    raise jwt.ExpiredSignatureError
+
+
+@pytest.mark.parametrize("headers", [it for it in forged() if it.get(VIEWER_HEADER)])
+def test_a_forged_token_is_never_remembered(headers: dict[str, str]) -> None:
+    verifier = ViewerVerifier(PUBLIC)
+    verifier.verify_token(ViewerSigner(PRIVATE).sign(ANNA))
+
+    for _ in range(3):
+        with pytest.raises(Unauthenticated):
+            verifier.verify(headers)
+
+
+def test_a_token_with_a_changed_signature_is_another_token() -> None:
+    verifier = ViewerVerifier(PUBLIC)
+    token = ViewerSigner(PRIVATE).sign(ANNA)
+    verifier.verify_token(token)
+    head, _, signature = token.rpartition(".")
+
+    with pytest.raises(Unauthenticated):
+        verifier.verify_token(f"{head}.{signature[::-1]}")

@@ -10,11 +10,10 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import strawberry
-from fastapi import FastAPI
 
 from subgraphs.kernel import live
 from subgraphs.kernel.errors import NotFound
-from subgraphs.kernel.graphql.app import create_app
+from subgraphs.kernel.graphql.app import SubgraphsApp, create_app
 from subgraphs.kernel.graphql.context import Info
 from subgraphs.kernel.graphql.schema import build_schema
 
@@ -71,5 +70,5 @@ class Subscription:
 schema = build_schema(query=Query, subscription=Subscription)
 
 
-def make_app() -> FastAPI:
+def make_app() -> SubgraphsApp:
     return create_app({"notifications": schema})
