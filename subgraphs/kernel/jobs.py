@@ -1,4 +1,5 @@
-"""Sends Celery tasks through the outbox: a row in the caller's transaction, sent after the commit.
+"""Sends Celery tasks: through the outbox, as a row in the caller's transaction that is sent after
+the commit; or as a wake-up for a task that finds its work in PostgreSQL.
 
 A crash between commit and send loses nothing: the sender finds the row later. A crash between send
 and delete sends the task twice: tasks are safe to run twice.
@@ -18,7 +19,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from subgraphs.kernel import task_names
+from subgraphs.kernel import redis
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.db import Base
 from subgraphs.kernel.ids import new_id
@@ -26,8 +27,7 @@ from subgraphs.kernel.ids import new_id
 log = structlog.stdlib.get_logger(__name__)
 
 WAKE_EXPIRY = 2.0
-"""Seconds until an unread wake-up expires. Beat sends one as often, and a queue of them would delay
-the work."""
+"""Seconds until an unread wake-up expires. Beat sends one as often."""
 
 WAKE_INTERVAL = 0.05
 """Seconds between two wake-ups of a process; the stream worker collects a batch for as long."""
@@ -64,35 +64,33 @@ def producer() -> Celery:
     return app
 
 
-async def wake_outbox(sender: Celery) -> None:
-    """Have the outbox sent now.
+async def begin_wake_up(task: str) -> None:
+    """Note that a woken task runs, before it looks for work: later work needs another wake-up."""
+    await redis.client().delete(_flag_of(task))
 
-    An error is logged and not raised: beat sends the outbox some seconds later.
+
+class Waker:
+    """Runs a task without arguments for one process: the first call at once, a burst rarely.
+
+    A wake-up costs more than many jobs, and its thread takes time from the event loop. One message
+    waits in the queue at most, or one every WAKE_EXPIRY while no worker reads it: a flag in Redis
+    stands for the message until the task begins.
+
+    Args:
+        task: a task that looks for its work by itself, and that beat runs every few seconds.
+        queue: the Celery queue of the task.
     """
 
-    def send() -> None:
-        sender.send_task(task_names.SEND_OUTBOX, retry=False, expires=WAKE_EXPIRY)
-
-    try:
-        await to_thread.run_sync(send)
-    except Exception as error:  # any error of the broker: the outbox row is safe
-        log.warning("outbox_wake_up_failed", error=repr(error))
-
-
-class OutboxWaker:
-    """Wakes the outbox sender for one process: the first call at once, a burst of calls rarely.
-
-    A wake-up costs as much as a job, and its thread takes time from the event loop.
-    """
-
-    def __init__(self) -> None:
+    def __init__(self, task: str, *, queue: str) -> None:
         self._sender = producer()
+        self._task = task
+        self._queue = queue
         self._is_wanted = False
         self._is_running = False
         self._not_before = 0.0
 
     async def wake(self) -> None:
-        """Have the outbox sent; jobs committed before this call are included."""
+        """Run the task; it finds all work that was committed before this call."""
         self._is_wanted = True
         if self._is_running:
             return
@@ -101,7 +99,25 @@ class OutboxWaker:
             while self._is_wanted:
                 await asyncio.sleep(self._not_before - time.monotonic())
                 self._is_wanted = False
-                await wake_outbox(self._sender)
                 self._not_before = time.monotonic() + WAKE_INTERVAL
+                await self._send()
         finally:
             self._is_running = False
+
+    async def _send(self) -> None:
+        """Send the message; an error is logged and not raised: beat sends another one soon."""
+
+        def send() -> None:
+            self._sender.send_task(self._task, queue=self._queue, retry=False, expires=WAKE_EXPIRY)
+
+        try:
+            if await redis.client().set(
+                _flag_of(self._task), b"", nx=True, px=int(WAKE_EXPIRY * 1000)
+            ):
+                await to_thread.run_sync(send)
+        except Exception as error:  # any error of the broker: the work is safe in PostgreSQL
+            log.warning("wake_up_failed", task=self._task, error=repr(error))
+
+
+def _flag_of(task: str) -> str:
+    return f"wake:{task}"

@@ -1,4 +1,4 @@
-"""The door for shops, on the real PostgreSQL and Redis."""
+"""The webhook receiver, on the real PostgreSQL and Redis."""
 
 import asyncio
 import json
@@ -14,11 +14,11 @@ from sqlalchemy import select
 
 from deploy.local.demo.shopify import signed_headers
 from subgraphs.integrations import service
-from subgraphs.integrations.inbox.receiver import MAX_BODY, app
+from subgraphs.integrations.inbox.receiver import app
+from subgraphs.integrations.inbox.request import MAX_BODY
 from subgraphs.integrations.models import InboxItem
-from subgraphs.kernel import db, redis
+from subgraphs.kernel import db, redis, worker_pool
 from subgraphs.kernel.config import settings
-from subgraphs.kernel.jobs import OutboxJob
 from tests.fixtures.ports import free_port
 from tests.fixtures.shop import Shop, new_shop
 
@@ -29,12 +29,12 @@ ORDER = json.dumps({"id": 1, "name": "Zoë"}, ensure_ascii=False).encode()
 
 @dataclass
 class Sender:
-    """A connected shop, and the door it knocks at."""
+    """A connected shop, and a client of the webhook receiver."""
 
     shop: Shop
     integration_id: UUID
     secret: str
-    door: httpx.AsyncClient
+    client: httpx.AsyncClient
     delivery_id: str = field(default_factory=lambda: str(uuid4()))
 
     @property
@@ -47,39 +47,34 @@ class Sender:
         return {name: value for name, value in {**made, **named}.items() if value is not None}
 
     async def send(self, body: bytes = ORDER, **changes: str | None) -> httpx.Response:
-        return await self.door.post(self.path, content=body, headers=self.headers(body, **changes))
+        return await self.client.post(
+            self.path, content=body, headers=self.headers(body, **changes)
+        )
 
     async def inbox(self) -> Sequence[InboxItem]:
         statement = select(InboxItem).where(InboxItem.integration_id == self.integration_id)
         async with db.service_transaction() as session:
             return (await session.scalars(statement)).all()
 
-    async def jobs(self) -> list[OutboxJob]:
-        """The jobs that ask for one of these rows to be read."""
-        ids = {str(row.id) for row in await self.inbox()}
-        async with db.service_transaction() as session:
-            found = (await session.scalars(select(OutboxJob))).all()
-        return [job for job in found if job.arguments.get("inbox_id") in ids]
-
     async def refusals(self) -> int:
         return int(await redis.client().get(f"hooks:rejected:{self.integration_id}") or 0)
 
 
 @pytest.fixture
-async def door() -> AsyncIterator[httpx.AsyncClient]:
+async def client() -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://inbox") as client:
         yield client
 
 
 @pytest.fixture
-async def sender(door: httpx.AsyncClient) -> Sender:
+async def sender(client: httpx.AsyncClient) -> Sender:
     shop = await new_shop()
     async with db.transaction(shop.owner) as session:
         row, secret = await service.connect_shopify(
             session, account_id=shop.account_id, site_id=shop.site_id
         )
-    return Sender(shop, row.id, secret, door)
+    return Sender(shop, row.id, secret, client)
 
 
 def error_of(response: httpx.Response) -> tuple[int, str]:
@@ -88,7 +83,7 @@ def error_of(response: httpx.Response) -> tuple[int, str]:
     return response.status_code, response.json()["error"]["code"]
 
 
-async def test_a_webhook_is_one_row_as_it_came_and_one_job(sender: Sender) -> None:
+async def test_a_webhook_is_stored_as_it_came(sender: Sender) -> None:
     answer = await sender.send(X_Shopify_Event_Id="e-1")
 
     assert (answer.status_code, answer.json()) == (200, {"status": "received"})
@@ -98,11 +93,9 @@ async def test_a_webhook_is_one_row_as_it_came_and_one_job(sender: Sender) -> No
     assert (row.site_id, row.account_id) == (sender.shop.site_id, sender.shop.account_id)
     assert (row.status, row.error, row.processed_at) == ("RECEIVED", None, None)
     assert abs((datetime.now(UTC) - row.received_at).total_seconds()) < 10
-    (job,) = await sender.jobs()
-    assert (job.task, job.arguments) == ("integrations.process_inbox", {"inbox_id": str(row.id)})
 
 
-async def test_five_deliveries_of_which_two_at_once_are_one_row_and_one_job(
+async def test_five_deliveries_of_which_two_at_once_are_one_row(
     sender: Sender,
 ) -> None:
     at_once = await asyncio.gather(sender.send(), sender.send())
@@ -112,7 +105,6 @@ async def test_five_deliveries_of_which_two_at_once_are_one_row_and_one_job(
     assert sorted(answers) == ["duplicate"] * 4 + ["received"]
     assert {answer.status_code for answer in [*at_once, *later]} == {200}
     assert len(await sender.inbox()) == 1
-    assert len(await sender.jobs()) == 1
 
 
 async def test_a_second_delivery_with_another_body_changes_nothing(sender: Sender) -> None:
@@ -129,7 +121,7 @@ async def test_two_shops_may_use_the_same_delivery_id(sender: Sender) -> None:
         row, secret = await service.connect_shopify(
             session, account_id=sender.shop.account_id, site_id=sender.shop.site_id
         )
-    other = Sender(sender.shop, row.id, secret, sender.door, sender.delivery_id)
+    other = Sender(sender.shop, row.id, secret, sender.client, sender.delivery_id)
 
     answers = [await sender.send(), await other.send()]
 
@@ -157,7 +149,7 @@ async def test_a_bad_signature_keeps_nothing_but_a_count(
     if signature is not None:
         raw["X-Shopify-Hmac-Sha256"] = signature
 
-    answer = await sender.door.post(sender.path, content=ORDER, headers=raw)
+    answer = await sender.client.post(sender.path, content=ORDER, headers=raw)
 
     assert error_of(answer) == (401, "UNAUTHENTICATED")
     assert await sender.inbox() == []
@@ -167,14 +159,14 @@ async def test_a_bad_signature_keeps_nothing_but_a_count(
 async def test_a_body_that_was_altered_by_one_byte_is_refused(sender: Sender) -> None:
     headers = sender.headers(ORDER)
 
-    answer = await sender.door.post(sender.path, content=ORDER + b" ", headers=headers)
+    answer = await sender.client.post(sender.path, content=ORDER + b" ", headers=headers)
 
     assert error_of(answer) == (401, "UNAUTHENTICATED")
     assert await sender.inbox() == []
 
 
 async def test_anothers_secret_signs_nothing_here(sender: Sender) -> None:
-    other = Sender(sender.shop, sender.integration_id, "f" * 64, sender.door)
+    other = Sender(sender.shop, sender.integration_id, "f" * 64, sender.client)
 
     assert error_of(await other.send()) == (401, "UNAUTHENTICATED")
     assert await sender.inbox() == []
@@ -184,7 +176,7 @@ async def test_anothers_secret_signs_nothing_here(sender: Sender) -> None:
 async def test_an_integration_there_is_none_of_is_not_found(sender: Sender, id_: str) -> None:
     headers = sender.headers(ORDER)
 
-    answer = await sender.door.post(f"/hooks/shopify/{id_}", content=ORDER, headers=headers)
+    answer = await sender.client.post(f"/hooks/shopify/{id_}", content=ORDER, headers=headers)
 
     assert error_of(answer) == (404, "NOT_FOUND")
 
@@ -232,7 +224,6 @@ async def test_what_is_no_json_object_is_kept_once_for_the_merchant_to_see(
     assert row.error is not None
     assert row.error.startswith(reason)
     assert row.processed_at is not None
-    assert await sender.jobs() == []
 
 
 async def test_the_largest_body_is_taken_and_one_byte_more_is_not(sender: Sender) -> None:
@@ -255,7 +246,7 @@ async def test_a_body_without_end_is_refused_before_its_end(sender: Sender) -> N
             yield b"x" * 65_536
 
     headers = sender.headers(ORDER)
-    answer = await sender.door.post(sender.path, content=endless(), headers=headers)
+    answer = await sender.client.post(sender.path, content=endless(), headers=headers)
 
     assert error_of(answer) == (413, "BAD_USER_INPUT")
     assert sent == MAX_BODY + 65_536
@@ -263,37 +254,34 @@ async def test_a_body_without_end_is_refused_before_its_end(sender: Sender) -> N
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
 async def test_only_post_is_taken(sender: Sender, method: str) -> None:
-    answer = await sender.door.request(method, sender.path)
+    answer = await sender.client.request(method, sender.path)
 
     assert error_of(answer) == (405, "BAD_USER_INPUT")
     assert answer.headers["allow"] == "POST"
 
 
 @pytest.mark.parametrize("path", ["/", "/hooks", "/hooks/woocommerce/x", "/docs", "/openapi.json"])
-async def test_other_paths_lead_nowhere(door: httpx.AsyncClient, path: str) -> None:
-    assert error_of(await door.get(path)) == (404, "NOT_FOUND")
+async def test_other_paths_lead_nowhere(client: httpx.AsyncClient, path: str) -> None:
+    assert error_of(await client.get(path)) == (404, "NOT_FOUND")
 
 
 @asynccontextmanager
 async def without_database() -> AsyncIterator[None]:
     """The same process while its database is gone."""
-    here = db.worker_engine()
+    await worker_pool.dispose()
     with pytest.MonkeyPatch.context() as patch:
         nowhere = f"postgresql://proofgraph_worker@127.0.0.1:{free_port()}/gone"
         patch.setenv("WORKER_DATABASE_URL", nowhere)
         settings.cache_clear()
-        db.worker_engine.cache_clear()
         yield
-        await db.worker_engine().dispose()
-    await here.dispose()
+        await worker_pool.dispose()
     settings.cache_clear()
-    db.worker_engine.cache_clear()
 
 
 async def test_while_the_database_is_away_the_shop_is_told_to_come_again(sender: Sender) -> None:
     async with without_database():
         put_off = await sender.send()
-        health = [(await sender.door.get(path)).status_code for path in ("/readyz", "/healthz")]
+        health = [(await sender.client.get(path)).status_code for path in ("/readyz", "/healthz")]
 
     assert error_of(put_off) == (503, "UNAVAILABLE")
     assert put_off.headers["retry-after"] == "30"
@@ -301,7 +289,7 @@ async def test_while_the_database_is_away_the_shop_is_told_to_come_again(sender:
     assert (await sender.send()).json() == {"status": "received"}
 
 
-async def test_a_shop_that_the_door_remembers_is_put_off_too(sender: Sender) -> None:
+async def test_a_shop_that_is_cached_is_put_off_too(sender: Sender) -> None:
     await sender.send()
     sender.delivery_id = str(uuid4())
 
@@ -313,6 +301,6 @@ async def test_a_shop_that_the_door_remembers_is_put_off_too(sender: Sender) -> 
     assert len(await sender.inbox()) == 2
 
 
-async def test_the_door_is_ready_when_its_database_is(door: httpx.AsyncClient) -> None:
-    assert (await door.get("/healthz")).text == "ok"
-    assert (await door.get("/readyz")).text == "ok"
+async def test_the_receiver_is_ready_when_its_database_is(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/healthz")).text == "ok"
+    assert (await client.get("/readyz")).text == "ok"
