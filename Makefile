@@ -94,6 +94,10 @@ bench-ledger: setup ## How fast the stream worker fills the ledger; ARGS="--even
 bench-ingest: setup ## The door beside nginx and a FastAPI peer; DURATION=5 REPEATS=3; MEMORY=10 minutes
 	@$(VENV)/python -m tests.bench.ingest
 
+.PHONY: bench-orders
+bench-orders: setup ## From a signed order to the claim at a subscriber; ARGS="--rates 40 300 --seconds 5"
+	@$(VENV)/python -m tests.bench.orders $(ARGS)
+
 .PHONY: bench-analytics
 bench-analytics: setup ## How long a quarter by the hour takes; ARGS="--events 20000000 --queries 200"
 	@$(VENV)/python -m tests.bench.analytics $(ARGS)

@@ -10,7 +10,7 @@ may change a session's settings on these connections.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 
@@ -20,7 +20,7 @@ from subgraphs.kernel.db import ANSWER_SECONDS
 IDLE_IN_TRANSACTION_SECONDS = 10
 """PostgreSQL ends a transaction whose process hangs for this long, and frees its locks."""
 
-Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 _pool: "asyncpg.Pool[asyncpg.Record] | None" = None
 
