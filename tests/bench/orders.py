@@ -95,8 +95,7 @@ class Bench:
         orders = self._orders.make(ALONE)
         for one in orders:
             await load.at_rate([one], 1)
-            while one.event_id not in self._seen.claimed:
-                await asyncio.sleep(0.001)
+            await self._seen.all_claimed(_DRAIN_SECONDS)
             await asyncio.sleep(_ALONE_PAUSE)
         load.close()
         return _say("alone", self._percentiles([one.event_id for one in orders]))
@@ -106,7 +105,7 @@ class Bench:
         load = Load(self._seen)
         await load.connect(self._stack.url, CONNECTIONS)
         await load.at_rate(orders, rate)
-        await self._drain()
+        await self._seen.all_claimed(_DRAIN_SECONDS)
         load.close()
         figures = {
             "sent": len(orders),
@@ -123,7 +122,7 @@ class Bench:
         with _cpu_of(self._stack) as spent:
             seconds = await load.at_full_speed(orders, self._options.seconds)
             used = spent()
-        await self._drain()
+        await self._seen.all_claimed(_DRAIN_SECONDS)
         load.close()
         accepted = load.statuses[200]
         figures = {
@@ -150,11 +149,6 @@ class Bench:
             await owner.close()
         _say("bound", {"per_second": rate})
         return rate
-
-    async def _drain(self) -> None:
-        deadline = time.monotonic() + _DRAIN_SECONDS
-        while self._seen.missing() and time.monotonic() < deadline:
-            await asyncio.sleep(0.05)
 
     def _percentiles(self, event_ids: Sequence[str]) -> Figures:
         """Milliseconds from the 200 to the claim."""

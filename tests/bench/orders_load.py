@@ -6,6 +6,7 @@ import random
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple, cast
@@ -35,6 +36,19 @@ class Seen:
 
     acknowledged: dict[str, float] = field(default_factory=dict)
     claimed: dict[str, float] = field(default_factory=dict)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def claim(self, event_id: str) -> None:
+        self.claimed.setdefault(event_id, time.monotonic())
+        self._changed.set()
+
+    async def all_claimed(self, seconds: float) -> None:
+        """Return once every acknowledged order has its claim, or after this time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while len(self.claimed) < len(self.acknowledged):
+                    self._changed.clear()
+                    await self._changed.wait()
 
     def missing(self) -> int:
         return len(self.acknowledged.keys() - self.claimed.keys())
@@ -182,6 +196,5 @@ async def watch(url: str, shop: Shop, seen: Seen, ready: asyncio.Event) -> None:
     async with subscribe_to_claims(url, shop.site_key) as claims:
         ready.set()
         async for claim in claims:
-            now = time.monotonic()
             for event_id in claim["sourceEventIds"]:
-                seen.claimed.setdefault(event_id, now)
+                seen.claim(event_id)
