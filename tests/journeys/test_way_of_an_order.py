@@ -19,7 +19,7 @@ from tests.journeys.recording import ROOT, Record, python_stops, read_records, r
 pytestmark = pytest.mark.one_gateway
 
 LAST_STOP = "snippet/src/toast.ts: show"
-POLLED = next(stop for stop in python_stops() if stop.startswith("workers/outbox.py: "))
+POLLED = next(stop for stop in python_stops() if stop.startswith("workers/inbox.py: "))
 """Celery beat runs it every two seconds, whether there is an order or not."""
 
 
@@ -53,7 +53,7 @@ async def test_an_order_passes_the_stops_in_the_order_of_the_readme(
 
 
 async def _wait_for_quiet(running: Running) -> float:
-    """Wait until no event is on its way and the outbox was polled just now; returns the time."""
+    """Wait until no event is on its way and the inbox was polled just now; returns the time."""
 
     async def is_quiet() -> bool:
         recent = _records_since(running, time.time() - 1)
