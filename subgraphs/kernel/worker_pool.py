@@ -20,6 +20,9 @@ from subgraphs.kernel.db import ANSWER_SECONDS
 IDLE_IN_TRANSACTION_SECONDS = 10
 """PostgreSQL ends a transaction whose process hangs for this long, and frees its locks."""
 
+CHECKOUT_SECONDS = 10.0
+"""Longest time to connect, and to cancel a statement whose caller has given up."""
+
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 _pool: "asyncpg.Pool[asyncpg.Record] | None" = None
@@ -28,7 +31,7 @@ _pool: "asyncpg.Pool[asyncpg.Record] | None" = None
 @asynccontextmanager
 async def acquire() -> AsyncIterator[Connection]:
     """Yields a connection."""
-    async with (await _connected()).acquire() as connection:
+    async with (await _connected()).acquire(timeout=CHECKOUT_SECONDS) as connection:
         yield connection
 
 

@@ -67,14 +67,19 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-@pytest.fixture
-async def sender(client: httpx.AsyncClient) -> Sender:
+async def new_sender(client: httpx.AsyncClient) -> Sender:
+    """A new shop with Shopify connected."""
     shop = await new_shop()
     async with db.transaction(shop.owner) as session:
         row, secret = await service.connect_shopify(
             session, account_id=shop.account_id, site_id=shop.site_id
         )
     return Sender(shop, row.id, secret, client)
+
+
+@pytest.fixture
+async def sender(client: httpx.AsyncClient) -> Sender:
+    return await new_sender(client)
 
 
 def error_of(response: httpx.Response) -> tuple[int, str]:
