@@ -22,8 +22,14 @@ _STARTS_PROCESSES_ITSELF = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as `unit` every test that needs no server; `make check` runs those."""
+    """Group the tests for pytest-xdist, and mark the unit tests, which `make check` runs.
+
+    The tests of a file share its fixtures, so one process runs them, unless a fixture that files
+    share has a group of its own.
+    """
     for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.location[0]))
         fixtures = set(getattr(item, "fixturenames", ()))
         if not fixtures & _STARTS_PROCESSES and not item.nodeid.startswith(
             _STARTS_PROCESSES_ITSELF

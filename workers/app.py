@@ -1,7 +1,6 @@
-"""The Celery app, and the one event loop of each of its processes.
+"""The Celery app of the workers, and the one event loop of each of its processes.
 
     celery -A workers.app worker -c 2
-    celery -A workers.app beat
 
 Every task is safe to run twice, so messages are acknowledged after the work. Beat picks up what a
 crash or an outage leaves: the outbox and the inbox in PostgreSQL list what is still to do. No task
@@ -16,7 +15,6 @@ from typing import Any, TypeVar
 
 from celery import Celery
 from celery.signals import (
-    beat_init,
     setup_logging,
     worker_process_init,
     worker_process_shutdown,
@@ -65,12 +63,11 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 def _set_up_logging(**_: Any) -> None:
     """Log our lines instead of Celery's: one line per task would be most of the log."""
     configure_logging()
-    for verbose in ("celery.app.trace", "celery.worker.strategy", "celery.beat"):
+    for verbose in ("celery.app.trace", "celery.worker.strategy"):
         logging.getLogger(verbose).setLevel(logging.WARNING)
 
 
 @worker_ready.connect
-@beat_init.connect
 def _report_ready(**_: Any) -> None:
     """Print `ready`, which the supervisor waits for."""
     sys.stdout.write("ready\n")

@@ -2,7 +2,7 @@
 
     analytics.delete_visitor_profiles   profiles of visitors who have not come back
     integrations.delete_webhook_bodies  the bodies of received webhooks
-    notifications.delete_claims         claims, as long after publication as their plan keeps events
+    claims.delete_claims         claims, as long after publication as their plan keeps events
     kernel.delete_published             the old ends of live channels, and old dead letters
 
 Events are archived instead (`archive.py`).
@@ -21,7 +21,7 @@ from subgraphs.kernel import db, live, task_names
 from subgraphs.kernel.identity.tenants import Tenant
 from subgraphs.kernel.streams import event_streams
 from subgraphs.kernel.streams.envelope import EVENTS_TOPIC
-from subgraphs.notifications import service as notifications
+from subgraphs.notifications import claims
 from workers.app import app, run
 from workers.configuration import TASK_SECONDS
 
@@ -72,7 +72,7 @@ async def delete_webhook_bodies(now: datetime) -> int:
 
 async def delete_claims(now: datetime) -> int:
     """Delete claims published longer ago than events are kept; returns how many."""
-    return await _in_batches("claims", notifications.forget_claims, now)
+    return await _in_batches("claims", claims.delete_claims, now)
 
 
 async def delete_published(now: datetime) -> None:

@@ -1,22 +1,22 @@
-"""What may go wrong and is expected to.
+"""Expected errors, each with its code for the client and its HTTP status.
 
     ProofgraphError          extensions.code
-    ├── Unauthenticated      UNAUTHENTICATED   no viewer, or a credential that is not valid
-    ├── Forbidden            FORBIDDEN         a viewer whose role or scope does not reach
+    ├── Unauthenticated      UNAUTHENTICATED   no credential, or an invalid one
+    ├── Forbidden            FORBIDDEN         the viewer's role or scope is too low
     ├── NotFound             NOT_FOUND         does not exist, or belongs to another tenant
-    ├── BadUserInput         BAD_USER_INPUT    the request itself is wrong
-    ├── Conflict             CONFLICT          it clashes with what is there
-    ├── RateLimited          RATE_LIMITED      too many, try later
-    ├── PlanLimit            PLAN_LIMIT        the site's plan does not include it
-    └── Unavailable          UNAVAILABLE       it cannot be said just now, try again
+    ├── BadUserInput         BAD_USER_INPUT    the request is invalid
+    ├── Conflict             CONFLICT          the request conflicts with the current state
+    ├── RateLimited          RATE_LIMITED      too many requests; retry later
+    ├── PlanLimit            PLAN_LIMIT        the site's plan does not include the feature
+    └── Unavailable          UNAVAILABLE       a store does not respond; retry
 
-A statement that PostgreSQL cut off is `UNAVAILABLE`. Everything else is a fault of ours: the client
-sees `INTERNAL` with an id that stands in the log.
+A statement that PostgreSQL cancelled at its time limit is `UNAVAILABLE`. Every other exception is a
+bug: the client gets `INTERNAL` with an id, and the log has the exception under this id.
 """
 
 
 class ProofgraphError(Exception):
-    """An expected error: its message is meant for the caller and says how to mend it."""
+    """An expected error. Its message is shown to the client and says how to correct the request."""
 
     code = "INTERNAL"
     http_status = 500

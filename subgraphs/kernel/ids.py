@@ -1,7 +1,7 @@
-"""UUIDv7: ids that sort by time, drawn at random or derived from what they stand for.
+"""UUIDv7 ids, which sort by time: random ones, and ones derived from the fact they identify.
 
-A derived id is the same whenever the same fact is seen again, so a repeated effect meets its own
-primary key and does nothing. Layout: RFC 9562, section 5.7.
+The same fact always has the same derived id, so a repeated insert conflicts with its own primary
+key and changes nothing. Layout: RFC 9562, section 5.7.
 """
 
 import hashlib
@@ -13,18 +13,18 @@ from uuid import UUID
 _MS_BITS = 48
 
 _FRACTION_BITS = 12
-"""Of a millisecond, in place of as many random bits: RFC 9562, section 6.2, method 3."""
+"""Bits for the fraction of a millisecond: RFC 9562, section 6.2, method 3."""
 
 
 def new_id() -> UUID:
-    """A fresh UUIDv7 of this instant; one made a quarter of a microsecond later sorts after it."""
+    """A random UUIDv7 of the current time; ids created 0.25 µs apart sort by creation."""
     ms, ns = divmod(time.time_ns(), 1_000_000)
     fraction = (ns << _FRACTION_BITS) // 1_000_000
     return _build(ms, fraction.to_bytes(2, "big") + secrets.token_bytes(8))
 
 
 def derived_id(moment: datetime, *parts: object) -> UUID:
-    """The UUIDv7 of a fact: `moment` gives its time bits, `parts` all others.
+    """The UUIDv7 of a fact: `moment` determines the time bits, `parts` all others.
 
     >>> day = datetime(2026, 1, 2, tzinfo=UTC)
     >>> derived_id(day, "order", 7) == derived_id(day, "order", 7)
@@ -35,7 +35,7 @@ def derived_id(moment: datetime, *parts: object) -> UUID:
 
 
 def moment_of(id_: UUID) -> datetime:
-    """The millisecond an UUIDv7 was made in, UTC."""
+    """The time of a UUIDv7 in UTC, to the millisecond."""
     return datetime.fromtimestamp((id_.int >> 80) / 1000, UTC)
 
 

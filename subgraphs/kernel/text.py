@@ -1,16 +1,18 @@
-"""Untrusted text, made fit for one line on a page. It stays data: nothing is parsed or escaped."""
+"""Untrusted text, cleaned for one line on a page. Nothing is parsed or escaped."""
 
 import unicodedata
 
 _JOINERS = "\u200c\u200d"
-"""Persian spelling and emoji families need them; every other format character can only deceive."""
+"""Persian spelling and emoji families need them. Every other format character can only deceive."""
 
 _BLANKS = dict.fromkeys(map(ord, "\u115f\u1160\u2800\u3164\uffa0"))
-"""Letters and signs that show nothing."""
+"""Letters and symbols without a visible glyph."""
 
 
 def one_line(text: str, *, max_length: int) -> str:
-    """Drop control and format characters and lone surrogates, collapse whitespace, shorten.
+    """The text without control characters, format characters and unpaired surrogates.
+
+    White space is collapsed. A text longer than `max_length` ends in an ellipsis.
 
     >>> one_line("Blue \\u202e\\n Shoes\\x00 ", max_length=10)
     'Blue Shoes'
@@ -26,7 +28,7 @@ def one_line(text: str, *, max_length: int) -> str:
 
 
 def can_be_stored(text: str) -> bool:
-    """Whether PostgreSQL's text can hold it: no NUL, no lone surrogate."""
+    """Whether PostgreSQL can store the text: it has no NUL and no unpaired surrogate."""
     return not any(char == "\x00" or "\ud800" <= char <= "\udfff" for char in text)
 
 

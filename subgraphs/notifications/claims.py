@@ -1,9 +1,8 @@
-"""The claims: what the stream worker makes of events, and what of them the graph shows."""
+"""Stored claims: writes for the stream worker, reads for the graph."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Uuid, any_, literal, select, text
@@ -11,74 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.kernel.graphql import paging
-from subgraphs.kernel.ids import derived_id, moment_of
-from subgraphs.kernel.streams.envelope import Event
-from subgraphs.kernel.text import can_be_stored
-from subgraphs.notifications import ab_tests, template_cache, template_rendering
 from subgraphs.notifications.models import Claim
-from subgraphs.notifications.template_cache import Wording
-
-MAX_URL = 2_000
-"""Characters; beyond it browsers and proxies begin to refuse."""
-
-_MADE_OF = {"RECENT_ORDER": "order.created"}
-"""The event each type of notification tells of."""
-
-
-async def claims_of(
-    session: AsyncSession, notification_ids: Collection[UUID], asked: paging.Window
-) -> Mapping[UUID, paging.Page[Claim]]:
-    """A page of each notification's published claims, in one statement."""
-    return await paging.pages_by_parent(
-        session, Claim, Claim.notification_id, notification_ids, asked, Claim.cursor.is_not(None)
-    )
-
-
-async def claims_by_id(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, Claim]:
-    """These claims, published or not; those there are none of are absent."""
-    if not ids:
-        return {}
-    # One array instead of a parameter each: a batch may have more than PostgreSQL takes.
-    statement = select(Claim).where(Claim.id == any_(literal(list(ids), ARRAY(Uuid))))
-    rows = await session.scalars(statement)
-    return {row.id: row for row in rows}
-
-
-class _Match(NamedTuple):
-    """An event and a notification that tells of such events."""
-
-    event: Event
-    wording: Wording
-
-    @property
-    def claim_id(self) -> UUID:
-        return derived_id(moment_of(self.event.id), self.wording.notification_id, self.event.id)
-
-
-async def claims_for(session: AsyncSession, events: Sequence[Event]) -> list[Claim]:
-    """What the sites' active notifications say about these events, in the events' order.
-
-    Nothing is written. A repeated event makes the same claim again: its id is derived. That holds
-    also where a claim is already stored and the notification was paused, or worded anew, in
-    between.
-    """
-    told = [event for event in events if event.type in _MADE_OF.values()]
-    matches = await _matches(session, told) if told else []
-    drafts = {match.claim_id: _draft(match) for match in matches}
-    stored = await claims_by_id(session, [id_ for id_, draft in drafts.items() if draft is None])
-    claims = [drafts[match.claim_id] or stored.get(match.claim_id) for match in matches]
-    return [claim for claim in claims if claim]
-
-
-async def _matches(session: AsyncSession, events: Sequence[Event]) -> list[_Match]:
-    of_site = await template_cache.of_sites(session, {event.site_id for event in events})
-    return [
-        _Match(event, wording)
-        for event in events
-        for wording in of_site[event.site_id]
-        if _MADE_OF[wording.type] == event.type
-    ]
-
 
 _SAVE = text("""
     INSERT INTO claims (id, account_id, site_id, notification_id, source_event_ids, text, url,
@@ -92,15 +24,61 @@ _SAVE = text("""
         CAST(:published_at AS timestamptz[]), CAST(:variant_id AS uuid[])
     ) AS new (id, account_id, site_id, notification_id, source_event_ids, text, url, occurred_at,
               published_at, variant_id)
-    -- A row that is there stays as it is; DO NOTHING would not return it.
+    -- A stored row stays unchanged. DO NOTHING would not return it.
     ON CONFLICT (id) DO UPDATE SET cursor = claims.cursor
     RETURNING *
 """).columns(*Claim.__table__.columns)
 
+_SET_CURSORS = text("""
+    UPDATE claims SET cursor = new.cursor
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:cursors AS text[])) AS new (id, cursor)
+    WHERE claims.id = new.id AND claims.cursor IS DISTINCT FROM new.cursor
+""")
+
+# Within the retention, a repeated event makes its claim again, and the live channel can repeat it.
+# The claim must still exist then.
+_DELETE_CLAIMS = text("""
+    DELETE FROM claims WHERE id IN (
+        SELECT c.id FROM claims AS c JOIN tenants AS t USING (site_id)
+        WHERE greatest(c.published_at, c.occurred_at)
+                < CAST(:now AS timestamptz) - make_interval(days => t.retention_days)
+          AND c.published_at < CAST(:now AS timestamptz) - make_interval(
+              days => (SELECT min(retention_days) FROM tenants))
+        LIMIT :most)
+    RETURNING id
+""")
+
+
+async def get_many(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, Claim]:
+    """The claims by id, published or not, in one statement; ids without a claim are absent."""
+    if not ids:
+        return {}
+    # One array parameter: a batch may have more ids than PostgreSQL accepts parameters.
+    statement = select(Claim).where(Claim.id == any_(literal(list(ids), ARRAY(Uuid))))
+    rows = await session.scalars(statement)
+    return {row.id: row for row in rows}
+
+
+async def list_for_notifications(
+    session: AsyncSession, notification_ids: Collection[UUID], requested: paging.Window
+) -> Mapping[UUID, paging.Page[Claim]]:
+    """A page of each notification's published claims, in one statement."""
+    return await paging.pages_by_parent(
+        session,
+        Claim,
+        Claim.notification_id,
+        notification_ids,
+        requested,
+        Claim.cursor.is_not(None),
+    )
+
 
 async def save_claims(session: AsyncSession, claims: Sequence[Claim]) -> list[Claim]:
-    """Keep what is new, in one statement; answers the stored rows in the order given."""
-    # Sorted: two writers that meet in the same rows wait for each other and never deadlock.
+    """Store the new claims in one statement; returns the stored rows in the order of `claims`.
+
+    A claim that is already stored stays unchanged.
+    """
+    # Sorted: two writers of the same rows wait for each other and never deadlock.
     rows = [claim for _, claim in sorted({claim.id: claim for claim in claims}.items())]
     if not rows:
         return []
@@ -109,7 +87,7 @@ async def save_claims(session: AsyncSession, claims: Sequence[Claim]) -> list[Cl
         "account_id": [row.account_id for row in rows],
         "site_id": [row.site_id for row in rows],
         "notification_id": [row.notification_id for row in rows],
-        # An array of arrays would have to be rectangular; a literal each has no such limit.
+        # PostgreSQL requires arrays of arrays to be rectangular, so each becomes a literal.
         "source_event_ids": [f"{{{','.join(map(str, row.source_event_ids))}}}" for row in rows],
         "text": [row.text for row in rows],
         "url": [row.url for row in rows],
@@ -122,41 +100,21 @@ async def save_claims(session: AsyncSession, claims: Sequence[Claim]) -> list[Cl
     return [by_id[claim.id] for claim in claims]
 
 
-_SET_CURSORS = text("""
-    UPDATE claims SET cursor = new.cursor
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:cursors AS text[])) AS new (id, cursor)
-    WHERE claims.id = new.id AND claims.cursor IS DISTINCT FROM new.cursor
-""")
-
-
 async def set_cursors(session: AsyncSession, cursors: Mapping[UUID, str]) -> None:
-    """Note the places that claims have in the live channel: with it they are published."""
+    """Store the claims' cursors in the live channel; a claim with a cursor is published."""
     if cursors:
         values = {"ids": list(cursors), "cursors": list(cursors.values())}
         await session.execute(_SET_CURSORS, values)
 
 
-# As long as an event behind it may be told again and count, or a channel repeats it, a claim stays.
-_FORGET = text("""
-    DELETE FROM claims WHERE id IN (
-        SELECT c.id FROM claims AS c JOIN tenants AS t USING (site_id)
-        WHERE greatest(c.published_at, c.occurred_at)
-                < CAST(:now AS timestamptz) - make_interval(days => t.retention_days)
-          AND c.published_at < CAST(:now AS timestamptz) - make_interval(
-              days => (SELECT min(retention_days) FROM tenants))
-        LIMIT :most)
-    RETURNING id
-""")
-
-
-async def forget_claims(session: AsyncSession, *, now: datetime, most: int) -> int:
-    """Delete at most so many claims that are as old as their plan keeps events; how many."""
-    deleted = await session.scalars(_FORGET, {"now": now, "most": most})
+async def delete_claims(session: AsyncSession, *, now: datetime, most: int) -> int:
+    """Delete at most `most` claims older than their site's event retention; returns how many."""
+    deleted = await session.scalars(_DELETE_CLAIMS, {"now": now, "most": most})
     return len(deleted.all())
 
 
 def claim_message(claim: Claim) -> dict[str, Any]:
-    """A claim as the live channel carries it; its cursor is its place there."""
+    """The message of the live channel for a claim; the channel adds the cursor."""
     return {
         "id": str(claim.id),
         "text": claim.text,
@@ -167,48 +125,3 @@ def claim_message(claim: Claim) -> dict[str, Any]:
         "siteId": str(claim.site_id),
         "sourceEventIds": [str(id_) for id_ in claim.source_event_ids],
     }
-
-
-def _draft(match: _Match) -> Claim | None:
-    """What is said of an event now; None where nothing is."""
-    event, wording = match
-    if wording.status != "ACTIVE":
-        return None
-    claim_id = match.claim_id
-    variant = ab_tests.chosen(claim_id, wording.variants)
-    line = template_rendering.render(variant.body if variant else wording.body, _facts(event))
-    if line is None:
-        return None
-    return Claim(
-        id=claim_id,
-        account_id=wording.account_id,
-        site_id=wording.site_id,
-        notification_id=wording.notification_id,
-        source_event_ids=[event.id],
-        text=line,
-        url=_https(event.payload.get("productUrl")),
-        occurred_at=event.occurred_at,
-        published_at=datetime.now(UTC),
-        variant_id=variant.id if variant else None,
-    )
-
-
-def _facts(order: Event) -> dict[str, object]:
-    return {
-        "first_name": order.payload.get("firstName"),
-        "city": order.payload.get("city"),
-        "country": order.payload.get("countryName"),
-        "product": order.payload.get("product"),
-        "quantity": order.payload.get("quantity"),
-    }
-
-
-def _https(url: object) -> str | None:
-    """An address that a visitor may be sent to, or None."""
-    if not isinstance(url, str) or len(url) > MAX_URL or not can_be_stored(url):
-        return None
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return None
-    return url if parts.scheme == "https" and parts.hostname else None

@@ -9,12 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.kernel.graphql.loading import ChildKey, Loader, by_window
 from subgraphs.kernel.graphql.paging import Page
-from subgraphs.notifications import ab_tests, service
+from subgraphs.notifications import ab_tests, claims, service
 from subgraphs.notifications.models import ABTest, ABTestVariant, Claim, Notification, Template
 
 
 class NotificationById(Loader[UUID, Notification | None]):
-    """Notifications by id; None where there is none for the viewer."""
+    """Notifications by id; None for those that the viewer may not see."""
 
     async def load_all(
         self, session: AsyncSession, keys: Sequence[UUID]
@@ -24,14 +24,14 @@ class NotificationById(Loader[UUID, Notification | None]):
 
 
 class SiteKey(NamedTuple):
-    """A window of one site's notifications, of one status or of all."""
+    """A page of one site's notifications, of one status or of all."""
 
     child: ChildKey
     status: str | None
 
 
 class NotificationsOfSite(Loader[SiteKey, Page[Notification]]):
-    """Windows of sites' notifications; one statement for each status asked for."""
+    """Pages of sites' notifications; one statement for each requested status."""
 
     async def load_all(
         self, session: AsyncSession, keys: Sequence[SiteKey]
@@ -39,7 +39,7 @@ class NotificationsOfSite(Loader[SiteKey, Page[Notification]]):
         pages: dict[SiteKey, Page[Notification]] = {}
         for status in {key.status for key in keys}:
             children = [key.child for key in keys if key.status == status]
-            fetch = partial(service.of_sites, session, status=status)
+            fetch = partial(service.list_for_sites, session, status=status)
             found = await by_window(children, fetch)
             for child, page in zip(children, found, strict=True):
                 pages[SiteKey(child, status)] = page
@@ -47,31 +47,31 @@ class NotificationsOfSite(Loader[SiteKey, Page[Notification]]):
 
 
 class TemplateById(Loader[UUID, Template]):
-    """Templates by id; whoever sees a notification sees its template."""
+    """Templates by id; a viewer that may see a notification may see its template."""
 
     async def load_all(self, session: AsyncSession, keys: Sequence[UUID]) -> list[Template]:
-        found = await service.templates(session, keys)
+        found = await service.get_templates(session, keys)
         return [found[key] for key in keys]
 
 
 class ClaimById(Loader[UUID, Claim | None]):
-    """Published claims by id; None where there is none for the viewer."""
+    """Published claims by id; None for those that the viewer may not see."""
 
     async def load_all(self, session: AsyncSession, keys: Sequence[UUID]) -> list[Claim | None]:
-        found = await service.claims_by_id(session, keys)
+        found = await claims.get_many(session, keys)
         published = {key: claim for key, claim in found.items() if claim.cursor}
         return [published.get(key) for key in keys]
 
 
 class ClaimsOfNotification(Loader[ChildKey, Page[Claim]]):
-    """Windows of notifications' published claims."""
+    """Pages of notifications' published claims."""
 
     async def load_all(self, session: AsyncSession, keys: Sequence[ChildKey]) -> list[Page[Claim]]:
-        return await by_window(keys, partial(service.claims_of, session))
+        return await by_window(keys, partial(claims.list_for_notifications, session))
 
 
 class ABTestById(Loader[UUID, ABTest | None]):
-    """A/B tests by id; None where there is none for the viewer."""
+    """A/B tests by id; None for those that the viewer may not see."""
 
     async def load_all(self, session: AsyncSession, keys: Sequence[UUID]) -> list[ABTest | None]:
         found = await ab_tests.get_many(session, keys)
@@ -79,27 +79,27 @@ class ABTestById(Loader[UUID, ABTest | None]):
 
 
 class ABTestsOfNotification(Loader[ChildKey, Page[ABTest]]):
-    """Windows of notifications' A/B tests."""
+    """Pages of notifications' A/B tests."""
 
     async def load_all(self, session: AsyncSession, keys: Sequence[ChildKey]) -> list[Page[ABTest]]:
-        return await by_window(keys, partial(ab_tests.of_notifications, session))
+        return await by_window(keys, partial(ab_tests.list_for_notifications, session))
 
 
 class VariantsOfABTest(Loader[UUID, list[ABTestVariant]]):
-    """A/B tests' variants; whoever sees a test sees them all."""
+    """All variants of A/B tests; a viewer that may see a test may see its variants."""
 
     async def load_all(
         self, session: AsyncSession, keys: Sequence[UUID]
     ) -> list[list[ABTestVariant]]:
-        found = await ab_tests.variants_of(session, keys)
+        found = await ab_tests.list_variants(session, keys)
         return [found.get(key, []) for key in keys]
 
 
 class VariantById(Loader[UUID, ABTestVariant | None]):
-    """Variants by id; None where there is none for the viewer."""
+    """Variants by id; None for those that the viewer may not see."""
 
     async def load_all(
         self, session: AsyncSession, keys: Sequence[UUID]
     ) -> list[ABTestVariant | None]:
-        found = await ab_tests.variants(session, keys)
+        found = await ab_tests.get_variants(session, keys)
         return [found.get(key) for key in keys]

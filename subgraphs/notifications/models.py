@@ -1,4 +1,4 @@
-"""The tables of notifications: what the merchant configures and tries, and the claims made."""
+"""The tables of notifications, templates, A/B tests and claims."""
 
 from datetime import datetime
 from uuid import UUID
@@ -11,7 +11,7 @@ from subgraphs.kernel.db import Base
 
 
 class Template(Base):
-    """Wording (Liquid) and look (CSS)."""
+    """The text (Liquid) and the style (CSS) of a notification's claims."""
 
     __tablename__ = "templates"
 
@@ -25,7 +25,7 @@ class Template(Base):
 
 
 class Notification(Base):
-    """What a merchant shows, and whether it is shown now."""
+    """A merchant's rule for making claims, and its state."""
 
     __tablename__ = "notifications"
 
@@ -41,7 +41,7 @@ class Notification(Base):
 
 
 class ABTest(Base):
-    """Wordings of one notification that are tried against each other."""
+    """A test that compares variants of one notification's template."""
 
     __tablename__ = "ab_tests"
 
@@ -57,7 +57,7 @@ class ABTest(Base):
 
 
 class ABTestVariant(Base):
-    """One of the wordings; its weight is its share of the sum."""
+    """One variant of an A/B test; its weight is its share of the sum of weights."""
 
     __tablename__ = "ab_test_variants"
 
@@ -86,6 +86,6 @@ class Claim(Base):
     occurred_at: Mapped[datetime]
     published_at: Mapped[datetime]
     cursor: Mapped[str | None]
-    """Its place in the live channel; None until it has been published there."""
+    """The position in the live channel; None until the claim is published there."""
     variant_id: Mapped[UUID | None]
-    """The variant it was worded by, where an A/B test ran."""
+    """The variant that rendered the claim; None if no A/B test was running."""

@@ -40,7 +40,7 @@ async def create_notification(info: Info, input: CreateNotificationInput) -> Not
             account_id=account_id,
             site_id=site_id,
             name=input.name,
-            type_=input.type.value,
+            type_=input.type.name,
             body=input.template.body if input.template else None,
             css=input.template.css if input.template else None,
         )
@@ -48,11 +48,11 @@ async def create_notification(info: Info, input: CreateNotificationInput) -> Not
 
 
 async def activate_notification(info: Info, id: strawberry.ID) -> Notification:
-    return await _changed(info, id, service.activate)
+    return await _change(info, id, service.activate)
 
 
 async def pause_notification(info: Info, id: strawberry.ID) -> Notification:
-    return await _changed(info, id, service.pause)
+    return await _change(info, id, service.pause)
 
 
 async def ab_test(info: Info, id: strawberry.ID) -> ABTest | None:
@@ -69,17 +69,19 @@ async def create_ab_test(info: Info, input: CreateABTestInput) -> ABTest:
             session,
             notification=tested,
             name=input.name,
-            variants=[NewVariant(it.name, it.body, it.weight) for it in input.variants],
+            variants=[
+                NewVariant(variant.name, variant.body, variant.weight) for variant in input.variants
+            ],
         )
         return ABTest.of(row)
 
 
 async def start_ab_test(info: Info, id: strawberry.ID) -> ABTest:
-    return await _changed_test(info, id, ab_tests.start)
+    return await _change_test(info, id, ab_tests.start)
 
 
 async def stop_ab_test(info: Info, id: strawberry.ID) -> ABTest:
-    return await _changed_test(info, id, ab_tests.stop)
+    return await _change_test(info, id, ab_tests.stop)
 
 
 async def live_notifications(
@@ -88,13 +90,13 @@ async def live_notifications(
     async with db.read_session(info.context.viewer) as session:
         site_id = await site_of_key(session, key=site_key)
     if site_id is None or site_id != info.context.viewer.id:
-        raise NotFound("There is no site with this key.")
+        raise NotFound("No site with this `siteKey`, or the credential belongs to another site.")
     async with aclosing(live.subscribe(live.claims_of(site_id), after)) as entries:
         async for entry in entries:
             yield Claim.of_message(entry.cursor, entry.data)
 
 
-async def _changed(
+async def _change(
     info: Info, id: strawberry.ID, change: Callable[[models.Notification], None]
 ) -> Notification:
     viewer = info.context.viewer
@@ -106,7 +108,7 @@ async def _changed(
     return Notification.of(row)
 
 
-async def _changed_test(
+async def _change_test(
     info: Info,
     id: strawberry.ID,
     change: Callable[[AsyncSession, models.ABTest], Awaitable[None]],

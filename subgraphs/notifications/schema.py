@@ -12,12 +12,12 @@ class Query:
     notification = strawberry.field(
         resolver=resolvers.notification,
         permission_classes=[IsUser],
-        description="One notification of the viewer's.",
+        description="A notification of one of the viewer's sites.",
     )
     ab_test = strawberry.field(
         resolver=resolvers.ab_test,
         permission_classes=[IsUser],
-        description="One A/B test of the viewer's.",
+        description="An A/B test of one of the viewer's notifications.",
     )
 
 
@@ -26,35 +26,36 @@ class Mutation:
     create_notification = strawberry.mutation(
         resolver=resolvers.create_notification,
         permission_classes=[IsUser],
-        description="Draft a notification; without a template it gets the usual wording.",
+        description="Create a notification as a draft; activate it to make claims.",
     )
     activate_notification = strawberry.mutation(
         resolver=resolvers.activate_notification,
         permission_classes=[IsUser],
-        description="Show it from now on.",
+        description="Make claims of new events from now on.",
     )
     pause_notification = strawberry.mutation(
         resolver=resolvers.pause_notification,
         permission_classes=[IsUser],
-        description="Make no claims of it until it is activated again.",
+        description="Make no claims until the notification is activated again.",
     )
     create_ab_test = strawberry.mutation(
         name="createABTest",
         resolver=resolvers.create_ab_test,
         permission_classes=[IsUser],
-        description="Draft an A/B test of a notification's wording.",
+        description="Create an A/B test of a notification's template as a draft.",
     )
     start_ab_test = strawberry.mutation(
         name="startABTest",
         resolver=resolvers.start_ab_test,
         permission_classes=[IsUser],
-        description="Word each new claim by one of its variants, from now on.",
+        description="Render each new claim with one of the test's variants from now on.",
     )
     stop_ab_test = strawberry.mutation(
         name="stopABTest",
         resolver=resolvers.stop_ab_test,
         permission_classes=[IsUser],
-        description="Word new claims by the notification's template again; this is for good.",
+        description="Render new claims with the notification's template again. "
+        "A stopped test cannot start again.",
     )
 
 
@@ -63,7 +64,8 @@ class Subscription:
     live_notifications = strawberry.subscription(
         resolver=resolvers.live_notifications,
         permission_classes=[IsSite],
-        description="A site's claims as they are published; `after` resumes behind a cursor.",
+        description="The site's claims as they are published; with `after`, first the buffered "
+        "claims that follow this cursor.",
     )
 
 

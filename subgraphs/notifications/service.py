@@ -1,4 +1,4 @@
-"""The rules of notifications; those of claims are in `claims` and offered here too."""
+"""The rules of notifications and their templates."""
 
 from collections.abc import Collection, Mapping
 from uuid import UUID
@@ -10,36 +10,10 @@ from subgraphs.kernel.errors import Conflict, NotFound
 from subgraphs.kernel.graphql import paging
 from subgraphs.kernel.ids import new_id
 from subgraphs.notifications import template_rules
-from subgraphs.notifications.claims import (
-    claim_message,
-    claims_by_id,
-    claims_for,
-    claims_of,
-    forget_claims,
-    save_claims,
-    set_cursors,
-)
 from subgraphs.notifications.models import Notification, Template
 
-__all__ = [
-    "activate",
-    "claim_message",
-    "claims_by_id",
-    "claims_for",
-    "claims_of",
-    "create",
-    "forget_claims",
-    "get",
-    "get_many",
-    "of_sites",
-    "pause",
-    "save_claims",
-    "set_cursors",
-    "templates",
-]
-
 CHANNELS = ["STOREFRONT"]
-"""Where notifications are shown; there is one place so far."""
+"""Where claims are shown: the storefront is the only channel."""
 
 
 async def create(
@@ -52,18 +26,18 @@ async def create(
     body: str | None = None,
     css: str | None = None,
 ) -> Notification:
-    """Draft a notification with a template of its own.
+    """Create a notification with its own template, as a draft.
 
     Raises:
-        BadUserInput: the name is empty or too long, the template cannot be used.
+        BadUserInput: the name is empty or too long, or the template is not valid.
     """
     template = Template(
         id=new_id(),
         account_id=account_id,
         site_id=site_id,
-        name=template_rules.checked_name(name),
-        body=template_rules.checked_body(body),
-        css_content=template_rules.checked_css(css),
+        name=template_rules.validate_name(name),
+        body=template_rules.validate_body(body),
+        css_content=template_rules.validate_css(css),
     )
     session.add(template)
     await session.flush()
@@ -84,56 +58,59 @@ async def create(
 
 
 async def get(session: AsyncSession, *, notification_id: UUID, lock: bool = False) -> Notification:
-    """One notification; locked until the transaction ends where it is to be changed.
+    """One notification; `lock` locks its row until the transaction ends.
 
     Raises:
-        NotFound: no such notification, or not the viewer's.
+        NotFound: no such notification, or it belongs to another tenant.
     """
     notification = await session.get(Notification, notification_id, with_for_update=lock)
     if notification is None:
-        raise NotFound("There is no such notification.")
+        raise NotFound("No notification with this ID.")
     return notification
 
 
 def activate(notification: Notification) -> None:
-    """Show it from now on.
+    """Make claims of new events from now on.
 
     Raises:
-        Conflict: it is archived.
+        Conflict: the notification is archived.
     """
     if notification.status == "ARCHIVED":
-        raise Conflict("An archived notification cannot be activated; make a new one.")
+        raise Conflict("An archived notification cannot be activated; create a new one.")
     notification.status = "ACTIVE"
 
 
 def pause(notification: Notification) -> None:
-    """Make no claims of it until it is activated again.
+    """Make no claims until the notification is activated again.
 
     Raises:
-        Conflict: it has never been active, or is archived.
+        Conflict: the notification was never active, or is archived.
     """
     if notification.status not in ("ACTIVE", "PAUSED"):
-        raise Conflict("Only an active notification can be paused.")
+        raise Conflict("Only an active notification can be paused; activate it first.")
     notification.status = "PAUSED"
 
 
 async def get_many(session: AsyncSession, ids: Collection[UUID]) -> Mapping[UUID, Notification]:
-    """Those of the notifications that the viewer may see, in one statement."""
+    """The notifications by id, without those that the viewer may not see; one statement."""
     rows = await session.scalars(select(Notification).where(Notification.id.in_(ids)))
     return {row.id: row for row in rows}
 
 
-async def of_sites(
-    session: AsyncSession, site_ids: Collection[UUID], asked: paging.Window, status: str | None
+async def list_for_sites(
+    session: AsyncSession,
+    site_ids: Collection[UUID],
+    requested: paging.Window,
+    status: str | None,
 ) -> Mapping[UUID, paging.Page[Notification]]:
-    """A page of each site's notifications, in one statement."""
+    """A page of each site's notifications, of one status or of all, in one statement."""
     where = [Notification.status == status] if status else []
     return await paging.pages_by_parent(
-        session, Notification, Notification.site_id, site_ids, asked, *where
+        session, Notification, Notification.site_id, site_ids, requested, *where
     )
 
 
-async def templates(session: AsyncSession, ids: Collection[UUID]) -> Mapping[UUID, Template]:
-    """Those of the templates that the viewer may see, in one statement."""
+async def get_templates(session: AsyncSession, ids: Collection[UUID]) -> Mapping[UUID, Template]:
+    """The templates by id, without those that the viewer may not see; one statement."""
     rows = await session.scalars(select(Template).where(Template.id.in_(ids)))
     return {row.id: row for row in rows}

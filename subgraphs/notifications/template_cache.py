@@ -1,5 +1,7 @@
-"""What the sites' notifications say, as the stream worker needs it for every batch: kept in Redis,
-and outdated by whoever changes a notification or an A/B test."""
+"""A Redis cache of the sites' notifications with their templates and running A/B tests.
+
+The stream worker reads it for every batch. The mutations invalidate it.
+"""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
@@ -14,8 +16,8 @@ from subgraphs.kernel.redis.cache import VersionedCache
 from subgraphs.notifications.models import ABTest, ABTestVariant, Notification, Template
 
 
-class Variant(msgspec.Struct, frozen=True):
-    """One of the wordings that an A/B test tries."""
+class CachedVariant(msgspec.Struct, frozen=True):
+    """A variant of a running A/B test."""
 
     id: UUID
     ab_test_id: UUID
@@ -23,8 +25,8 @@ class Variant(msgspec.Struct, frozen=True):
     weight: int
 
 
-class Wording(msgspec.Struct, frozen=True):
-    """A notification that is no draft, how it is worded, and the variants where a test runs."""
+class CachedNotification(msgspec.Struct, frozen=True):
+    """A notification other than a draft: its template's body, and the running test's variants."""
 
     notification_id: UUID
     account_id: UUID
@@ -32,21 +34,21 @@ class Wording(msgspec.Struct, frozen=True):
     type: str
     status: str
     body: str
-    variants: list[Variant]
+    variants: list[CachedVariant]
 
 
-_cached = VersionedCache("wordings", seconds=60)
+_cached = VersionedCache("templates", seconds=60)
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[Wording]).decode
+_decode = msgspec.msgpack.Decoder(list[CachedNotification]).decode
 
 invalidate = _cached.invalidate
-"""To be called with the site's id, after the commit of what changes its notifications or tests."""
+"""Invalidate a site's entry. Call it after the commit of a change of a notification or a test."""
 
 
-async def of_sites(
+async def get_many(
     session: AsyncSession, site_ids: Collection[UUID]
-) -> Mapping[UUID, list[Wording]]:
-    """The sites' wordings, the oldest notification first."""
+) -> Mapping[UUID, list[CachedNotification]]:
+    """Each site's notifications, the oldest first."""
     found = await _cached.get(site_ids, partial(_load, session))
     return {site_id: _decode(data) for site_id, data in found.items()}
 
@@ -61,20 +63,22 @@ async def _load(session: AsyncSession, site_ids: Collection[UUID]) -> dict[UUID,
         .where(Notification.site_id.in_(site_ids), Notification.status != "DRAFT")
         .order_by(Notification.id, ABTestVariant.position)
     )
-    worded: dict[UUID, Wording] = {}
+    notifications: dict[UUID, CachedNotification] = {}
     for row, body, variant in await session.execute(statement):
-        wording = worded.setdefault(row.id, _wording(row, body))
+        notification = notifications.setdefault(row.id, _notification(row, body))
         if variant:
-            wording.variants.append(_variant(variant))
-    of_site: defaultdict[UUID, list[Wording]] = defaultdict(list)
-    for wording in worded.values():
-        of_site[wording.site_id].append(wording)
-    return {site_id: _encode(of_site[site_id]) for site_id in site_ids}
+            notification.variants.append(_variant(variant))
+    by_site: defaultdict[UUID, list[CachedNotification]] = defaultdict(list)
+    for notification in notifications.values():
+        by_site[notification.site_id].append(notification)
+    return {site_id: _encode(by_site[site_id]) for site_id in site_ids}
 
 
-def _wording(row: Notification, body: str) -> Wording:
-    return Wording(row.id, row.account_id, row.site_id, row.type, row.status, body, [])
+def _notification(row: Notification, body: str) -> CachedNotification:
+    return CachedNotification(
+        row.id, row.account_id, row.site_id, row.type, row.status, body, variants=[]
+    )
 
 
-def _variant(row: ABTestVariant) -> Variant:
-    return Variant(row.id, row.ab_test_id, row.body, row.weight)
+def _variant(row: ABTestVariant) -> CachedVariant:
+    return CachedVariant(row.id, row.ab_test_id, row.body, row.weight)

@@ -1,14 +1,14 @@
-"""From a template and facts to the one line visitors read.
+"""Template rendering: a Liquid template and an event's variables make the text of a claim.
 
-Templates are Liquid, written by merchants; facts come from shops and buyers. Neither is trusted: a
-template runs with limits and without whatever could multiply text, a fact is never parsed, and the
-line is text, which the snippet writes as a text node (so nothing is escaped here).
+Merchants write templates; the variables come from shops and buyers. Neither is trusted. A template
+runs with limits and without the tags and filters that multiply text. Variables are never parsed.
+Nothing is escaped here, because the snippet writes the text as a text node.
 """
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
+import structlog
 from liquid import BoundTemplate, Environment, RenderContext
 from liquid.ast import Node
 from liquid.builtin.expressions.primitive import IntegerLiteral, RangeLiteral
@@ -18,10 +18,10 @@ from liquid.expression import Expression
 from subgraphs.kernel.errors import BadUserInput
 from subgraphs.kernel.text import one_line
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 VARIABLES = frozenset({"first_name", "city", "country", "product", "quantity"})
-"""What a template of a recent order may use; each may be absent but the product."""
+"""The variables of a recent order's template. All but `product` may be absent."""
 
 DEFAULT_BODY = (
     '{{ first_name | default: "Someone" }}{% if city %} from {{ city }}{% endif %}'
@@ -29,16 +29,16 @@ DEFAULT_BODY = (
 )
 
 MAX_BODY = 1_000
-"""Characters of a template: three times the longest sensible wording."""
+"""Characters of a template: three times the longest sensible one."""
 
 MAX_TEXT = 200
-"""Characters of a claim: what a visitor reads in the seconds it is there."""
+"""Characters of a claim: what a visitor can read while it is shown."""
 
 MAX_RANGE = 200
-"""The numbers a range may go to. Whatever walks or turns round a longer one does so before any
-limit below is looked at: `reversed` alone would take gigabytes."""
+"""The largest absolute number in a range. Liquid expands a range before it checks the limits below:
+`reversed` of a long one would take gigabytes."""
 
-# No `replace`, `join` or arithmetic: in a chain they multiply, and no limit below sees a chain.
+# No `replace`, `join` or arithmetic: chained, they multiply text, and no limit below covers chains.
 _FILTERS = frozenset(
     {
         *("append", "prepend", "remove", "remove_first", "remove_last", "slice", "truncate"),
@@ -47,7 +47,7 @@ _FILTERS = frozenset(
     }
 )
 
-# There are no other templates to include, and no HTML to lay out in tables.
+# A template has no other templates to include, and claims are not HTML.
 _ABSENT_TAGS = ("include", "render", "tablerow")
 
 _SAMPLES: tuple[Mapping[str, object], ...] = (
@@ -57,7 +57,7 @@ _SAMPLES: tuple[Mapping[str, object], ...] = (
 
 
 class _Sandbox(Environment):
-    """Liquid with a small purse; a claim needs a tenth of it."""
+    """Liquid with low resource limits: ten times what a usual claim needs."""
 
     loop_iteration_limit = 200
     local_namespace_limit = 8_192  # bytes
@@ -75,51 +75,55 @@ def _sandbox() -> Environment:
 _liquid = _sandbox()
 
 
-def check(body: str) -> None:
-    """Make sure that a template can be used.
+def validate(body: str) -> None:
+    """Check that a template renders a complete order, and an order that has only a product.
 
     Raises:
-        BadUserInput: too long, not Liquid, a variable or filter there is none of, or it says
-            nothing or fails on an order that has everything or on one that names only its product.
+        BadUserInput: the body is too long, is not Liquid, uses an unknown variable or filter, or
+            renders an empty text.
     """
     if len(body) > MAX_BODY:
-        raise BadUserInput(f"The template's `body` has more than {MAX_BODY} characters.")
+        raise BadUserInput(f"The template's `body` must have at most {MAX_BODY} characters.")
     try:
-        used = _compiled(body).analyze(include_partials=False)
-        _check_known("variable", used.globals.keys() - VARIABLES, VARIABLES)
-        _check_known("filter", used.filters.keys() - _FILTERS, _FILTERS)
-        lines = [_rendered(body, sample) for sample in _SAMPLES]
+        used = _compile(body).analyze(include_partials=False)
+        _validate_names("variable", used.globals.keys() - VARIABLES, VARIABLES)
+        _validate_names("filter", used.filters.keys() - _FILTERS, _FILTERS)
+        texts = [_render(body, sample) for sample in _SAMPLES]
     except LiquidError as error:
         raise BadUserInput(
             f"The template's `body` is not valid Liquid: {error.message}."
         ) from error
-    if not all(lines):
-        raise BadUserInput("The template says nothing about an order that has only a product.")
+    if not all(texts):
+        raise BadUserInput(
+            "The template's `body` must render a text for an order that has only a product."
+        )
 
 
-def render(body: str, facts: Mapping[str, object]) -> str | None:
-    """The line a template makes of these facts; None where it makes none."""
+def render(body: str, variables: Mapping[str, object]) -> str | None:
+    """The text of a template with these variables; None if it is empty or the template fails."""
     try:
-        return _rendered(body, facts) or None
-    except Exception as error:  # whatever a template does, it costs its own claim and no other
-        log.warning("a template made no claim: %s", type(error).__name__)
+        return _render(body, variables) or None
+    except Exception as error:  # a failing template must not stop the claims of other templates
+        log.warning("template_failed", error=type(error).__name__)
         return None
 
 
-def _rendered(body: str, facts: Mapping[str, object]) -> str:
-    return one_line(_compiled(body).render(**facts), max_length=MAX_TEXT)
+def _render(body: str, variables: Mapping[str, object]) -> str:
+    return one_line(_compile(body).render(**variables), max_length=MAX_TEXT)
 
 
 @lru_cache(maxsize=1_024)
-def _compiled(body: str) -> BoundTemplate:
+def _compile(body: str) -> BoundTemplate:
     template = _liquid.from_string(body)
     if not all(map(_is_short, _ranges(template.nodes, RenderContext(template)))):
-        raise BadUserInput(f"A range in the template goes from and to numbers up to {MAX_RANGE}.")
+        raise BadUserInput(
+            f"A range in the template's `body` must use whole numbers up to {MAX_RANGE}."
+        )
     return template
 
 
 def _ranges(nodes: Iterable[Node], context: RenderContext) -> Iterator[RangeLiteral]:
-    """The ranges written anywhere in a template."""
+    """All range literals of a template."""
     for node in nodes:
         for expression in node.expressions():
             yield from _ranges_within(expression)
@@ -138,9 +142,10 @@ def _is_short(found: RangeLiteral) -> bool:
     return all(isinstance(end, IntegerLiteral) and abs(end.value) <= MAX_RANGE for end in ends)
 
 
-def _check_known(kind: str, unknown: set[str], known: frozenset[str]) -> None:
+def _validate_names(kind: str, unknown: set[str], allowed: frozenset[str]) -> None:
     if unknown:
-        names = ", ".join(f"`{one_line(name, max_length=40)}`" for name in sorted(unknown))
+        wrong = ", ".join(f"`{one_line(name, max_length=40)}`" for name in sorted(unknown))
         raise BadUserInput(
-            f"The template uses the {kind} {names}; there are {', '.join(sorted(known))}."
+            f"The template's `body` uses the unknown {kind} {wrong}; "
+            f"allowed are {', '.join(sorted(allowed))}."
         )

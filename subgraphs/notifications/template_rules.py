@@ -1,4 +1,4 @@
-"""What a merchant may write: names, wording and look, checked before they are kept."""
+"""Validation of what a merchant writes: names, template bodies and style sheets."""
 
 from subgraphs.kernel.errors import BadUserInput
 from subgraphs.kernel.text import can_be_stored
@@ -6,41 +6,43 @@ from subgraphs.notifications import template_rendering
 
 MAX_NAME = 200
 MAX_CSS = 10_000
-"""Characters; a toast's whole look takes a tenth."""
+"""Characters; the style sheet of the default toast has a tenth."""
 
 
-def checked_name(name: str) -> str:
-    """A name without the spaces around it.
+def validate_name(name: str) -> str:
+    """The name without surrounding spaces.
 
     Raises:
-        BadUserInput: it is empty, too long, or has a NUL.
+        BadUserInput: the name is empty, too long, or has a NUL.
     """
     name = name.strip()
     if not 1 <= len(name) <= MAX_NAME or not can_be_stored(name):
-        raise BadUserInput(f"`name` must have 1 to {MAX_NAME} characters.")
+        raise BadUserInput(f"`name` must have 1 to {MAX_NAME} characters, none of them NUL.")
     return name
 
 
-def checked_body(body: str | None) -> str:
-    """A template that can be used; without one, the usual wording.
+def validate_body(body: str | None) -> str:
+    """The template body; the default body for None.
 
     Raises:
-        BadUserInput: it cannot be rendered.
+        BadUserInput: the body is not valid Liquid or cannot be stored.
     """
     if body is None:
         return template_rendering.DEFAULT_BODY
     if not can_be_stored(body):
-        raise BadUserInput("The template's `body` has characters that cannot be stored.")
-    template_rendering.check(body)
+        raise BadUserInput("The template's `body` must not contain NUL or unpaired surrogates.")
+    template_rendering.validate(body)
     return body
 
 
-def checked_css(css: str | None) -> str | None:
-    """A look that can be stored.
+def validate_css(css: str | None) -> str | None:
+    """The style sheet, unchanged.
 
     Raises:
-        BadUserInput: it is too long, or has a NUL.
+        BadUserInput: the style sheet is too long, or has a NUL.
     """
     if css is not None and (len(css) > MAX_CSS or not can_be_stored(css)):
-        raise BadUserInput(f"The template's `css` has more than {MAX_CSS} characters.")
+        raise BadUserInput(
+            f"The template's `css` must have at most {MAX_CSS} characters, none of them NUL."
+        )
     return css

@@ -8,8 +8,8 @@ is of a random site:
     all       every metric and the revenue
     graphql   the same five through the subgraph's app, from the viewer's signature to JSON
     peer      the same five, counted from the raw events by a plain GROUP BY
-    read      lower bound: only reads the rolled-up rows of the answer
-    ping      lower bound of all: SELECT 1
+    read      lower bound: only reads the rolled-up rows of the response
+    ping      lower bound of every query: SELECT 1
 
 Kinds and sizes alternate, so that a disturbance affects all of them. Before the measurement, the
 counts of some sites are compared with their raw events. The last line of the output is JSON.
@@ -102,16 +102,16 @@ async def main() -> None:
             try:
                 shop = await new_shop()
                 sites = [shop.site_id, *await more_sites(shop, options.sites - 1)]
-                bench = Bench(shop.owner, sites)
+                bench = Benchmark(shop.owner, sites)
                 for size in (options.events // 10, options.events):
                     await bench.prepare(size)
-                say(json.dumps(await bench.run(options.queries)))
+                print_line(json.dumps(await bench.run(options.queries)))
             finally:
-                for close in (clickhouse, db):
-                    await close.dispose()
+                for module in (clickhouse, db):
+                    await module.dispose()
 
 
-class Bench:
+class Benchmark:
     """The measurements of one run, and its databases by their number of events."""
 
     def __init__(self, viewer: Viewer, sites: list[UUID]) -> None:
@@ -129,7 +129,7 @@ class Bench:
     async def prepare(self, size: int) -> None:
         """Fill a database and compare some of its counts with the raw events."""
         self._filled[size] = await fill(
-            f"events_{size}", size, self._sites, self._start, self._end, say
+            f"events_{size}", size, self._sites, self._start, self._end, print_line
         )
         for site in random.sample(self._sites, COMPARED):
             found = await self._counts(site, METRICS)
@@ -138,6 +138,7 @@ class Bench:
             assert {(it.start, it.metric): it.value for it in cells(found)} == hours
 
     async def run(self, queries: int) -> dict[str, Any]:
+        """Measure this number of queries of each kind and size; returns the figures."""
         async with self._app.router.lifespan_context(self._app), self._web:
             for started in range(0, queries, BLOCK):
                 for size in self._filled:
@@ -175,17 +176,22 @@ class Bench:
             site = random.choice(self._sites)
             for kind, query in kinds.items():
                 started = time.perf_counter()
-                answer = await query(site)
+                result = await query(site)
                 if number >= 0:
                     self._seconds[size, kind].append(time.perf_counter() - started)
-                    self._rows[size] += [len(cells(answer))] if kind == "counts" else []
+                    self._rows[size] += [len(cells(result))] if kind == "counts" else []
 
     def _figures(self, size: int) -> dict[str, Any]:
-        """Milliseconds of each kind, and the mean number of counts in an answer."""
-        found = {kind: times for (of, kind), times in self._seconds.items() if of == size}
-        figures = {kind: milliseconds(times) for kind, times in found.items()}
+        """Milliseconds of each kind, and the mean number of counts in a result."""
+        figures = {
+            kind: milliseconds(seconds)
+            for (of, kind), seconds in self._seconds.items()
+            if of == size
+        }
         for kind, figure in figures.items():
-            say(f"{size:>12,} events: {kind:8} p50 {figure['p50']:7} p95 {figure['p95']:7} ms")
+            print_line(
+                f"{size:>12,} events: {kind:8} p50 {figure['p50']:7} p95 {figure['p95']:7} ms"
+            )
         return {**figures, "rows": round(statistics.mean(self._rows[size])), **self._filled[size]}
 
     async def _counts(self, site: UUID, metrics: tuple[str, ...]) -> list[Counts]:
@@ -205,26 +211,27 @@ class Bench:
             "start": self._start.isoformat(),
             "end": self._end.isoformat(),
         }
-        answer = await self._web.post(
+        response = await self._web.post(
             "/analytics/graphql",
             json={"query": _DOCUMENT, "variables": variables},
             headers={"x-proofgraph-viewer": signer.sign(self._viewer)},
         )
-        body = answer.json()
+        body = response.json()
         assert "errors" not in body, body
         return body
 
 
 def milliseconds(seconds: list[float]) -> dict[str, float]:
+    """Median and 95th percentile, in milliseconds."""
     cuts = statistics.quantiles(seconds, n=20, method="inclusive")
     return {"p50": round(statistics.median(seconds) * 1e3, 1), "p95": round(cuts[-1] * 1e3, 1)}
 
 
-def ratio(one: float, other: float) -> float:
-    return round(one / other, 2)
+def ratio(dividend: float, divisor: float) -> float:
+    return round(dividend / divisor, 2)
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 

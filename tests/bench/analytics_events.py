@@ -25,14 +25,14 @@ OPEN_HOURS = 3
 """Hours that queries count from raw events, the current one included."""
 
 REPEATED = 100
-"""One event in this many is written twice, as after a killed worker."""
+"""One event in this many is written twice, as by a worker that was killed and started again."""
 
 LATE = timedelta(minutes=10)
-"""The longest that an event arrives after a later one."""
+"""The longest time by which an event is captured after a later event."""
 
 # `chance` is in thousandths. The busiest of 200 sites has about twenty times as many events as the
 # quietest. All columns derive from the number, so a number written twice is the same event. Events
-# are written roughly in the order of their times.
+# are written roughly in the order of `occurred_at`.
 _GENERATE = """
     INSERT INTO raw_events (site_id, metric, occurred_at, id, notification_id, claim_id, variant_id,
                             page, device, country, currency, amount_minor, captured_at)
@@ -66,7 +66,7 @@ _GENERATE = """
     FROM numbers({first:UInt64}, {count:UInt64}, {step:UInt64})
 """
 
-_OPEN = """
+_MARK_HOURS = """
     INSERT INTO rolled_hours
     SELECT {end:DateTime('UTC')} - toIntervalHour(number + 1), false, 1 FROM numbers({hours:UInt32})
 """
@@ -78,9 +78,9 @@ async def fill(
     sites: Sequence[UUID],
     start: datetime,
     end: datetime,
-    say: Callable[[str], None],
+    print_line: Callable[[str], None],
 ) -> dict[str, float]:
-    """Create a database, make it the one of this process, and fill it.
+    """Create a database, select it in this process's settings, and fill it with events.
 
     All hours but the last `OPEN_HOURS` are rolled up.
 
@@ -100,30 +100,30 @@ async def fill(
         batch = values | {"first": first, "count": min(BATCH_EVENTS, count - first)}
         for step in (1, REPEATED):
             await (await clickhouse.client()).command(_GENERATE, batch | {"step": step})
-        say(f"{database}: {min(first + BATCH_EVENTS, count):,} events")
+        print_line(f"{database}: {min(first + BATCH_EVENTS, count):,} events")
     written = time.perf_counter()
     hours = (end - start) // timedelta(hours=1)
-    await (await clickhouse.client()).command(_OPEN, {"end": end, "hours": hours})
-    await _roll(say, database)
-    rolled = time.perf_counter()
-    await _merged()
+    await (await clickhouse.client()).command(_MARK_HOURS, {"end": end, "hours": hours})
+    await _roll_up(print_line, database)
+    rolled_up = time.perf_counter()
+    await _wait_for_merges()
     return {
         "write_seconds": round(written - started, 1),
-        "roll_seconds": round(rolled - written, 1),
+        "roll_seconds": round(rolled_up - written, 1),
     }
 
 
-async def _roll(say: Callable[[str], None], database: str) -> None:
+async def _roll_up(print_line: Callable[[str], None], database: str) -> None:
     due = iter((await rollups.hours_to_roll())[: 1 - OPEN_HOURS])
     while hours := list(islice(due, BATCH_HOURS)):
         await rollups.roll(hours)
-        say(f"{database}: rolled up to {hours[-1].isoformat()}")
+        print_line(f"{database}: rolled up to {hours[-1].isoformat()}")
     for day in await rollups.days_to_roll():
         await rollups.roll_day(day)
     await partitions.merge_finished()
 
 
-async def _merged() -> None:
+async def _wait_for_merges() -> None:
     """Wait until ClickHouse has merged the new parts, so that merges are not measured."""
     client = await clickhouse.client()
     for _ in range(120):

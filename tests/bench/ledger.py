@@ -5,8 +5,8 @@ N events of many sites wait in the stream. Our worker processes write them to Po
 the peer is asyncpg's `copy_records_to_table` of the same rows into a table with the same partitions
 and indexes. The peer does not deduplicate, count or publish anything, so it is an upper bound.
 
-The clock starts when all workers are ready, and counts the events that are left then. Each round
-begins with empty tables and ends with a count of both stores. The last line is JSON.
+A measurement starts when all workers are ready, and counts the events that are unacknowledged then.
+Each round begins with empty tables and ends with a count of both stores. The last line is JSON.
 """
 
 import argparse
@@ -57,9 +57,9 @@ PEER = "bench_peer"
 
 async def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.ledger", description=__doc__)
-    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--events", type=int, default=200_000, help="events of one measurement")
     parser.add_argument("--sites", type=int, default=200)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="measurements of each kind")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         only = ("migrate", "valkey")
@@ -68,17 +68,17 @@ async def main() -> None:
             settings.cache_clear()
             owner = await asyncpg.connect(stack.stores["postgres"])
             try:
-                bench = Bench(owner, options.events)
+                bench = Benchmark(owner, options.events)
                 await bench.prepare(options.sites)
                 await bench.run(options.rounds)
             finally:
                 await owner.close()
-                for close in (live, event_streams, clickhouse, redis, db):
-                    await close.dispose()
+                for module in (live, event_streams, clickhouse, redis, db):
+                    await module.dispose()
 
 
-class Bench:
-    """The shops, and the measured events per second."""
+class Benchmark:
+    """One run: its shops, and the measured events per second."""
 
     def __init__(self, owner: asyncpg.Connection, count: int) -> None:
         self._owner = owner
@@ -88,31 +88,31 @@ class Bench:
         self._figures: dict[str, list[float]] = {"peer": [], "one": [], "two": []}
 
     async def prepare(self, sites: int) -> None:
-        """Create the shops, and let a worker make their claims."""
-        say(f"{sites} sites with {CLAIMS} claims each")
+        """Create the shops, and run a worker that publishes their claims."""
+        print_line(f"{sites} sites with {CLAIMS} claims each")
         merchant = await new_owner()
         shops = [await open_shop(merchant) for _ in range(sites)]
         await append([shop.order(number) for shop in shops for number in range(CLAIMS)])
-        worker = await started()
-        await eventually(left, lambda count: count == 0, seconds=60)
+        worker = await start_worker()
+        await eventually(unacknowledged, lambda count: count == 0, seconds=60)
         await worker.terminate()
         self._claims = await self._owner.fetch(
             "SELECT id, account_id, site_id, notification_id FROM claims"
         )
         self._notifications = {claim["id"]: claim["notification_id"] for claim in self._claims}
-        await self._make_peer()
+        await self._create_peer_table()
 
     async def run(self, rounds: int) -> None:
-        """Measure the peer, one worker and two workers by turns; print the result."""
+        """Measure the peer, one worker and two workers in each round; print the result."""
         for number in range(1, rounds + 1):
             for name, figure in (
-                ("peer", await self._peer()),
-                ("one", await self._ours(1)),
-                ("two", await self._ours(2)),
+                ("peer", await self._measure_peer()),
+                ("one", await self._measure_workers(1)),
+                ("two", await self._measure_workers(2)),
             ):
                 self._figures[name].append(figure)
-                say(f"round {number}: {name:4} {figure:9,.0f} events/s")
-        say(json.dumps(self._result()))
+                print_line(f"round {number}: {name:4} {figure:9,.0f} events/s")
+        print_line(json.dumps(self._result()))
 
     def _result(self) -> dict[str, Any]:
         medians = {name: statistics.median(found) for name, found in self._figures.items()}
@@ -128,45 +128,45 @@ class Bench:
             "ratio_two_processes": round(medians["two"] / medians["peer"], 3),
         }
 
-    async def _ours(self, processes: int) -> float:
-        await self._empty()
-        await append(self._shown())
-        workers = await asyncio.gather(*(started() for _ in range(processes)))
-        begun, waiting = time.perf_counter(), await left()
-        await eventually(left, lambda count: count == 0, seconds=RUN_SECONDS)
-        seconds = time.perf_counter() - begun
+    async def _measure_workers(self, processes: int) -> float:
+        await self._truncate_stores()
+        await append(self._new_events())
+        workers = await asyncio.gather(*(start_worker() for _ in range(processes)))
+        started, count = time.perf_counter(), await unacknowledged()
+        await eventually(unacknowledged, lambda count: count == 0, seconds=RUN_SECONDS)
+        seconds = time.perf_counter() - started
         for worker in workers:
             await worker.terminate()
-        await self._check()
-        return waiting / seconds
+        await self._check_counts()
+        return count / seconds
 
-    async def _peer(self) -> float:
+    async def _measure_peer(self) -> float:
         await self._owner.execute(f"TRUNCATE {PEER}")
-        rows = [self._row(event) for event in self._shown()]
-        begun = time.perf_counter()
+        rows = [self._row(event) for event in self._new_events()]
+        started = time.perf_counter()
         await self._owner.copy_records_to_table(
             PEER, records=rows, columns=NotificationEvent._fields
         )
-        return self._count / (time.perf_counter() - begun)
+        return self._count / (time.perf_counter() - started)
 
-    def _shown(self) -> list[Event]:
+    def _new_events(self) -> list[Event]:
         """New events of this minute: each site's visitors are shown its claims."""
-        chance = random.Random(self._count)
+        rng = random.Random(self._count)
         visitors = max(1, self._count * CLAIMS // len(self._claims) // EVENTS_PER_VISITOR)
         now = datetime.now(UTC).replace(microsecond=0)
         events = []
         for _ in range(self._count):
-            claim = chance.choice(self._claims)
+            claim = rng.choice(self._claims)
             events.append(
                 Event(
                     id=new_id(),
                     site_id=claim["site_id"],
                     account_id=claim["account_id"],
                     type="claim.shown",
-                    occurred_at=now - timedelta(milliseconds=chance.randrange(60_000)),
+                    occurred_at=now - timedelta(milliseconds=rng.randrange(60_000)),
                     captured_at=now,
                     source="snippet",
-                    visitor_id=f"visitor-{chance.randrange(visitors)}",
+                    visitor_id=f"visitor-{rng.randrange(visitors)}",
                     payload={"claimId": str(claim["id"]), "page": "/red", "device": "mobile"},
                 )
             )
@@ -188,15 +188,15 @@ class Bench:
             device=event.payload["device"],
         )
 
-    async def _empty(self) -> None:
+    async def _truncate_stores(self) -> None:
         await self._owner.execute(
             "TRUNCATE notification_events; TRUNCATE counters; TRUNCATE visitor_event_journal"
         )
         await (await clickhouse.client()).command("TRUNCATE TABLE raw_events")
 
-    async def _check(self) -> None:
+    async def _check_counts(self) -> None:
         """Check that each store has every event once."""
-        counted = await (await clickhouse.client()).query("SELECT count() FROM raw_events FINAL")
+        raw_events = await (await clickhouse.client()).query("SELECT count() FROM raw_events FINAL")
         journal = await self._owner.fetch("SELECT events FROM visitor_event_journal")
         found = {
             "rows": await self._owner.fetchval("SELECT count(*) FROM notification_events"),
@@ -206,12 +206,12 @@ class Bench:
                 for row in journal
                 for site in visitor_journal.decode(row["events"])
             ),
-            "clickhouse": counted.result_rows[0][0],
+            "clickhouse": raw_events.result_rows[0][0],
         }
         if wrong := {name: count for name, count in found.items() if count != self._count}:
-            raise AssertionError(f"of {self._count} events there are: {wrong}")
+            raise AssertionError(f"each store must have {self._count} events, but found: {wrong}")
 
-    async def _make_peer(self) -> None:
+    async def _create_peer_table(self) -> None:
         """Create a table with the columns, partitions and indexes of `notification_events`."""
         (month,) = [
             name
@@ -246,20 +246,20 @@ async def append(events: Sequence[Event]) -> None:
         await event_streams.streams().append(EVENTS_TOPIC, records)
 
 
-async def started() -> Process:
-    """A stream worker that is ready."""
+async def start_worker() -> Process:
+    """Start a stream worker and wait until it is ready."""
     worker = Process("workers.stream.main")
     await eventually(lambda: worker.said("ready"), bool, seconds=30)
     return worker
 
 
-async def left() -> int:
+async def unacknowledged() -> int:
     """The number of unacknowledged entries."""
     lag = await event_streams.streams().lag(EVENTS_TOPIC, GROUP)
     return lag.waiting + lag.pending
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 

@@ -1,6 +1,7 @@
-"""`python -m tests.chaos --kills 20 --seed 7`: random faults under load, and nothing may be lost.
+"""`python -m tests.chaos --kills 20 --seed 7`: inject faults under load, then check the data.
 
-Exit code 1: something acknowledged was lost or doubled, came out of order, or never recovered.
+Exit code 1: an acknowledged event was lost or duplicated, a claim arrived out of order, the stores'
+counts differ, or a process did not recover.
 """
 
 import argparse
@@ -12,64 +13,78 @@ import tempfile
 from pathlib import Path
 
 from tests.chaos import report
-from tests.chaos.faults import Kind
-from tests.chaos.power import Power
-from tests.chaos.run import Felt, Plan, run
+from tests.chaos.faults import FaultKind
+from tests.chaos.power import PowerSimulator
+from tests.chaos.run import Impact, RunOptions, run
 
 
 def main() -> int:
-    options = _parse()
+    arguments = _parse()
     state = Path(tempfile.mkdtemp(prefix="chaos-"))
     logging.basicConfig(filename=state / "chaos.log", level=logging.INFO)
-    plan = Plan(
-        kills=options.kills,
-        seed=options.seed,
+    options = RunOptions(
+        fault_count=arguments.kills,
+        seed=arguments.seed,
         state=state,
-        tenants=options.tenants,
-        workers=options.workers,
-        only=tuple(name for name in options.only.split(",") if name),
-        kinds=tuple(options.kind) or tuple(Kind),
-        worker=options.worker,
-        fsync=options.fsync,
-        patience=options.patience,
+        tenants=arguments.tenants,
+        workers=arguments.workers,
+        only=tuple(name for name in arguments.only.split(",") if name),
+        kinds=tuple(arguments.kind) or tuple(FaultKind),
+        worker=arguments.worker,
+        fsync=arguments.fsync,
+        timeout=arguments.timeout,
     )
-    if not Power.can_be_cut():
-        _say("There is no C compiler `cc`: Valkey is killed, its power is never cut.")
-    _say(f"Starting a stack on {state}; {plan.kills} faults from seed {plan.seed} follow.")
+    if not PowerSimulator.is_available():
+        _print("No C compiler `cc` was found: Valkey is killed instead of losing power.")
+    _print(
+        f"Starting a stack on {state}; injecting {options.fault_count} faults"
+        f" from seed {options.seed}."
+    )
     number = 0
 
-    def tell(felt: Felt) -> None:
+    def print_impact(impact: Impact) -> None:
         nonlocal number
         number += 1
-        _say(report.line(number, felt))
+        _print(report.impact_line(number, impact))
 
-    outcome = asyncio.run(run(plan, tell))
-    _say(report.table(outcome))
-    clean = report.is_clean(outcome)
-    if clean:
+    outcome = asyncio.run(run(options, print_impact))
+    _print(report.table(outcome))
+    succeeded = report.is_successful(outcome)
+    if succeeded:
         shutil.rmtree(state)
     else:
-        _say(report.wrongs(outcome))
-        _say(f"{state} keeps the logs.")
-    _say(report.json_line(outcome))
-    return 0 if clean else 1
+        _print(report.problems(outcome))
+        _print(f"The logs are in {state}.")
+    _print(report.json_line(outcome))
+    return 0 if succeeded else 1
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--tenants", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=2, help="stream workers")
-    parser.add_argument("--only", default="", help="the victims, separated by commas")
-    parser.add_argument("--kind", type=Kind, choices=list(Kind), action="append", default=[])
-    parser.add_argument("--worker", default="", help="a module in place of the stream worker")
+    parser.add_argument("--kills", type=int, default=20, help="number of faults of any kind")
+    parser.add_argument("--seed", type=int, default=7, help="selects faults and load")
+    parser.add_argument("--tenants", type=int, default=3, help="number of merchants")
+    parser.add_argument("--workers", type=int, default=2, help="number of stream workers")
+    parser.add_argument(
+        "--only", default="", help="processes that receive faults, separated by commas"
+    )
+    parser.add_argument(
+        "--kind",
+        type=FaultKind,
+        choices=list(FaultKind),
+        action="append",
+        default=[],
+        help="kind of fault to inject; repeatable; default: all",
+    )
+    parser.add_argument("--worker", default="", help="module that replaces the stream worker")
     parser.add_argument("--fsync", default="always", help="Valkey's appendfsync")
-    parser.add_argument("--patience", type=float, default=60.0, help="seconds")
+    parser.add_argument(
+        "--timeout", type=float, default=60.0, help="seconds until a fault counts as not recovered"
+    )
     return parser.parse_args()
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 

@@ -1,4 +1,7 @@
-"""A stream worker that acknowledges what it reads and works then: chaos must find what it loses."""
+"""A stream worker that acknowledges entries before it processes them, and so loses them if killed.
+
+The chaos test must detect the loss.
+"""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -9,11 +12,11 @@ from subgraphs.kernel.streams.interface import Consumer, Entry
 from workers.stream.main import main as run_stream_worker
 
 _HOLD_SECONDS = 0.3
-"""From the acknowledgement to the work: time to be killed in."""
+"""Delay between acknowledgement and processing, so that a kill is likely to fall into it."""
 
 
-class Hasty:
-    """A consumer whose entries are acknowledged before anybody has them."""
+class EarlyAckConsumer:
+    """A consumer that acknowledges entries as soon as it has read them."""
 
     def __init__(self, consumer: Consumer) -> None:
         self._consumer = consumer
@@ -28,13 +31,13 @@ class Hasty:
         return entries
 
     async def ack(self, entries: Sequence[Entry], dropped: Mapping[str, str] | None = None) -> None:
-        """They were."""
+        """Do nothing: `read` has acknowledged the entries."""
 
 
 async def main() -> None:
     streams: Any = event_streams.streams()
-    rightly = streams.consumer
-    streams.consumer = lambda topic, group: Hasty(rightly(topic, group))
+    original = streams.consumer
+    streams.consumer = lambda topic, group: EarlyAckConsumer(original(topic, group))
     await run_stream_worker()
 
 

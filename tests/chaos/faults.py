@@ -1,4 +1,4 @@
-"""What is done to the processes, drawn from a seed."""
+"""Draws faults from a seed and injects them into the processes of a stack."""
 
 import asyncio
 import os
@@ -13,132 +13,151 @@ from typing import NamedTuple
 import psutil
 
 from deploy.local.stack.stack import Stack
-from tests.chaos.power import Power
+from tests.chaos.power import PowerSimulator
 
-_BACK_SECONDS = 30.0
-_POWER_SECONDS = 3.0
-"""How long the next sync is waited for; a server that never syncs is killed then."""
+_READY_SECONDS = 30.0
+"""Time limit until a process is ready again after its previous fault."""
 
-_LOOK_SECONDS = 0.05
-_CHILD = 0.3
-"""How often it is a child that is killed, where a process has some."""
+_POWER_CUT_SECONDS = 3.0
+"""Time limit until Valkey's next sync; a server that does not sync is killed then."""
+
+_POLL_SECONDS = 0.05
+
+_CHILD_SHARE = 0.3
+"""Share of the kills that hit a child process, where a process has children."""
 
 _WITH_CHILDREN = ("postgres", "celery")
 
 
-class Kind(StrEnum):
+class FaultKind(StrEnum):
     KILL = "killed"
     PAUSE = "paused"
     RESTART = "restarted"
-    POWER = "power cut"
+    POWER_CUT = "power cut"
 
 
-_KINDS = (Kind.KILL, Kind.KILL, Kind.KILL, Kind.PAUSE, Kind.PAUSE, Kind.RESTART)
-_KINDS_OF_VALKEY = (Kind.KILL, Kind.POWER, Kind.POWER, Kind.POWER, Kind.PAUSE, Kind.RESTART)
+_KINDS = (
+    *(FaultKind.KILL, FaultKind.KILL, FaultKind.KILL),
+    *(FaultKind.PAUSE, FaultKind.PAUSE),
+    FaultKind.RESTART,
+)
+_VALKEY_KINDS = (
+    FaultKind.KILL,
+    *(FaultKind.POWER_CUT, FaultKind.POWER_CUT, FaultKind.POWER_CUT),
+    *(FaultKind.PAUSE, FaultKind.RESTART),
+)
+"""Kinds of fault; a kind that is listed more often is drawn more often."""
 
 
 class Fault(NamedTuple):
-    """One fault; `seconds` is a pause's length, or how long the workers pause before a power cut.
+    """One fault.
 
-    `child` picks a child process: below `_CHILD` one of them is killed, else the process itself.
+    Attributes:
+        seconds: length of a pause. Before a power cut the stream workers pause for a quarter of it.
+        child: random number from 0 to 1 that selects the process to kill: a child if it is below
+            `_CHILD_SHARE`, else the process itself.
     """
 
     process: str
-    kind: Kind
+    kind: FaultKind
     seconds: float
     child: float
 
 
-def draw(
-    processes: Sequence[str], dice: random.Random, *, kinds: Sequence[Kind] = tuple(Kind)
+def draw_faults(
+    processes: Sequence[str], rng: random.Random, *, kinds: Sequence[FaultKind] = tuple(FaultKind)
 ) -> Iterator[Fault]:
-    """Faults without an end; every process has its turn before one has a second."""
+    """An endless series of faults; every process has one before any process has another."""
     while True:
-        turns = sorted(processes)
-        dice.shuffle(turns)
-        for process in turns:
-            wanted = _KINDS_OF_VALKEY if process == "valkey" else _KINDS
-            kind = dice.choice([kind for kind in wanted if kind in kinds] or list(kinds))
-            yield Fault(process, kind, dice.uniform(0.5, 4.0), dice.random())
+        shuffled = sorted(processes)
+        rng.shuffle(shuffled)
+        for process in shuffled:
+            weighted = _VALKEY_KINDS if process == "valkey" else _KINDS
+            kind = rng.choice([kind for kind in weighted if kind in kinds] or list(kinds))
+            yield Fault(process, kind, rng.uniform(0.5, 4.0), rng.random())
 
 
-class Hand:
-    """Does it to the processes of a stack.
+class FaultInjector:
+    """Injects faults into the processes of a stack.
 
     Args:
-        power: of Valkey, where it can be cut.
+        power: simulates power cuts of Valkey; None: Valkey is killed instead.
     """
 
-    def __init__(self, stack: Stack, power: Power | None) -> None:
+    def __init__(self, stack: Stack, power: PowerSimulator | None) -> None:
         self._stack = stack
         self._power = power
 
-    async def do(self, fault: Fault) -> float:
-        """Do it; returns when it was over: the kill's moment, the end of a pause."""
-        pid = await self._ready(fault.process)
+    async def inject(self, fault: Fault) -> float:
+        """Inject a fault; returns the monotonic time of the kill, or of the end of the pause."""
+        pid = await self._wait_until_ready(fault.process)
         match fault.kind:
-            case Kind.PAUSE:
+            case FaultKind.PAUSE:
                 with _paused([pid]):
                     await asyncio.sleep(fault.seconds)
-            case Kind.RESTART:
-                # PostgreSQL waits for its sessions on SIGTERM.
+            case FaultKind.RESTART:
+                # On SIGTERM, PostgreSQL would wait until all clients disconnect.
                 os.kill(pid, signal.SIGINT if fault.process == "postgres" else signal.SIGTERM)
-            case Kind.POWER if self._power:
+            case FaultKind.POWER_CUT if self._power:
                 await self._cut_power(self._power, pid, fault.seconds / 4)
             case _:
                 _kill(fault, pid)
         return time.monotonic()
 
-    async def _cut_power(self, power: Power, pid: int, seconds: float) -> None:
-        """Behind workers that stand still: what nobody has read yet is in the file alone."""
+    async def _cut_power(self, power: PowerSimulator, pid: int, seconds: float) -> None:
+        """Cut Valkey's power while the stream workers pause.
+
+        The entries that no worker has read exist only in Valkey's append-only file at that time.
+        """
         workers = [pid for name, pid in self._stack.pids.items() if name.startswith("stream-w")]
         with _paused(workers):
             await asyncio.sleep(seconds)
-            power.fail()
+            power.cut_at_next_sync()
             try:
-                async with asyncio.timeout(_POWER_SECONDS):
-                    await _until(lambda: self._stack.pids.get("valkey") != pid)
+                async with asyncio.timeout(_POWER_CUT_SECONDS):
+                    await _poll_until(lambda: self._stack.pids.get("valkey") != pid)
             except TimeoutError:
                 os.kill(pid, signal.SIGKILL)
 
-    async def _ready(self, process: str) -> int:
-        """Its pid, once it is back from what was done to it last."""
-        async with asyncio.timeout(_BACK_SECONDS):
-            await _until(lambda: bool(self._stack.about["readiness"].get(process)))
+    async def _wait_until_ready(self, process: str) -> int:
+        """The pid of a process, once it is ready after its previous fault."""
+        async with asyncio.timeout(_READY_SECONDS):
+            await _poll_until(lambda: bool(self._stack.about["readiness"].get(process)))
         return self._stack.pids[process]
 
 
-async def _until(condition: Callable[[], bool]) -> None:
+async def _poll_until(condition: Callable[[], bool]) -> None:
     while True:
         if condition():
             return
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 def _kill(fault: Fault, pid: int) -> None:
-    victim = pid
-    if fault.process in _WITH_CHILDREN and fault.child < _CHILD:
+    target = pid
+    if fault.process in _WITH_CHILDREN and fault.child < _CHILD_SHARE:
         children = sorted(child.pid for child in psutil.Process(pid).children())
         if children:
-            victim = children[int(fault.child / _CHILD * len(children))]
+            target = children[int(fault.child / _CHILD_SHARE * len(children))]
     with suppress(ProcessLookupError):
-        os.kill(victim, signal.SIGKILL)
+        os.kill(target, signal.SIGKILL)
 
 
 @contextmanager
 def _paused(pids: Sequence[int]) -> Iterator[None]:
-    stopped: list[psutil.Process] = []
+    """Suspend processes and their descendants during the block."""
+    suspended: list[psutil.Process] = []
     try:
         for pid in pids:
             parent = psutil.Process(pid)
             parent.suspend()
-            stopped.append(parent)
+            suspended.append(parent)
             for child in parent.children(recursive=True):
                 with suppress(psutil.NoSuchProcess):
                     child.suspend()
-                    stopped.append(child)
+                    suspended.append(child)
         yield
     finally:
-        for process in stopped:
+        for process in suspended:
             with suppress(psutil.NoSuchProcess):
                 process.resume()

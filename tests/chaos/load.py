@@ -1,4 +1,4 @@
-"""Buyers and visitors: they send again, with the same ids, what was not acknowledged."""
+"""Orders and visitor events of a shop; unacknowledged requests are sent again with the same ids."""
 
 import asyncio
 import json
@@ -12,21 +12,21 @@ import httpx
 
 from deploy.local.demo.shopify import order, signed_headers
 from subgraphs.kernel.ids import new_id
+from tests.chaos.sent_events import ORDERS, PAGE_VIEWS, SentEvent, SentEvents
 from tests.chaos.tenants import Tenant
-from tests.chaos.traces import ORDERS, PAGE_VIEWS, Trace, Traces
 
-ORDERS_EVERY = 0.3
-VISITS_EVERY = 0.2
-"""Seconds between two requests of one shop. Enough that something is in flight at every moment, far
-below what any plan lets through."""
+ORDER_INTERVAL = 0.3
+VISIT_INTERVAL = 0.2
+"""Mean seconds between two requests of one shop. Requests are in flight at every moment, and the
+rate stays far below the limit of every plan."""
 
-_AT_ONCE = 40
-"""Requests of one shop that wait for their acknowledgement; above it nobody comes any more."""
+_MAX_IN_FLIGHT = 40
+"""Unacknowledged requests of one shop; at this number no new requests are made."""
 
-_AGAIN_SECONDS = 0.25
-_ANSWER_SECONDS = 3.0
-_REPEATED = 0.05
-"""How many requests are sent once more though they were acknowledged: the answer was not read."""
+_RETRY_SECONDS = 0.25
+_RESPONSE_SECONDS = 3.0
+_REPEATED_SHARE = 0.05
+"""Share of the acknowledged requests that are sent again, as by a client that lost the response."""
 
 _BROWSER = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
@@ -34,124 +34,127 @@ _BROWSER = (
 )
 
 Attempt = Callable[[], Awaitable[bool]]
-"""Sends once; whether that was the end of it."""
+"""Sends a request once; returns whether the response is final."""
 
 
 class Load:
-    """What happens at one shop, until it is told to stop.
+    """Sends orders and visitor events of one shop until `stop` is called.
 
     Args:
-        index: makes order numbers that no other shop of the run has.
+        index: number of the shop in the run; keeps order numbers unique across shops.
     """
 
     def __init__(
-        self, tenant: Tenant, traces: Traces, url: str, *, index: int, dice: random.Random
+        self, tenant: Tenant, sent: SentEvents, url: str, *, index: int, rng: random.Random
     ) -> None:
         self._tenant = tenant
         self._shop = tenant.shop
-        self._traces = traces
-        self._dice = dice
-        self._number = 1_000_000 * (index + 1)
+        self._sent = sent
+        self._rng = rng
+        self._order_number = 1_000_000 * (index + 1)
         self._stopping = asyncio.Event()
-        self._sending: set[asyncio.Task[None]] = set()
+        self._in_flight: set[asyncio.Task[None]] = set()
         self._client = httpx.AsyncClient(
-            base_url=url, timeout=_ANSWER_SECONDS, headers={"User-Agent": _BROWSER}
+            base_url=url, timeout=_RESPONSE_SECONDS, headers={"User-Agent": _BROWSER}
         )
 
     async def run(self) -> None:
-        """Send at a steady pace; returns once all that was sent is acknowledged."""
+        """Send requests at a steady rate; returns once all of them are acknowledged."""
         async with self._client:
             await asyncio.gather(
-                self._pace(ORDERS_EVERY, self._order), self._pace(VISITS_EVERY, self._visit)
+                self._send_at_intervals(ORDER_INTERVAL, self._order),
+                self._send_at_intervals(VISIT_INTERVAL, self._visit),
             )
-            while self._sending:
-                await asyncio.wait(self._sending)
+            while self._in_flight:
+                await asyncio.wait(self._in_flight)
 
     def stop(self) -> None:
-        """Send nothing new."""
+        """Make no new requests."""
         self._stopping.set()
 
-    async def _pace(self, every: float, make: Callable[[], Attempt]) -> None:
+    async def _send_at_intervals(self, interval: float, make: Callable[[], Attempt]) -> None:
         while not self._stopping.is_set():
-            if len(self._sending) < _AT_ONCE:
-                task = asyncio.create_task(self._insist(make()))
-                self._sending.add(task)
-                task.add_done_callback(self._sending.discard)
-            await asyncio.sleep(every * self._dice.uniform(0.5, 1.5))
+            if len(self._in_flight) < _MAX_IN_FLIGHT:
+                task = asyncio.create_task(self._retry_until_final(make()))
+                self._in_flight.add(task)
+                task.add_done_callback(self._in_flight.discard)
+            await asyncio.sleep(interval * self._rng.uniform(0.5, 1.5))
 
-    async def _insist(self, attempt: Attempt) -> None:
-        repeats = self._dice.random() < _REPEATED
+    async def _retry_until_final(self, attempt: Attempt) -> None:
+        repeat = self._rng.random() < _REPEATED_SHARE
         while True:
             try:
-                if await attempt() and not repeats:
+                if await attempt() and not repeat:
                     return
-                repeats = False
+                repeat = False
             except (httpx.HTTPError, OSError):
                 pass
-            await asyncio.sleep(_AGAIN_SECONDS)
+            await asyncio.sleep(_RETRY_SECONDS)
 
     def _order(self) -> Attempt:
-        self._number += 1
-        payload = order(number=self._number, placed=datetime.now(UTC), dice=self._dice)
+        self._order_number += 1
+        payload = order(number=self._order_number, placed=datetime.now(UTC), dice=self._rng)
         body = json.dumps(payload, ensure_ascii=False).encode()
         headers = signed_headers(body, self._shop.hook_secret, delivery_id=str(uuid4()))
-        trace = self._trace(str(payload["id"]), ORDERS)
+        event = self._record(str(payload["id"]), ORDERS)
 
         async def attempt() -> bool:
-            answer = await self._client.post(self._shop.hook_url, content=body, headers=headers)
-            if answer.status_code == 200:
-                self._acknowledge(trace)
+            response = await self._client.post(self._shop.hook_url, content=body, headers=headers)
+            if response.status_code == 200:
+                self._acknowledge(event)
                 return True
-            return self._is_final(answer)
+            return self._is_final(response)
 
         return attempt
 
     def _visit(self) -> Attempt:
-        events = [self._event() for _ in range(self._dice.randint(1, 4))]
-        traces = {event["id"]: self._trace(event["id"], _metric(event["type"])) for event in events}
-        for event_id, trace in traces.items():
-            trace.event_id = event_id
+        events = [self._visitor_event() for _ in range(self._rng.randint(1, 4))]
+        records = {
+            event["id"]: self._record(event["id"], _metric(event["type"])) for event in events
+        }
+        for event_id, record in records.items():
+            record.event_id = event_id
         body = {"siteKey": self._shop.site_key, "events": events}
 
         async def attempt() -> bool:
-            answer = await self._client.post("/v1/events", json=body)
-            if answer.status_code != 202:
-                return self._is_final(answer)
-            for result in answer.json()["results"]:
+            response = await self._client.post("/v1/events", json=body)
+            if response.status_code != 202:
+                return self._is_final(response)
+            for result in response.json()["results"]:
                 if result["status"] in ("accepted", "duplicate"):
-                    self._acknowledge(traces[result["id"]])
+                    self._acknowledge(records[result["id"]])
                 else:
-                    self._traces.refused.append(str(result))
+                    self._sent.rejections.append(str(result))
             return True
 
         return attempt
 
-    def _event(self) -> dict[str, str]:
+    def _visitor_event(self) -> dict[str, str]:
         event = {
             "id": str(new_id()),
             "type": "page.viewed",
             "occurredAt": datetime.now(UTC).isoformat(),
-            "visitorId": f"visitor-{self._dice.randint(1, 50)}",
-            "page": f"/shoes/{self._dice.randint(1, 9)}",
+            "visitorId": f"visitor-{self._rng.randint(1, 50)}",
+            "page": f"/shoes/{self._rng.randint(1, 9)}",
         }
-        if self._tenant.claims and self._dice.random() < 0.8:
-            claim = self._dice.choice(self._tenant.claims)
-            event["type"] = self._dice.choice(["shown", "shown", "clicked", "dismissed"])
+        if self._tenant.claims and self._rng.random() < 0.8:
+            claim = self._rng.choice(self._tenant.claims)
+            event["type"] = self._rng.choice(["shown", "shown", "clicked", "dismissed"])
             event["claimId"] = claim["id"]
         return event
 
-    def _trace(self, key: str, metric: str) -> Trace:
-        return self._traces.add(Trace(self._shop.site_id, key, metric, time.monotonic()))
+    def _record(self, key: str, metric: str) -> SentEvent:
+        return self._sent.add(SentEvent(self._shop.site_id, key, metric, time.monotonic()))
 
-    def _acknowledge(self, trace: Trace) -> None:
-        if trace.acknowledged is None:
-            self._traces.acknowledge(trace, time.monotonic())
+    def _acknowledge(self, event: SentEvent) -> None:
+        if event.acknowledged_at is None:
+            self._sent.acknowledge(event, time.monotonic())
 
-    def _is_final(self, answer: httpx.Response) -> bool:
-        """429 and 5xx ask to come again; any other answer is one we did not earn."""
-        if answer.status_code == 429 or answer.status_code >= 500:
+    def _is_final(self, response: httpx.Response) -> bool:
+        """False for 429 and 5xx, which ask for a retry; any other status is a rejection."""
+        if response.status_code == 429 or response.status_code >= 500:
             return False
-        self._traces.refused.append(f"{answer.status_code} {answer.text[:200]}")
+        self._sent.rejections.append(f"{response.status_code} {response.text[:200]}")
         return True
 
 

@@ -1,8 +1,8 @@
-/* A disk that forgets what was not synced: preloaded into the server, see power.py.
+/* Simulates a disk that loses unsynced writes. power.py preloads this library into Valkey.
  *
- * Every sync that succeeds is written down: the size the file had before it began, in
- * $POWER_NOTES/<inode>. While $POWER_NOTES/failing is there, the next sync is the end: the process
- * dies in its place, as by a power cut between a write and its sync.
+ * After each successful sync, the library writes the size that the file had before the sync to
+ * $POWER_STATE/<inode>. While $POWER_STATE/cut exists, the process kills itself instead of the next
+ * sync, like a power cut between a write and its sync.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -13,27 +13,27 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int synced(const char *name, int file) {
+static int record_sync(const char *name, int file) {
     int (*sync)(int) = (int (*)(int))dlsym(RTLD_NEXT, name);
-    const char *notes = getenv("POWER_NOTES");
-    struct stat about;
-    if (!notes || fstat(file, &about) || !S_ISREG(about.st_mode)) return sync(file);
+    const char *state = getenv("POWER_STATE");
+    struct stat status;
+    if (!state || fstat(file, &status) || !S_ISREG(status.st_mode)) return sync(file);
 
     char path[4096], size[32];
-    snprintf(path, sizeof path, "%s/failing", notes);
+    snprintf(path, sizeof path, "%s/cut", state);
     if (access(path, F_OK) == 0) raise(SIGKILL);
 
-    int done = sync(file);
-    if (done == 0) {
-        snprintf(path, sizeof path, "%s/%lu", notes, (unsigned long)about.st_ino);
-        int note = open(path, O_WRONLY | O_CREAT, 0600);
-        if (note < 0) abort();
-        int length = snprintf(size, sizeof size, "%020lld\n", (long long)about.st_size);
-        if (write(note, size, length) != length) abort();
-        close(note);
+    int result = sync(file);
+    if (result == 0) {
+        snprintf(path, sizeof path, "%s/%lu", state, (unsigned long)status.st_ino);
+        int record = open(path, O_WRONLY | O_CREAT, 0600);
+        if (record < 0) abort();
+        int length = snprintf(size, sizeof size, "%020lld\n", (long long)status.st_size);
+        if (write(record, size, length) != length) abort();
+        close(record);
     }
-    return done;
+    return result;
 }
 
-int fsync(int file) { return synced("fsync", file); }
-int fdatasync(int file) { return synced("fdatasync", file); }
+int fsync(int file) { return record_sync("fsync", file); }
+int fdatasync(int file) { return record_sync("fdatasync", file); }

@@ -1,61 +1,70 @@
-"""How long a fault is felt: until the next thing sent has had its effect, on every path."""
+"""Measures the recovery time of each path: until an event sent after a fault has its effect."""
 
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
 
+from tests.chaos.observers import EffectObserver
+from tests.chaos.sent_events import ORDERS, PAGE_VIEWS, SentEvent, SentEvents, by_site
 from tests.chaos.tenants import Tenant
-from tests.chaos.traces import ORDERS, PAGE_VIEWS, Trace, Traces, by_site
-from tests.chaos.watch import Watch
 
-_LOOK_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 
 
-class Recovery:
-    """Measures at every shop: an event in PostgreSQL, one in ClickHouse, an order's claim at the
-    follower; and a query to the graph."""
+class RecoveryMeter:
+    """Measures four paths.
 
-    def __init__(self, traces: Traces, tenants: Sequence[Tenant], watch: Watch) -> None:
-        self._traces = traces
+    At every shop: an event in PostgreSQL, an order in ClickHouse, and an order's claim at the
+    subscriber. At the public port: a response of the GraphQL API.
+    """
+
+    def __init__(
+        self, sent: SentEvents, tenants: Sequence[Tenant], observer: EffectObserver
+    ) -> None:
+        self._sent = sent
         self._sites = [tenant.shop.site_id for tenant in tenants]
-        self._watch = watch
+        self._observer = observer
 
-    async def wait(self, since: float, *, patience: float) -> dict[str, float]:
-        """Seconds from a moment to the next effect of each path; infinite where none came."""
-        deadline = time.monotonic() + patience
+    async def measure(self, since: float, *, max_seconds: float) -> dict[str, float]:
+        """Seconds from a moment to the next effect of each path; infinite after `max_seconds`."""
+        deadline = time.monotonic() + max_seconds
         while True:
-            firsts = {path: first - since for path, first in self._firsts(since).items()}
-            if max(firsts.values()) < float("inf") or time.monotonic() > deadline:
-                return firsts
-            await asyncio.sleep(_LOOK_SECONDS)
+            seconds = {path: at - since for path, at in self._first_effects(since).items()}
+            if max(seconds.values()) < float("inf") or time.monotonic() > deadline:
+                return seconds
+            await asyncio.sleep(_POLL_SECONDS)
 
-    def _firsts(self, since: float) -> dict[str, float]:
-        sent = by_site(_sent_after(self._traces.all, since))
-        answers = (answered for asked, answered in self._watch.answered if asked >= since)
+    def _first_effects(self, since: float) -> dict[str, float]:
+        events = by_site(_sent_after(self._sent.all, since))
+        responses = (
+            received_at
+            for requested_at, received_at in self._observer.graphql_responses
+            if requested_at >= since
+        )
         return {
-            "event": self._latest(sent, PAGE_VIEWS, "stored"),
-            "count": self._latest(sent, ORDERS, "counted"),
-            "claim": self._latest(sent, ORDERS, "claimed"),
-            "graph": min(answers, default=float("inf")),
+            "event": self._slowest_site(events, PAGE_VIEWS, "stored_at"),
+            "count": self._slowest_site(events, ORDERS, "counted_at"),
+            "claim": self._slowest_site(events, ORDERS, "claimed_at"),
+            "graphql": min(responses, default=float("inf")),
         }
 
-    def _latest(self, sent: dict[str, list[Trace]], metric: str, effect: str) -> float:
-        """When the last of the shops had its first effect."""
+    def _slowest_site(self, events: dict[str, list[SentEvent]], metric: str, effect: str) -> float:
+        """The time by which every shop had its first effect."""
         return max(
-            min(_effects(sent.get(site, ()), metric, effect), default=float("inf"))
+            min(_effects(events.get(site, ()), metric, effect), default=float("inf"))
             for site in self._sites
         )
 
 
-def _effects(traces: Sequence[Trace], metric: str, effect: str) -> Iterator[float]:
-    for trace in traces:
-        seen = getattr(trace, effect)
-        if trace.metric == metric and seen is not None:
-            yield seen
+def _effects(events: Sequence[SentEvent], metric: str, effect: str) -> Iterator[float]:
+    for event in events:
+        observed_at = getattr(event, effect)
+        if event.metric == metric and observed_at is not None:
+            yield observed_at
 
 
-def _sent_after(traces: Sequence[Trace], since: float) -> Iterator[Trace]:
-    for trace in reversed(traces):
-        if trace.sent < since:
+def _sent_after(events: Sequence[SentEvent], since: float) -> Iterator[SentEvent]:
+    for event in reversed(events):
+        if event.sent_at < since:
             return
-        yield trace
+        yield event

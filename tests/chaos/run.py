@@ -1,10 +1,10 @@
-"""One run: a stack, tenants, load, faults, and what became of it."""
+"""One chaos run: starts a stack, sends load, injects faults and verifies the stores."""
 
 import asyncio
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -17,143 +17,165 @@ from redis.asyncio import Redis
 from deploy.local.stack.options import OWN_COMMAND
 from deploy.local.stack.stack import Stack
 from subgraphs.kernel import cancellation
-from tests.chaos.faults import Fault, Hand, Kind, draw
+from tests.chaos.faults import Fault, FaultInjector, FaultKind, draw_faults
 from tests.chaos.load import Load
-from tests.chaos.power import Power
-from tests.chaos.recovery import Recovery
+from tests.chaos.observers import EffectObserver
+from tests.chaos.power import PowerSimulator
+from tests.chaos.recovery import RecoveryMeter
+from tests.chaos.sent_events import SentEvent, SentEvents
 from tests.chaos.tenants import Tenant, new_tenant
-from tests.chaos.traces import Trace, Traces
-from tests.chaos.verdict import Judge, Verdict
-from tests.chaos.watch import Watch
+from tests.chaos.verification import Findings, Verifier
 from tests.fixtures.ports import free_port
 
 _WARM_UP_SECONDS = 2.0
 _SETTLE_SECONDS = 5.0
-"""Counters and the graph may follow the last row by so much."""
+"""Time limit for counters and GraphQL API to agree with the ledger after the last event."""
 
-_BETWEEN = (0.1, 0.6)
-"""Seconds from a recovery to the next fault."""
+_PAUSE_RANGE = (0.1, 0.6)
+"""Range of the seconds from a recovery to the next fault."""
 
-_UNTOUCHED = frozenset({"pages", "s3", "archiver"})
-"""Nothing that is sent here goes through them."""
+_EXCLUDED_PROCESSES = frozenset({"pages", "s3", "archiver"})
+"""Processes that receive no faults, because no event of a run passes through them.
+
+Celery beat may run inside `archiver`, which is excluded, or as a process `beat` of its own, which
+receives faults."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is to be done.
+class RunOptions:
+    """What a run does.
 
     Attributes:
-        only: these processes alone are the faults' victims; all if empty.
-        kinds: only such faults.
-        worker: the module that runs in place of the stream worker.
+        fault_count: number of faults of any kind.
+        seed: selects faults and load.
+        state: folder of the stack's state and logs.
+        tenants: number of merchants.
+        workers: number of stream workers.
+        only: processes that receive faults; empty: all but the excluded ones.
+        kinds: kinds of fault to inject.
+        worker: module that replaces the stream worker; empty: none.
         fsync: Valkey's `appendfsync`.
-        patience: seconds a recovery, and the end, are waited for.
+        timeout: seconds until a fault counts as not recovered, and an event as incomplete.
     """
 
-    kills: int
+    fault_count: int
     seed: int
     state: Path
     tenants: int = 3
     workers: int = 2
     only: tuple[str, ...] = ()
-    kinds: tuple[Kind, ...] = tuple(Kind)
+    kinds: tuple[FaultKind, ...] = tuple(FaultKind)
     worker: str = ""
     fsync: str = "always"
-    patience: float = 60.0
+    timeout: float = 60.0
 
 
 @dataclass(frozen=True)
-class Felt:
-    """A fault and how long each path took to recover."""
+class Impact:
+    """A fault, and the seconds that each path took to recover from it."""
 
     fault: Fault
     paths: dict[str, float]
 
     @property
     def recovery(self) -> float:
+        """Seconds until the last path had recovered."""
         return max(self.paths.values())
 
 
 @dataclass
 class Outcome:
-    """What became of it."""
+    """The results of a run.
 
-    plan: Plan
-    traces: Traces
-    felt: list[Felt] = field(default_factory=list)
-    verdict: Verdict = field(default_factory=Verdict)
-    late: list[Trace] = field(default_factory=list)
-    """Acknowledged, and not all effects seen when patience ended."""
-    cuts: list[int] = field(default_factory=list)
+    Attributes:
+        incomplete: acknowledged events that still lacked an effect after the timeout.
+        truncations: the number of bytes that each power cut removed.
+        connections: number of subscriptions that the subscribers started.
+        seconds: duration of the run.
+    """
+
+    options: RunOptions
+    sent: SentEvents
+    impacts: list[Impact] = field(default_factory=list)
+    findings: Findings = field(default_factory=Findings)
+    incomplete: list[SentEvent] = field(default_factory=list)
+    truncations: list[int] = field(default_factory=list)
     connections: int = 0
     seconds: float = 0.0
 
 
-async def run(plan: Plan, tell: Callable[[Felt], None]) -> Outcome:
-    """Do it all; `tell` hears of each fault when it is over."""
+async def run(options: RunOptions, on_impact: Callable[[Impact], None]) -> Outcome:
+    """Run the chaos test; calls `on_impact` after the recovery from each fault."""
     started = time.monotonic()
-    outcome = Outcome(plan, Traces())
-    power = Power(plan.state / "power") if Power.can_be_cut() else None
-    dice = random.Random(f"{plan.seed} for the load")  # so that no load moves a fault
-    async with _stack(plan, power) as stack, AsyncExitStack() as running:
+    outcome = Outcome(options, SentEvents())
+    power = PowerSimulator(options.state / "power") if PowerSimulator.is_available() else None
+    # The load has its own random numbers: however many it draws, the seed selects the same faults.
+    rng = random.Random(f"{options.seed} for the load")
+    async with _stack(options, power) as stack, AsyncExitStack() as running:
         client = await running.enter_async_context(
             httpx.AsyncClient(base_url=stack.url, timeout=20)
         )
-        tenants = [await new_tenant(client) for _ in range(plan.tenants)]
-        watch = Watch(
-            outcome.traces,
+        tenants = [await new_tenant(client) for _ in range(options.tenants)]
+        observer = EffectObserver(
+            outcome.sent,
             tenants,
             database_url=stack.env["WORKER_DATABASE_URL"],
             clickhouse_url=stack.stores["clickhouse"],
         )
         loads = [
-            Load(it, outcome.traces, stack.url, index=index, dice=random.Random(dice.random()))
+            Load(it, outcome.sent, stack.url, index=index, rng=random.Random(rng.random()))
             for index, it in enumerate(tenants)
         ]
-        await running.enter_async_context(_background(stack, tenants, watch, dice))
+        await running.enter_async_context(_background(stack, tenants, observer, rng))
         loading = asyncio.gather(*(load.run() for load in loads))
         await asyncio.sleep(_WARM_UP_SECONDS)
-        hand, recovery = Hand(stack, power), Recovery(outcome.traces, tenants, watch)
-        await _faults(outcome, hand, recovery, stack, tell)
+        injector = FaultInjector(stack, power)
+        meter = RecoveryMeter(outcome.sent, tenants, observer)
+        await _inject_faults(outcome, injector, meter, list(stack.pids), on_impact)
         for load in loads:
             load.stop()
         await _drain(outcome, loading)
-        outcome.verdict = await _judge(stack, outcome, tenants)
+        outcome.findings = await _verify(stack, outcome, tenants)
         outcome.connections = sum(tenant.connections for tenant in tenants)
-    outcome.cuts = power.cuts() if power else []
+    outcome.truncations = power.truncations() if power else []
     outcome.seconds = time.monotonic() - started
     return outcome
 
 
-async def _faults(
+async def _inject_faults(
     outcome: Outcome,
-    hand: Hand,
-    recovery: Recovery,
-    stack: Stack,
-    tell: Callable[[Felt], None],
+    injector: FaultInjector,
+    meter: RecoveryMeter,
+    processes: Sequence[str],
+    on_impact: Callable[[Impact], None],
 ) -> None:
-    plan = outcome.plan
-    dice = random.Random(plan.seed)
-    victims = plan.only or tuple(sorted(stack.pids.keys() - _UNTOUCHED))
-    for fault in islice(draw(victims, dice, kinds=plan.kinds), plan.kills):
-        over = await hand.do(fault)
-        felt = Felt(fault, await recovery.wait(over, patience=plan.patience))
-        outcome.felt.append(felt)
-        tell(felt)
-        await asyncio.sleep(dice.uniform(*_BETWEEN))
+    options = outcome.options
+    rng = random.Random(options.seed)
+    targets = options.only or tuple(sorted(set(processes) - _EXCLUDED_PROCESSES))
+    faults = draw_faults(targets, rng, kinds=options.kinds)
+    for fault in islice(faults, options.fault_count):
+        injected_at = await injector.inject(fault)
+        impact = Impact(fault, await meter.measure(injected_at, max_seconds=options.timeout))
+        outcome.impacts.append(impact)
+        on_impact(impact)
+        await asyncio.sleep(rng.uniform(*_PAUSE_RANGE))
 
 
 @asynccontextmanager
-async def _stack(plan: Plan, power: Power | None) -> AsyncIterator[Stack]:
+async def _stack(options: RunOptions, power: PowerSimulator | None) -> AsyncIterator[Stack]:
     commands: dict[str, list[str]] = {}
     if power is not None:
-        power.prepare()
-        commands["valkey"] = power.command(OWN_COMMAND) + ["--appendfsync", plan.fsync]
-    if plan.worker:
-        names = ["stream-worker", *(f"stream-worker.{n}" for n in range(2, plan.workers + 1))]
-        commands |= {name: [sys.executable, "-m", plan.worker] for name in names}
+        power.build()
+        commands["valkey"] = power.command_for(OWN_COMMAND) + ["--appendfsync", options.fsync]
+    if options.worker:
+        names = ["stream-worker", *(f"stream-worker.{n}" for n in range(2, options.workers + 1))]
+        commands |= {name: [sys.executable, "-m", options.worker] for name in names}
     stack = Stack(
-        state=plan.state, port=free_port(), split=False, workers=plan.workers, commands=commands
+        state=options.state,
+        port=free_port(),
+        split=False,
+        workers=options.workers,
+        commands=commands,
     )
     async with stack:
         yield stack
@@ -161,13 +183,16 @@ async def _stack(plan: Plan, power: Power | None) -> AsyncIterator[Stack]:
 
 @asynccontextmanager
 async def _background(
-    stack: Stack, tenants: list[Tenant], watch: Watch, dice: random.Random
+    stack: Stack, tenants: list[Tenant], observer: EffectObserver, rng: random.Random
 ) -> AsyncIterator[None]:
-    """Followers and watchers; the first follower's connection breaks by faults alone."""
-    running = [asyncio.create_task(watch.run())]
+    """Run the observer and the subscribers during the block.
+
+    The first subscriber never closes its connection; only faults break it.
+    """
+    running = [asyncio.create_task(observer.run())]
     for index, tenant in enumerate(tenants):
-        breaks = random.Random(dice.random()) if index else None
-        running.append(asyncio.create_task(tenant.follow(stack.url, breaks)))
+        closes = random.Random(rng.random()) if index else None
+        running.append(asyncio.create_task(tenant.subscribe(stack.url, closes)))
     try:
         yield
     finally:
@@ -179,21 +204,22 @@ async def _background(
 
 
 async def _drain(outcome: Outcome, loading: "asyncio.Future[list[None]]") -> None:
-    """Wait until everything is acknowledged and has had its effects, or patience ends."""
-    deadline = time.monotonic() + outcome.plan.patience
-    await asyncio.wait({loading}, timeout=outcome.plan.patience)
+    """Wait until every event is acknowledged and has its effects, or until the timeout."""
+    deadline = time.monotonic() + outcome.options.timeout
+    await asyncio.wait({loading}, timeout=outcome.options.timeout)
     if loading.done():
         loading.result()
     else:
         loading.cancel()
     while True:
-        outcome.late = outcome.traces.waiting()
-        if not outcome.late or time.monotonic() > deadline:
+        outcome.incomplete = outcome.sent.pending()
+        if not outcome.incomplete or time.monotonic() > deadline:
             return
         await asyncio.sleep(0.1)
 
 
-async def _judge(stack: Stack, outcome: Outcome, tenants: list[Tenant]) -> Verdict:
+async def _verify(stack: Stack, outcome: Outcome, tenants: list[Tenant]) -> Findings:
+    """Compare the stores until they agree, at most for `_SETTLE_SECONDS`."""
     database = await asyncpg.connect(stack.env["WORKER_DATABASE_URL"])
     parameters = {"database": "proofgraph"}
     deadline = time.monotonic() + _SETTLE_SECONDS
@@ -202,11 +228,11 @@ async def _judge(stack: Stack, outcome: Outcome, tenants: list[Tenant]) -> Verdi
             httpx.AsyncClient(base_url=stack.stores["clickhouse"], params=parameters) as clickhouse,
             Redis.from_url(stack.stores["redis"]) as redis,
         ):
-            judge = Judge(database=database, clickhouse=clickhouse, redis=redis)
+            verifier = Verifier(database=database, clickhouse=clickhouse, redis=redis)
             while True:
-                verdict = await judge.judge(outcome.traces, tenants)
-                if verdict.is_clean or time.monotonic() > deadline:
-                    return verdict
+                findings = await verifier.verify(outcome.sent, tenants)
+                if findings.is_empty or time.monotonic() > deadline:
+                    return findings
                 await asyncio.sleep(0.5)
     finally:
         await database.close()

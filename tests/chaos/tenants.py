@@ -1,4 +1,4 @@
-"""The merchants of a run: each with a shop of their own, and somebody who follows it live."""
+"""The merchants of a run: each has one shop and one live subscriber."""
 
 import asyncio
 import logging
@@ -17,57 +17,58 @@ log = logging.getLogger(__name__)
 
 PASSWORD = "correct horse"
 
-_JOIN_SECONDS = 3.0
-"""How long a subscription may take to be there before the client begins anew."""
+_CONNECT_SECONDS = 3.0
+"""Time limit for a subscription to start; then the subscriber connects again."""
 
-_PAUSE_SECONDS = 0.2
+_RECONNECT_SECONDS = 0.2
 
-_STAYS = (2.0, 6.0)
-"""Seconds between two breaks of a connection that breaks by itself."""
+_CONNECTION_SECONDS = (2.0, 6.0)
+"""Range of the lifetime of a connection that the subscriber closes on purpose."""
 
 
 @dataclass
 class Tenant:
-    """A merchant, the shop, and what its follower has seen.
+    """A merchant, the shop, and the claims that its subscriber received.
 
     Attributes:
-        claims: as they came in; each with `id`, `cursor` and `sourceEventIds`.
-        claimed: when the claim of a source event came.
+        claims: in the order of their arrival; each has `id`, `cursor` and `sourceEventIds`.
+        claimed_at: monotonic time at which the claim of a source event arrived.
+        connections: number of subscriptions started.
     """
 
     merchant: DemoMerchant
     shop: Shop
     claims: list[dict[str, Any]] = field(default_factory=list)
-    claimed: dict[str, float] = field(default_factory=dict)
+    claimed_at: dict[str, float] = field(default_factory=dict)
     connections: int = 0
 
-    async def follow(self, url: str, dice: random.Random | None) -> None:
-        """Follow the shop for ever, from the last cursor on after each break.
+    async def subscribe(self, url: str, rng: random.Random | None) -> None:
+        """Subscribe to the shop until cancelled; each new connection resumes at the last cursor.
 
         Args:
-            dice: when the connection breaks by itself; never if there are none.
+            rng: draws when the subscriber closes its connection; None: it never does.
         """
         while True:
             try:
-                await self._follow(url, dice)
-            except Exception as error:  # whatever broke it, the next connection goes on
-                log.info("following again: %r", error)
-            await asyncio.sleep(_PAUSE_SECONDS)
+                await self._receive_claims(url, rng)
+            except Exception as error:  # of any kind: the next connection resumes
+                log.info("subscriber reconnects error=%r", error)
+            await asyncio.sleep(_RECONNECT_SECONDS)
 
-    async def _follow(self, url: str, dice: random.Random | None) -> None:
+    async def _receive_claims(self, url: str, rng: random.Random | None) -> None:
         after = self.claims[-1]["cursor"] if self.claims else "0-0"
-        async with asyncio.timeout(_JOIN_SECONDS) as patience:
+        async with asyncio.timeout(_CONNECT_SECONDS) as limit:
             async with subscribe_to_claims(url, self.shop.site_key, after=after) as claims:
                 self.connections += 1
-                ends = asyncio.get_running_loop().time() + dice.uniform(*_STAYS) if dice else None
-                patience.reschedule(ends)
+                now = asyncio.get_running_loop().time()
+                limit.reschedule(now + rng.uniform(*_CONNECTION_SECONDS) if rng else None)
                 async for claim in claims:
-                    self._note(claim)
+                    self._record(claim)
 
-    def _note(self, claim: dict[str, Any]) -> None:
+    def _record(self, claim: dict[str, Any]) -> None:
         self.claims.append(claim)
         for event_id in claim["sourceEventIds"]:
-            self.claimed.setdefault(event_id, time.monotonic())
+            self.claimed_at.setdefault(event_id, time.monotonic())
 
 
 async def new_tenant(client: httpx.AsyncClient) -> Tenant:

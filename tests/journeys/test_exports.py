@@ -56,7 +56,7 @@ async def test_orders_are_exported_as_a_file(
         "archives": {"edges": []},
     }
     other = await new_merchant(public)
-    with pytest.raises(ApiError, match="There is no such export"):
+    with pytest.raises(ApiError, match="No export with this ID"):
         await other.execute(EXPORT_BY_ID, {"id": created["id"]})
-    with pytest.raises(ApiError, match="There is no such site"):
+    with pytest.raises(ApiError, match="No site with this ID"):
         await other.execute(EXPORT, {"input": export_input})

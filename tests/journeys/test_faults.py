@@ -36,6 +36,7 @@ PROCESSES = [
     "stream-worker",
     "celery",
     "archiver",
+    "beat",
     "s3",
     "envoy",
 ]

@@ -61,7 +61,7 @@ async def test_the_dashboard_shows_an_order_as_soon_as_it_is_placed(
     await page.get_by_label("E-mail").fill(merchant.email)
     await page.get_by_label("Password").fill("wrong password")
     await page.get_by_role("button", name="Log in").click()
-    await expect(page.get_by_role("alert")).to_contain_text("not right")
+    await expect(page.get_by_role("alert")).to_contain_text("is wrong")
 
     await page.get_by_label("Password").fill(PASSWORD)
     await page.get_by_role("button", name="Log in").click()

@@ -1,4 +1,4 @@
-"""What sessions to PostgreSQL give away, and how long they may take."""
+"""Error messages and time limits of PostgreSQL sessions."""
 
 import traceback
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from subgraphs.kernel.retry import is_store_fault
 pytestmark = pytest.mark.usefixtures("stores")
 
 
-async def test_what_tenants_ask_is_cut_off_and_what_workers_do_is_not() -> None:
+async def test_tenant_statements_time_out_and_worker_statements_do_not() -> None:
     limit = text("SHOW statement_timeout")
 
     async with db.read_session(NOBODY) as session:
@@ -27,7 +27,7 @@ async def test_what_tenants_ask_is_cut_off_and_what_workers_do_is_not() -> None:
 
 
 @pytest.mark.parametrize("opened", [lambda: db.transaction(NOBODY), db.service_transaction])
-async def test_an_error_tells_no_value_of_its_statement(
+async def test_an_error_contains_no_parameter_of_its_statement(
     opened: Callable[[], AbstractAsyncContextManager[AsyncSession]],
 ) -> None:
     secret = uuid4().hex
@@ -41,7 +41,7 @@ async def test_an_error_tells_no_value_of_its_statement(
     assert secret not in logged
 
 
-async def test_a_server_that_does_not_answer_is_a_store_s_fault(
+async def test_a_server_that_does_not_respond_is_a_store_fault(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(db, "ANSWER_SECONDS", 0.2)

@@ -16,7 +16,7 @@ MOMENTS = st.datetimes(
 )
 
 
-def test_a_new_id_is_version_7_and_carries_this_instant() -> None:
+def test_a_new_id_is_version_7_with_the_current_time() -> None:
     before = datetime.now(UTC)
 
     made = new_id()
@@ -45,7 +45,7 @@ def test_ids_sort_by_their_moment(moment: datetime, milliseconds: int) -> None:
     assert derived_id(moment, "a") < derived_id(later, "a")
 
 
-def test_parts_do_not_run_into_each_other() -> None:
+def test_parts_are_separated() -> None:
     moment = datetime(2026, 1, 2, tzinfo=UTC)
 
     assert derived_id(moment, "ab", "c") != derived_id(moment, "a", "bc")

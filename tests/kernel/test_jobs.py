@@ -1,4 +1,4 @@
-"""Waking a task, over a Valkey of the test's own."""
+"""Waking a task, with a Valkey of each test."""
 
 import asyncio
 import logging

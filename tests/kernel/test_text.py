@@ -28,18 +28,18 @@ ANY_TEXT = st.text(st.characters(codec=None, categories=None, exclude_categories
         ("<b>&amp;</b> {{ product }}", "<b>&amp;</b> {{ product }}"),
     ],
 )
-def test_what_deceives_or_breaks_a_line_goes_and_the_rest_stays(text: str, line: str) -> None:
+def test_deceptive_and_control_characters_are_removed(text: str, line: str) -> None:
     assert one_line(text, max_length=80) == line
 
 
-def test_a_line_that_is_too_long_ends_in_an_ellipsis() -> None:
+def test_a_long_line_ends_in_an_ellipsis() -> None:
     assert one_line("12345", max_length=5) == "12345"
     assert one_line("123456", max_length=5) == "1234…"
     assert one_line("123 456", max_length=5) == "123…"
 
 
 @given(ANY_TEXT)
-def test_no_text_makes_more_than_one_short_line(text: str) -> None:
+def test_any_text_becomes_one_short_line(text: str) -> None:
     line = one_line(text, max_length=20)
 
     assert len(line) <= 20
@@ -50,6 +50,6 @@ def test_no_text_makes_more_than_one_short_line(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["a\x00", "\ud800", "a\udfff"])
-def test_what_postgresql_cannot_hold_is_known(text: str) -> None:
+def test_text_that_postgresql_cannot_store_is_detected(text: str) -> None:
     assert not can_be_stored(text)
     assert can_be_stored("Zoë 👩\u200d👧 \x01")

@@ -160,7 +160,7 @@ async def test_a_site_key_gives_its_site(service: httpx.AsyncClient, shop: Shop)
     assert viewer_of(answer) == Viewer(ViewerKind.SITE, shop.site_id, (shop.account_id,))
 
 
-def false_tokens() -> list[str]:
+def invalid_tokens() -> dict[str, str]:
     now = datetime.now(UTC)
     right = {
         "iss": "proofgraph",
@@ -170,19 +170,25 @@ def false_tokens() -> list[str]:
         "exp": now + timedelta(hours=1),
     }
     expired = {"exp": now - timedelta(seconds=1)}
-    return [
-        "",
-        "not a token",
-        SessionSigner(OTHERS_PRIVATE).sign(new_id(), new_id())[0],
-        jwt.encode(right, "", algorithm="none"),
-        *(
-            jwt.encode(right | wrong, base64.b64decode(PRIVATE), algorithm="EdDSA")
-            for wrong in (expired, {"aud": "proofgraph-subgraphs"}, {"iss": "x"}, {"sub": "x"})
-        ),
-    ]
+    wrong = {
+        "expired": expired,
+        "audience": {"aud": "proofgraph-subgraphs"},
+        "issuer": {"iss": "x"},
+        "subject": {"sub": "x"},
+    }
+    return {
+        "empty": "",
+        "text": "not a token",
+        "other key": SessionSigner(OTHERS_PRIVATE).sign(new_id(), new_id())[0],
+        "unsigned": jwt.encode(right, "", algorithm="none"),
+        **{
+            name: jwt.encode(right | claims, base64.b64decode(PRIVATE), algorithm="EdDSA")
+            for name, claims in wrong.items()
+        },
+    }
 
 
-@pytest.mark.parametrize("token", false_tokens())
+@pytest.mark.parametrize("token", invalid_tokens().values(), ids=invalid_tokens().keys())
 async def test_an_invalid_token_is_unauthenticated(service: httpx.AsyncClient, token: str) -> None:
     with counted_statements() as statements:
         answer = await service.get("/check", headers={"authorization": f"Bearer {token}"})

@@ -1,4 +1,4 @@
-"""Every root field says who may use it: a site key is public, so nothing may be open by mistake."""
+"""Every root field has a permission class, because site keys are public."""
 
 from importlib import import_module
 
@@ -9,7 +9,7 @@ from subgraphs.kernel.config import SUBGRAPHS
 from subgraphs.kernel.identity.permissions import IsSite, IsUser
 
 OPEN = {"signUp", "logIn", "plans", "_service", "_entities"}
-"""What nobody in particular may ask; the last two are the router's."""
+"""Fields without permission checks; the last two are for the router."""
 
 FOR_SHOPS = {"liveNotifications"}
 
@@ -29,7 +29,7 @@ def root_fields() -> list[tuple[str, str, list[type]]]:
 
 
 @pytest.mark.parametrize(("subgraph", "field", "permissions"), root_fields())
-def test_a_root_field_is_for_users_unless_it_is_known_to_be_open(
+def test_every_root_field_requires_a_user_unless_listed_as_public(
     subgraph: str, field: str, permissions: list[type]
 ) -> None:
     if field in OPEN:
@@ -38,7 +38,7 @@ def test_a_root_field_is_for_users_unless_it_is_known_to_be_open(
         assert permissions == [IsSite if field in FOR_SHOPS else IsUser]
 
 
-def test_the_roots_are_all_there() -> None:
+def test_all_root_fields_are_checked() -> None:
     names = {field for _, field, _ in root_fields()}
 
     assert len(names - OPEN) == 26

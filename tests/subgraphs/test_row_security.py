@@ -1,4 +1,4 @@
-"""The second wall by itself: whole tables, asked for without any permission check or WHERE."""
+"""Row-level security alone: whole tables, read without a permission check and without WHERE."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -30,14 +30,14 @@ from workers.visitor_profiles import fold_all
 pytestmark = pytest.mark.usefixtures("stores")
 
 WITHOUT_TENANT = {"alembic_version", "plans"}
-"""The same for everyone."""
+"""Tables without tenant data."""
 
 RELATIONS = (
     "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN "
 )
 
 WRITE_ONLY = {"outbox", "encryption_keys", "archives", "visitor_event_journal"}
-"""The app's role cannot read them at all."""
+"""The app's role cannot read these tables."""
 
 
 @pytest.fixture
@@ -84,17 +84,17 @@ async def shop() -> ActiveShop:
 
 
 BEHIND_A_VIEW = {"events": "source_events"}
-"""Tables without row security: the app's role reads the view, and not them."""
+"""Tables without row security: the app's role can only read their view."""
 
 
 async def tables() -> list[str]:
-    """Those of tenants; a partitioned one stands for its partitions."""
+    """The tables with tenant data; a partitioned table stands for its partitions."""
     names = {name for (name,) in await rows(RELATIONS + "('r', 'p') AND NOT relispartition")}
     return sorted(names - WITHOUT_TENANT)
 
 
 async def seen_by(viewer: Viewer) -> dict[str, int]:
-    """How many rows of each table a viewer can reach."""
+    """The number of rows of each table that a viewer can read."""
     counts = {}
     async with db.read_session(viewer) as session:
         for table in set(await tables()) - WRITE_ONLY:
@@ -103,7 +103,7 @@ async def seen_by(viewer: Viewer) -> dict[str, int]:
     return counts
 
 
-async def test_a_tenant_sees_its_own_rows_and_another_none_of_them(shop: ActiveShop) -> None:
+async def test_a_tenant_sees_only_its_own_rows(shop: ActiveShop) -> None:
     eve = await new_owner()
     own = dict.fromkeys(await tables(), 0)
 
@@ -122,7 +122,7 @@ async def test_a_tenant_sees_its_own_rows_and_another_none_of_them(shop: ActiveS
     assert set(nobodys.values()) == {0}
 
 
-async def test_another_tenants_rows_cannot_be_changed_or_made(shop: ActiveShop) -> None:
+async def test_another_tenants_rows_can_be_neither_changed_nor_inserted(shop: ActiveShop) -> None:
     eve = await new_owner()
     async with db.transaction(eve) as session:
         changed = await session.execute(text("UPDATE notifications SET status = 'PAUSED'"))
@@ -135,7 +135,9 @@ async def test_another_tenants_rows_cannot_be_changed_or_made(shop: ActiveShop) 
     assert changed.rowcount == 0  # type: ignore[attr-defined]
 
 
-async def test_every_table_has_row_security_and_the_services_own_none(shop: ActiveShop) -> None:
+async def test_every_table_has_row_security_and_service_roles_own_no_table(
+    shop: ActiveShop,
+) -> None:
     secured = {name for (name,) in await rows(RELATIONS + "('r', 'p') AND relrowsecurity")}
     async with db.worker_engine().connect() as connection:
         roles = (
@@ -156,7 +158,7 @@ async def test_every_table_has_row_security_and_the_services_own_none(shop: Acti
     ]
 
 
-async def test_what_stands_behind_a_view_or_a_partitioned_table_is_not_read_around_it(
+async def test_tables_behind_views_and_partitions_cannot_be_read_directly(
     shop: ActiveShop,
 ) -> None:
     around = [name for (name,) in await rows(RELATIONS + "('r', 'p') AND relispartition")]

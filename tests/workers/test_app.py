@@ -24,7 +24,8 @@ class RestartedProcess:
     """A Celery process that the test restarts when it ends, as a supervisor does."""
 
     def __init__(self, *arguments: str, broker: str) -> None:
-        self._arguments = ("celery", "-A", "workers.app", *arguments)
+        module = "workers.beat" if arguments[0] == "beat" else "workers.app"
+        self._arguments = ("celery", "-A", module, *arguments)
         self._env = {"CELERY_BROKER_URL": broker}
         self.process = Process(*self._arguments, env=self._env)
 

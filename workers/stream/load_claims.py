@@ -11,7 +11,7 @@ from cachetools import LRUCache
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.analytics.pipeline.batch import Batch, Claim
-from subgraphs.notifications import service as notifications
+from subgraphs.notifications import claims
 from workers.stream.make_claims import to_claim
 
 MAX_CLAIMS = 20_000
@@ -28,7 +28,7 @@ class ClaimCache:
         """These claims by name, in at most one statement; names without a claim are absent."""
         found = {name: claim for name in names if (claim := self._claims.get(name))}
         unknown = {name: id_ for name in names if name not in found and (id_ := _to_uuid(name))}
-        rows = await notifications.claims_by_id(session, set(unknown.values()))
+        rows = await claims.get_many(session, set(unknown.values()))
         loaded = {name: to_claim(rows[id_]) for name, id_ in unknown.items() if id_ in rows}
         self._claims.update(loaded)
         return found | loaded

@@ -3,14 +3,13 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.analytics.pipeline.batch import Batch, Claim
-from subgraphs.notifications import models
-from subgraphs.notifications import service as notifications
+from subgraphs.notifications import claim_rendering, claims, models
 
 
 async def make_claims(session: AsyncSession, batch: Batch) -> None:
     """Make the claims of the sites' active notifications; a repeated batch gets the stored ones."""
-    drafts = await notifications.claims_for(session, batch.source_events)
-    batch.made = [to_claim(row) for row in await notifications.save_claims(session, drafts)]
+    drafts = await claim_rendering.render_claims(session, batch.source_events)
+    batch.made = [to_claim(row) for row in await claims.save_claims(session, drafts)]
 
 
 def to_claim(row: models.Claim) -> Claim:
@@ -22,7 +21,7 @@ def to_claim(row: models.Claim) -> Claim:
         notification_id=row.notification_id,
         text=row.text,
         published_at=row.published_at,
-        message=notifications.claim_message(row),
+        message=claims.claim_message(row),
         variant_id=row.variant_id,
         is_published=row.cursor is not None,
     )

@@ -2,7 +2,7 @@
 
 from subgraphs.analytics.pipeline.batch import Batch
 from subgraphs.kernel import db
-from subgraphs.notifications import service as notifications
+from subgraphs.notifications import claims
 
 
 async def store_cursors(batch: Batch) -> None:
@@ -10,4 +10,4 @@ async def store_cursors(batch: Batch) -> None:
     if not batch.cursors:
         return
     async with db.service_transaction() as session:
-        await notifications.set_cursors(session, batch.cursors)
+        await claims.set_cursors(session, batch.cursors)

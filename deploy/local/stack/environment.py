@@ -178,6 +178,7 @@ SETTINGS_OF: dict[str, set[str]] = {
     "stream-worker": {"WORKER_DATABASE_URL", "REDIS_URL", "STREAM_URL", "CLICKHOUSE_URL"}
     | _OF_CLICKHOUSE,
     "celery": {"WORKER_DATABASE_URL", "REDIS_URL", "STREAM_URL", "CLICKHOUSE_URL"} | _OF_CLICKHOUSE,
+    "beat": {"REDIS_URL"},
     "archiver": {"WORKER_DATABASE_URL", "REDIS_URL"} | _OF_S3,
 }
 

@@ -58,7 +58,7 @@ async def get(session: AsyncSession, *, share_id: UUID) -> ArchiveShare:
     """
     share = await session.get(ArchiveShare, share_id)
     if share is None:
-        raise NotFound("There is no such archive.")
+        raise NotFound("No archive with this ID.")
     return share
 
 
@@ -70,7 +70,7 @@ async def get_restore(session: AsyncSession, *, restore_id: UUID) -> ArchiveRest
     """
     restore = await session.get(ArchiveRestore, restore_id)
     if restore is None:
-        raise NotFound("There is no such restore.")
+        raise NotFound("No restore with this ID.")
     return restore
 
 

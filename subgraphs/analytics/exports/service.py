@@ -32,7 +32,7 @@ async def get(session: AsyncSession, *, export_id: UUID) -> Export:
     """
     export = await session.get(Export, export_id)
     if export is None:
-        raise NotFound("There is no such export.")
+        raise NotFound("No export with this ID.")
     return export
 
 

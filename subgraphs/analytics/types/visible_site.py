@@ -18,5 +18,5 @@ async def visible_site_id(info: Info, id_: strawberry.ID) -> UUID:
     """
     site_id = to_uuid(id_)
     if not await info.context.loader(VisibleSite).load(site_id):
-        raise NotFound("There is no such site.")
+        raise NotFound("No site with this ID.")
     return site_id

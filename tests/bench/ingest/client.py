@@ -1,4 +1,4 @@
-"""Sends requests at a fixed rate, independent of the responses, as visitors do and wrk does not.
+"""Sends requests at a fixed rate, which slow responses do not reduce as they do with wrk.
 
 The latency of a request counts from the time at which it was due. It includes the wait for a free
 connection, so that a server cannot hide a stall.
@@ -26,10 +26,10 @@ _TICK = 0.0005
 """Seconds between two checks for due requests."""
 
 _LAST_SECONDS = 10.0
-"""How long the run waits for the last responses."""
+"""Time limit for the last responses."""
 
 
-class Visitor(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """A connection with one request in flight at a time."""
 
     def __init__(self, run: "Run") -> None:
@@ -40,7 +40,7 @@ class Visitor(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._run.free.append(self)
+        self._run.idle.append(self)
 
     def send(self, request: bytes, due: float) -> None:
         assert self._transport is not None
@@ -55,22 +55,22 @@ class Visitor(asyncio.Protocol):
         status = int(self._received[9:12])
         is_new = b'"status":"accepted"' in body
         self._received = b""
-        self._run.answered(self, self._due, status, is_new)
+        self._run.record_response(self, self._due, status, is_new)
 
 
 class Run:
-    """One measurement."""
+    """One measurement, and its idle connections and queued requests."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
         self._loop = asyncio.get_running_loop()
-        self.free: deque[Visitor] = deque()
-        self._late: deque[tuple[bytes, float]] = deque()
+        self.idle: deque[Connection] = deque()
+        self._queued: deque[tuple[bytes, float]] = deque()
         self._latencies: list[float] = []
         self._statuses: dict[int, int] = {}
         self._accepted = 0
         self._total = int(options.rate * options.seconds)
-        self._all_answered = asyncio.Event()
+        self._all_received = asyncio.Event()
         nonce = secrets.token_hex(2)
         self._prefix = f"0193c2f0-{nonce}-7d4b-8f6e-"
 
@@ -78,7 +78,7 @@ class Run:
         """Send all requests and wait for the responses."""
         options = self._options
         for _ in range(options.connections):
-            await self._loop.create_connection(lambda: Visitor(self), "127.0.0.1", options.port)
+            await self._loop.create_connection(lambda: Connection(self), "127.0.0.1", options.port)
         start, sent, total = time.monotonic(), 0, self._total
         while sent < total:
             now = time.monotonic()
@@ -88,25 +88,27 @@ class Run:
             sent = max(sent, due)
             await asyncio.sleep(_TICK)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._all_answered.wait(), _LAST_SECONDS)
+            await asyncio.wait_for(self._all_received.wait(), _LAST_SECONDS)
         return self._figures(total)
 
-    def answered(self, visitor: Visitor, due: float, status: int, is_new: bool) -> None:
+    def record_response(
+        self, connection: Connection, due: float, status: int, is_new: bool
+    ) -> None:
         self._latencies.append(time.monotonic() - due)
         if len(self._latencies) == self._total:
-            self._all_answered.set()
+            self._all_received.set()
         self._statuses[status] = self._statuses.get(status, 0) + 1
         self._accepted += is_new
-        if self._late:
-            visitor.send(*self._late.popleft())
+        if self._queued:
+            connection.send(*self._queued.popleft())
         else:
-            self.free.append(visitor)
+            self.idle.append(connection)
 
     def _send(self, request: bytes, due: float) -> None:
-        if self.free:
-            self.free.popleft().send(request, due)
+        if self.idle:
+            self.idle.popleft().send(request, due)
         else:
-            self._late.append((request, due))
+            self._queued.append((request, due))
 
     def _request(self, number: int) -> bytes:
         body = (
@@ -128,7 +130,7 @@ class Run:
 
         return {
             "sent": total,
-            "answered": len(ordered),
+            "responses": len(ordered),
             "accepted": self._accepted,
             "statuses": self._statuses,
             "p50": percentile(0.5),

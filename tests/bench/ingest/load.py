@@ -1,4 +1,4 @@
-"""Load from the other core: at full speed with wrk, or at a fixed rate with our own client."""
+"""Sends load from one core: at full speed with wrk, or at a fixed rate with client.py."""
 
 import asyncio
 import json
@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.bench.ingest.environment import Sender
 from tests.bench.ingest.servers import Server
 from tests.bench.ingest.tools import find
-from tests.bench.ingest.world import Sender
 
 CONNECTIONS = 256
 
@@ -38,18 +38,18 @@ async def at_full_speed(
     core: int,
     seconds: float,
     connections: int = CONNECTIONS,
-    thinking: float = 0.0,
+    delay_ms: float = 0.0,
 ) -> Throughput:
-    """Send requests as fast as the server answers, over so many connections.
+    """Send each connection's next request as soon as it has the previous response.
 
     Args:
-        thinking: milliseconds, on average, that a connection waits before each request. With many
-            connections that think for long, requests come at a rate and hardly wait for each other.
+        delay_ms: mean milliseconds that a connection waits before each request. Many connections
+            with a long delay send at a nearly constant rate, and rarely queue for the server.
     """
     before = server.cpu_seconds()
     started = datetime.now(UTC).isoformat()
     arguments = [sender.key, sender.origin, started, f"0193c2f0-{secrets.token_hex(2)}-7d4b-8f6e-"]
-    arguments.append(f"{thinking:g}")
+    arguments.append(f"{delay_ms:g}")
     url = f"http://127.0.0.1:{server.port}/v1/events"
     load = [str(find("wrk")), "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "10s"]
     found = await _run(core, *load, "-s", str(_SCRIPT), url, "--", *arguments)
@@ -69,7 +69,7 @@ async def at_full_speed(
 async def at_rate(
     server: Server, sender: Sender, *, core: int, rate: float, seconds: float
 ) -> dict[str, Any]:
-    """The latencies at a fixed rate; see client.py."""
+    """Send requests at a fixed rate; returns the counts and latencies of client.py."""
     module = [sys.executable, "-m", "tests.bench.ingest.client"]
     options = {
         "port": server.port,

@@ -2,24 +2,24 @@
 
 import asyncio
 
+from tests.bench.ingest.environment import Environment, Sender
 from tests.bench.ingest.load import at_rate
 from tests.bench.ingest.servers import Server
-from tests.bench.ingest.world import Sender, World
 
 RATE = 1_000
 """Events a second: fewer than a worker processes while it shares a core with the load."""
 
 FLAT = 1.10
-"""The most by which the last quarter's memory may exceed the second quarter's."""
+"""Largest ratio of the last quarter's memory to the second quarter's that counts as flat."""
 
 _SAMPLES = 20
 
 
 async def measure_memory(
-    endpoint: Server, world: World, sender: Sender, core: int, minutes: float
+    endpoint: Server, environment: Environment, sender: Sender, core: int, minutes: float
 ) -> dict[str, object]:
-    """Send load for so many minutes; returns the memory in MiB over time, and if it is flat."""
-    worker = Server(0, world.stack.pids["stream-worker"])
+    """Send load for some minutes; returns the memory in MiB over time and whether it is flat."""
+    worker = Server(0, environment.stack.pids["stream-worker"])
     seconds = minutes * 60
     load = asyncio.create_task(at_rate(endpoint, sender, core=core, rate=RATE, seconds=seconds))
     samples: dict[str, list[float]] = {"endpoint": [], "worker": []}
@@ -42,7 +42,7 @@ async def measure_memory(
 
 
 def _growth(values: list[float]) -> float:
-    """The last quarter divided by the second one; caches fill in the first."""
+    """Memory of the last quarter divided by the second's; caches fill in the first."""
     quarter = len(values) // 4
     return sum(values[-quarter:]) / sum(values[quarter : 2 * quarter])
 

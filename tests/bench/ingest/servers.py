@@ -1,4 +1,4 @@
-"""The three servers, each alone on one core: nginx, the peer, and our ingest endpoint."""
+"""The three servers, each pinned to one core: nginx, the peer, and our ingest endpoint."""
 
 import os
 import subprocess
@@ -41,7 +41,7 @@ class Server:
         self.pid = pid
 
     def cpu_seconds(self) -> float:
-        """Of all its processes, since they began."""
+        """Processor time of the server and its children since their start."""
         process = psutil.Process(self.pid)
         times = [it.cpu_times() for it in (process, *process.children(recursive=True))]
         return sum(it.user + it.system for it in times)
@@ -52,7 +52,7 @@ class Server:
 
 @contextmanager
 def nginx(core: int, folder: Path) -> Iterator[Server]:
-    """A static 202."""
+    """nginx with a static 202 response."""
     port = free_port()
     config = folder / "nginx.conf"
     config.write_text(_NGINX.format(folder=folder, port=port))
@@ -62,6 +62,7 @@ def nginx(core: int, folder: Path) -> Iterator[Server]:
 
 @contextmanager
 def endpoint(core: int) -> Iterator[Server]:
+    """Our ingest endpoint."""
     port = free_port()
     command = [sys.executable, "-m", "subgraphs.analytics.ingest", "--port", str(port)]
     with _running(command, port, core) as server:
@@ -70,7 +71,7 @@ def endpoint(core: int) -> Iterator[Server]:
 
 @contextmanager
 def peer(core: int) -> Iterator[Server]:
-    """FastAPI, pydantic and redis-py under uvicorn."""
+    """The peer (peer.py) under uvicorn."""
     port = free_port()
     app = "tests.bench.ingest.peer:app"
     command = [sys.executable, "-m", "uvicorn", app, "--port", str(port), "--no-access-log"]

@@ -1,4 +1,4 @@
-"""nginx and wrk, from Debian if they are missing and we may install them."""
+"""Finds nginx and wrk, and installs them from Debian if they are missing."""
 
 import os
 import shutil
@@ -9,12 +9,12 @@ _PACKAGES = {"nginx": "nginx-light", "wrk": "wrk"}
 
 
 def ensure_tools() -> None:
-    """Install nginx and wrk if they are missing; exits with a message where that is impossible."""
+    """Install nginx and wrk if they are missing; exits with a message without root or apt-get."""
     missing = [package for name, package in _PACKAGES.items() if find(name) is None]
     if not missing:
         return
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        sys.exit(f"Please install {' and '.join(missing)}: the benchmark compares with them.")
+        sys.exit(f"{' and '.join(missing)} must be installed: the benchmark needs them.")
     print(f"Installing {' and '.join(missing)}", flush=True)
     # RUNLEVEL=1 keeps the package from starting a server of its own.
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
@@ -26,4 +26,5 @@ def ensure_tools() -> None:
 
 
 def find(name: str) -> str | None:
+    """The path of a program, or None; sbin folders are searched even if PATH lacks them."""
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")

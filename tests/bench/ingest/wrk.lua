@@ -1,7 +1,7 @@
--- One event a request, each with an id of its own. The request is built once; only the id's last
--- twelve digits change, so that wrk costs little more than with a constant request.
--- Arguments: site key, origin, time of the events, 24 first characters of the ids, and the mean of
--- the milliseconds that a connection thinks before each request; 0 for none.
+-- Sends one event a request, each with a unique id. The request is built once; only the last twelve
+-- digits of the id change, so that wrk uses little more processor time than with a constant request.
+-- Arguments: site key, origin, time of the events, first 24 characters of the ids, and the mean
+-- delay of a connection before each request in milliseconds (0: no delay).
 
 local threads = 0
 
@@ -20,9 +20,9 @@ function init(args)
     .. "\r\nContent-Length: " .. #before + 12 + #after .. "\r\n\r\n" .. before
   tail = after
   count = number * 2 ^ 40
-  local thinking = tonumber(args[5])
-  if thinking > 0 then
-    function delay() return math.random(0, math.floor(2 * thinking)) end
+  local mean_delay = tonumber(args[5])
+  if mean_delay > 0 then
+    function delay() return math.random(0, math.floor(2 * mean_delay)) end
   end
 end
 

@@ -229,7 +229,7 @@ def test_a_process_inherits_nothing_else(
         environment = psutil.Process(stack.pids["clickhouse"]).environ()
 
     allowed = {"HOME", "LANG", "LC_ALL", "LOG_LEVEL", "PATH", "TMPDIR", "USER"}
-    ours = {"MALLOC_ARENA_MAX", "PYTHONUNBUFFERED", "TZ", "PROOFGRAPH_STACK"}
+    ours = {"LOG_FORMAT", "MALLOC_ARENA_MAX", "PYTHONUNBUFFERED", "TZ", "PROOFGRAPH_STACK"}
     assert ours <= environment.keys() <= allowed | ours
     settings = json.loads((stack.state / "settings.json").read_text())
     assert settings["PII_KEY"] not in str(environment)

@@ -18,7 +18,7 @@ from tests.fixtures.graph import counted_statements
 from tests.fixtures.shop import new_shop
 
 ROWS = 2_000
-"""Of each busy parent."""
+"""Children of each busy parent."""
 
 _READ = text("""
     SELECT CAST(seq_tup_read + idx_tup_fetch AS integer)
@@ -26,7 +26,7 @@ _READ = text("""
 
 
 class Parents(NamedTuple):
-    """Two with as many children by turns, and one with none; ids oldest first."""
+    """Two parents with alternating children, and one without; ids oldest first."""
 
     owner: Viewer
     busy: dict[UUID, list[UUID]]
@@ -68,9 +68,11 @@ async def parents(stores: Stack) -> Parents:
     return Parents(shop.owner, busy, idle)
 
 
-async def pages(parents: Parents, ids: Sequence[UUID], asked: Window) -> dict[UUID, Page[Delivery]]:
+async def pages(
+    parents: Parents, ids: Sequence[UUID], requested: Window
+) -> dict[UUID, Page[Delivery]]:
     async with db.read_session(parents.owner) as session:
-        return await pages_by_parent(session, Delivery, Delivery.integration_id, ids, asked)
+        return await pages_by_parent(session, Delivery, Delivery.integration_id, ids, requested)
 
 
 def ids_of(page: Page[Delivery]) -> list[UUID]:
@@ -78,14 +80,14 @@ def ids_of(page: Page[Delivery]) -> list[UUID]:
 
 
 @pytest.mark.parametrize("is_first", [True, False])
-async def test_a_page_is_read_no_further_than_it_reaches(parents: Parents, is_first: bool) -> None:
+async def test_a_page_reads_no_more_rows_than_it_returns(parents: Parents, is_first: bool) -> None:
     (children, _) = parents.busy.values()
-    asked = Window(20, None if is_first else children[ROWS // 2])
+    requested = Window(20, None if is_first else children[ROWS // 2])
 
     async with db.read_session(parents.owner) as session:
         before = await session.scalar(_READ) or 0
         found = await pages_by_parent(
-            session, Delivery, Delivery.integration_id, parents.ids, asked
+            session, Delivery, Delivery.integration_id, parents.ids, requested
         )
         read = (await session.scalar(_READ) or 0) - before
 
@@ -93,21 +95,21 @@ async def test_a_page_is_read_no_further_than_it_reaches(parents: Parents, is_fi
         **dict.fromkeys(parents.busy, 20),
         parents.idle: 0,
     }
-    assert read == 2 * 21  # of each, and whether there is more
+    assert read == 2 * 21  # one page of each parent, and one row for `hasNextPage`
 
 
-async def test_each_parent_has_its_own_newest(parents: Parents) -> None:
+async def test_each_parent_gets_its_newest_rows(parents: Parents) -> None:
     with counted_statements() as statements:
         found = await pages(parents, parents.ids, Window(3, None))
 
-    assert len(statements) == 2  # whose rows, and the rows
+    assert len(statements) == 2  # set the viewer, then select
     for parent, children in parents.busy.items():
         assert ids_of(found[parent]) == children[:-4:-1]
         assert (found[parent].has_next, found[parent].has_previous) == (True, False)
     assert found[parents.idle] == Page([], False, False)
 
 
-async def test_what_comes_before_a_row_is_older_and_ends(parents: Parents) -> None:
+async def test_the_rows_after_a_cursor_are_older(parents: Parents) -> None:
     ((parent, children), _) = parents.busy.items()
 
     found = await pages(parents, [parent, parent], Window(5, children[7]))
@@ -119,7 +121,7 @@ async def test_what_comes_before_a_row_is_older_and_ends(parents: Parents) -> No
     assert last[parent].has_next is False
 
 
-async def test_conditions_choose_before_the_page_is_cut(parents: Parents) -> None:
+async def test_conditions_apply_before_the_page_limit(parents: Parents) -> None:
     ((parent, children), _) = parents.busy.items()
 
     async with db.read_session(parents.owner) as session:

@@ -71,10 +71,10 @@ async def test_an_expected_error_keeps_its_message_and_gets_its_code() -> None:
 
 
 @pytest.mark.usefixtures("stores")
-async def test_a_statement_that_is_cut_off_says_to_ask_for_less() -> None:
-    told = "The query takes too long: request a shorter time range or a smaller page."
+async def test_a_cancelled_statement_advises_a_smaller_request() -> None:
+    message = "The query takes too long: request a shorter time range or a smaller page."
 
-    assert await errors_of("{ slow }") == [(told, "UNAVAILABLE")]
+    assert await errors_of("{ slow }") == [(message, "UNAVAILABLE")]
 
 
 async def test_an_unexpected_error_is_masked_and_found_in_the_log(
@@ -104,13 +104,13 @@ async def test_a_subscription_that_breaks_is_masked_too() -> None:
     ]
 
 
-async def test_a_document_that_does_not_fit_is_the_callers_error() -> None:
+async def test_an_invalid_document_is_bad_user_input() -> None:
     assert [code for _, code in await errors_of("{ nothing }")] == ["BAD_USER_INPUT"]
     assert [code for _, code in await errors_of("{ node { ")] == ["BAD_USER_INPUT"]
 
 
 @pytest.mark.parametrize("at", ["9999-12-31T24:00:00Z", "9999-W53-7T00:00:00Z"])
-async def test_a_time_after_the_last_there_is_is_the_callers_error(at: str) -> None:
+async def test_a_time_out_of_range_is_bad_user_input(at: str) -> None:
     message = f'Value cannot represent a DateTime: "{at}". date value out of range'
 
     assert await errors_of(f'{{ year(at: "{at}") }}') == [(message, "BAD_USER_INPUT")]
@@ -130,7 +130,7 @@ async def test_a_time_after_the_last_there_is_is_the_callers_error(at: str) -> N
     ],
     ids=["depth", "aliases", "tokens"],
 )
-async def test_a_document_past_the_limits_is_refused_and_not_run(document: str) -> None:
+async def test_a_document_beyond_the_limits_is_rejected_and_not_executed(document: str) -> None:
     result = await schema.execute(document)
 
     assert result.data is None
@@ -138,7 +138,7 @@ async def test_a_document_past_the_limits_is_refused_and_not_run(document: str) 
     assert {(error.extensions or {})["code"] for error in result.errors} == {"BAD_USER_INPUT"}
 
 
-async def test_fragments_that_unfold_without_end_are_walked_once() -> None:
+async def test_nested_fragments_are_visited_once() -> None:
     links = " ".join(f"fragment F{n} on Node {{ ...F{n + 1} ...F{n + 1} }}" for n in range(40))
 
     result = await schema.execute(f"{{ node {{ ...F0 }} }} {links} fragment F40 on Node {{ name }}")
@@ -158,14 +158,14 @@ async def test_fragments_hide_neither_depth_nor_aliases() -> None:
     ) == [("The document has 32 aliases; at most 30 are allowed.", "BAD_USER_INPUT")]
 
 
-async def test_fragments_in_circles_and_without_a_definition_are_the_callers_error() -> None:
+async def test_cyclic_and_undefined_fragments_are_bad_user_input() -> None:
     assert await errors_of("{ node { ...A } } fragment A on Node { next { ...A } }") == [
         ("Cannot spread fragment 'A' within itself.", "BAD_USER_INPUT")
     ]
     assert await errors_of("{ node { ...A } }") == [("Unknown fragment 'A'.", "BAD_USER_INPUT")]
 
 
-async def test_a_document_within_the_limits_is_run() -> None:
+async def test_a_document_within_the_limits_is_executed() -> None:
     result = await schema.execute("{ node { next { name } } }")
 
     assert (result.data, result.errors) == ({"node": {"next": {"name": "leaf"}}}, None)

@@ -1,4 +1,4 @@
-"""What is remembered of site keys, and what makes it be forgotten; on the real table."""
+"""The cache of site keys and its invalidation, on the real table."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ NOBODYS = "pk_nobodys"
 
 @pytest.fixture(autouse=True)
 def for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is remembered does not age while a test looks."""
+    """Cached keys do not expire during a test."""
     monkeypatch.setattr(credentials, "CACHE_SECONDS", 600.0)
 
 
@@ -27,7 +27,7 @@ async def revoke(stores: Stack, key: str) -> None:
     await owner.close()
 
 
-async def test_invented_keys_do_not_push_out_those_that_are_somebodys(
+async def test_unknown_keys_do_not_evict_valid_keys(
     stores: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(credentials, "_CACHE_ENTRIES", 3)
@@ -42,9 +42,7 @@ async def test_invented_keys_do_not_push_out_those_that_are_somebodys(
     assert keys.peek(f"{NOBODYS}_4") == KeyLookup(None)
 
 
-async def test_of_many_keys_the_oldest_makes_room(
-    stores: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_oldest_key_is_evicted(stores: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(credentials, "_CACHE_ENTRIES", 2)
     keys, shops = SiteKeys(), [await new_shop() for _ in range(3)]
 
@@ -54,7 +52,7 @@ async def test_of_many_keys_the_oldest_makes_room(
     assert [keys.was_good(shop.site_key) for shop in shops] == [False, True, True]
 
 
-async def test_a_change_is_forgotten_for_by_whom_it_concerns(stores: Stack) -> None:
+async def test_a_change_invalidates_only_the_keys_of_its_site(stores: Stack) -> None:
     keys, changed, other = SiteKeys(), await new_shop(), await new_shop()
     for key in (changed.site_key, other.site_key, NOBODYS):
         await keys.find(key)
@@ -69,7 +67,7 @@ async def test_a_change_is_forgotten_for_by_whom_it_concerns(stores: Stack) -> N
     assert keys.was_good(changed.site_key)
 
 
-async def test_who_may_have_missed_a_change_looks_everything_up_anew(stores: Stack) -> None:
+async def test_a_possibly_missed_change_invalidates_all_keys(stores: Stack) -> None:
     keys, shop = SiteKeys(), await new_shop()
     await keys.find(shop.site_key)
 
@@ -79,7 +77,7 @@ async def test_who_may_have_missed_a_change_looks_everything_up_anew(stores: Sta
 
 
 @pytest.mark.parametrize("names_nobody", [True, False])
-async def test_a_revoked_key_opens_nothing_from_its_announcement_on(
+async def test_a_revoked_key_is_rejected_once_the_change_is_published(
     stores: Stack, names_nobody: bool
 ) -> None:
     keys, shop = SiteKeys(), await new_shop()
@@ -93,21 +91,21 @@ async def test_a_revoked_key_opens_nothing_from_its_announcement_on(
     assert not keys.was_good(shop.site_key)
 
 
-async def test_what_was_read_before_a_change_is_not_remembered(
+async def test_a_value_read_before_a_change_is_not_cached(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     access = SiteAccess(new_id(), new_id(), "example.com", 50)
-    asked, may_answer = asyncio.Event(), asyncio.Event()
+    was_called, may_answer = asyncio.Event(), asyncio.Event()
 
     async def slow(_key: str) -> SiteAccess:
-        asked.set()
+        was_called.set()
         await may_answer.wait()
         return access
 
     monkeypatch.setattr(credentials, "_find_site", slow)
     keys = SiteKeys()
     look_up = asyncio.create_task(keys.find("pk_x"))
-    await asked.wait()
+    await was_called.wait()
 
     keys.invalidate(Change("site", access.site_id))
     may_answer.set()

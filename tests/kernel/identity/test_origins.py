@@ -21,7 +21,7 @@ DOMAIN = st.lists(LABEL, min_size=2, max_size=4).map(".".join)
         "http://example.com:80",
     ],
 )
-def test_the_site_itself_and_what_is_under_it(origin: str) -> None:
+def test_the_site_and_its_subdomains_are_allowed(origin: str) -> None:
     assert origin_allowed(origin, "example.com")
 
 
@@ -57,11 +57,11 @@ def test_the_site_itself_and_what_is_under_it(origin: str) -> None:
         "http://127.0.0.1",
     ],
 )
-def test_nothing_else(origin: str) -> None:
+def test_other_origins_are_rejected(origin: str) -> None:
     assert not origin_allowed(origin, "example.com")
 
 
-def test_a_site_with_a_port_means_that_port() -> None:
+def test_a_domain_with_a_port_allows_only_that_port() -> None:
     assert origin_allowed("https://example.com:8443", "example.com:8443")
     assert origin_allowed("https://www.example.com:8443", "example.com:8443")
     assert not origin_allowed("https://example.com", "example.com:8443")
@@ -77,18 +77,18 @@ def test_a_site_with_a_port_means_that_port() -> None:
         "http://shop.localhost:8080",
     ],
 )
-def test_pages_of_this_machine_only_where_that_is_allowed(origin: str) -> None:
+def test_loopback_origins_are_allowed_only_by_the_setting(origin: str) -> None:
     assert origin_allowed(origin, "example.com", allow_loopback=True)
     assert not origin_allowed(origin, "example.com")
 
 
 @pytest.mark.parametrize("origin", ["http://localhost.evil.net", "http://127.0.0.1.evil.net"])
-def test_what_only_reads_like_this_machine(origin: str) -> None:
+def test_origins_that_resemble_loopback_are_rejected(origin: str) -> None:
     assert not origin_allowed(origin, "example.com", allow_loopback=True)
 
 
 @given(DOMAIN, LABEL)
-def test_every_site_has_its_own_pages(domain: str, label: str) -> None:
+def test_every_site_allows_its_own_origin(domain: str, label: str) -> None:
     assert origin_allowed(f"https://{domain}", domain)
     assert origin_allowed(f"https://{label}.{domain}", domain)
     assert not origin_allowed(f"https://{label}{domain}", domain)
@@ -96,7 +96,7 @@ def test_every_site_has_its_own_pages(domain: str, label: str) -> None:
 
 
 @given(st.text(), DOMAIN)
-def test_no_text_is_an_error(origin: str, domain: str) -> None:
+def test_no_origin_raises_an_error(origin: str, domain: str) -> None:
     allowed = origin_allowed(origin, domain)
 
     assert not allowed or not origin or origin.lower().partition("://")[2].startswith(domain)

@@ -11,7 +11,7 @@ from tests.fixtures.keys import PRIVATE, PUBLIC
 USER, SESSION = UUID(int=1), UUID(int=2)
 
 
-def test_a_signed_session_is_read_back() -> None:
+def test_a_signed_session_is_verified() -> None:
     token, expires_at = SessionSigner(PRIVATE).sign(USER, SESSION)
 
     assert SessionVerifier(PUBLIC).verify(token) == SessionClaims(
@@ -21,7 +21,7 @@ def test_a_signed_session_is_read_back() -> None:
     assert timedelta(hours=11, minutes=59) < left <= timedelta(hours=12)
 
 
-def test_a_session_is_no_viewer_and_a_viewer_no_session() -> None:
+def test_session_and_viewer_tokens_are_not_interchangeable() -> None:
     token, _ = SessionSigner(PRIVATE).sign(USER, SESSION)
 
     with pytest.raises(Unauthenticated):

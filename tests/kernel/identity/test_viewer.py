@@ -42,7 +42,7 @@ ANNA = Viewer(ViewerKind.USER, UUID(int=1), (UUID(int=2), UUID(int=3)), (UUID(in
 
 
 @pytest.mark.parametrize("viewer", [NOBODY, ANNA, Viewer(ViewerKind.SITE, UUID(int=5))])
-def test_a_signed_viewer_is_read_back_whole(viewer: Viewer) -> None:
+def test_a_signed_viewer_is_verified_with_all_fields(viewer: Viewer) -> None:
     token = ViewerSigner(PRIVATE).sign(viewer)
 
     assert ViewerVerifier(PUBLIC).verify({VIEWER_HEADER: token}) == viewer
@@ -71,6 +71,6 @@ def forged() -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("headers", forged())
-def test_nothing_else_is_taken_for_a_viewer(headers: dict[str, str]) -> None:
+def test_invalid_tokens_are_rejected(headers: dict[str, str]) -> None:
     with pytest.raises(Unauthenticated):
         ViewerVerifier(PUBLIC).verify(headers)

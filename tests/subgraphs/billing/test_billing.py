@@ -37,13 +37,13 @@ async def shop() -> Shop:
 
 
 async def change(shop: Shop, plan_id: str, **fields: object) -> Answer:
-    asked = {"siteId": str(shop.site_id), "planId": plan_id, **fields}
-    return await run(schema, shop.owner, CHANGE, input=asked)
+    requested = {"siteId": str(shop.site_id), "planId": plan_id, **fields}
+    return await run(schema, shop.owner, CHANGE, input=requested)
 
 
 async def subscriptions(viewer: Viewer, *site_ids: UUID) -> list[dict[str, object]]:
-    asked = [{"__typename": "Site", "id": str(site_id)} for site_id in site_ids]
-    answer = await run(schema, viewer, OF_SITES, representations=asked)
+    requested = [{"__typename": "Site", "id": str(site_id)} for site_id in site_ids]
+    answer = await run(schema, viewer, OF_SITES, representations=requested)
     return [entity["subscription"] for entity in answer.data["_entities"]]
 
 
@@ -58,7 +58,7 @@ async def limits(shop: Shop) -> tuple[int, int]:
         return events_per_second, retention_days
 
 
-async def test_plans_are_open_to_everybody_the_cheapest_first(shop: Shop) -> None:
+async def test_plans_are_public_and_listed_cheapest_first(shop: Shop) -> None:
     answers = [await run(schema, viewer, PLANS) for viewer in (NOBODY, shop.owner, shop.storefront)]
 
     assert answers[0] == answers[1] == answers[2]
@@ -90,13 +90,13 @@ async def test_plans_are_open_to_everybody_the_cheapest_first(shop: Shop) -> Non
     ]
 
 
-async def test_a_site_begins_on_the_free_plan(shop: Shop) -> None:
+async def test_a_new_site_has_the_free_plan(shop: Shop) -> None:
     assert await subscriptions(shop.owner, shop.site_id) == [
         {"plan": {"id": "free"}, "since": None}
     ]
 
 
-async def test_a_changed_plan_is_kept_with_its_moment(shop: Shop) -> None:
+async def test_a_plan_change_is_stored_with_its_time(shop: Shop) -> None:
     answer = await change(shop, "growth")
 
     changed = answer.data["changePlan"]
@@ -108,7 +108,7 @@ async def test_a_changed_plan_is_kept_with_its_moment(shop: Shop) -> None:
     ]
 
 
-async def test_changing_to_the_same_plan_changes_nothing_and_to_another_its_moment(
+async def test_changing_to_the_same_plan_keeps_the_time_of_the_last_change(
     shop: Shop,
 ) -> None:
     first = (await change(shop, "starter")).data["changePlan"]
@@ -121,7 +121,7 @@ async def test_changing_to_the_same_plan_changes_nothing_and_to_another_its_mome
     assert datetime.fromisoformat(back["since"]) > datetime.fromisoformat(first["since"])
 
 
-async def test_the_doors_and_the_retention_follow_the_plan(shop: Shop) -> None:
+async def test_ingest_limits_and_retention_follow_the_plan(shop: Shop) -> None:
     at_first = await limits(shop)
     await change(shop, "growth")
 
@@ -129,7 +129,7 @@ async def test_the_doors_and_the_retention_follow_the_plan(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("plan_id", ["", "gold", "FREE", "free\x00"])
-async def test_a_plan_there_is_none_of_is_refused(shop: Shop, plan_id: str) -> None:
+async def test_an_unknown_plan_is_rejected(shop: Shop, plan_id: str) -> None:
     await change(shop, "starter")
 
     assert await change(shop, plan_id) == (None, ["BAD_USER_INPUT"])
@@ -137,7 +137,7 @@ async def test_a_plan_there_is_none_of_is_refused(shop: Shop, plan_id: str) -> N
     assert kept["plan"] == {"id": "starter"}
 
 
-async def test_anothers_site_stays_on_its_plan(shop: Shop) -> None:
+async def test_another_accounts_site_keeps_its_plan(shop: Shop) -> None:
     eve = await new_shop()
 
     assert await change(eve, "growth", siteId=str(shop.site_id)) == (None, ["NOT_FOUND"])
@@ -151,7 +151,7 @@ async def test_anothers_site_stays_on_its_plan(shop: Shop) -> None:
     assert await limits(shop) == (50, 90)
 
 
-async def test_what_another_has_chosen_cannot_be_seen(shop: Shop) -> None:
+async def test_another_accounts_plan_cannot_be_read(shop: Shop) -> None:
     eve = await new_shop()
     await change(shop, "growth")
 
@@ -172,4 +172,4 @@ async def test_many_sites_cost_as_many_statements_as_one(shop: Shop) -> None:
         found = await subscriptions(shop.owner, *site_ids)
 
     assert [one["plan"]["id"] for one in found] == ["starter"] * 10 + ["free"] * 10  # type: ignore[index]
-    assert len(many) == len(few) == 4  # whose rows and the rows: subscriptions, then plans
+    assert len(many) == len(few) == 4  # set the viewer, then select: subscriptions, then plans

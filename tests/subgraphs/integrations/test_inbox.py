@@ -34,7 +34,7 @@ class Sender:
     shop: Shop
     integration_id: UUID
     secret: str
-    client: httpx.AsyncClient
+    receiver: httpx.AsyncClient
     delivery_id: str = field(default_factory=lambda: str(uuid4()))
 
     @property
@@ -47,7 +47,7 @@ class Sender:
         return {name: value for name, value in {**made, **named}.items() if value is not None}
 
     async def send(self, body: bytes = ORDER, **changes: str | None) -> httpx.Response:
-        return await self.client.post(
+        return await self.receiver.post(
             self.path, content=body, headers=self.headers(body, **changes)
         )
 
@@ -61,25 +61,25 @@ class Sender:
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
+async def receiver() -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://inbox") as client:
         yield client
 
 
-async def new_sender(client: httpx.AsyncClient) -> Sender:
+async def new_sender(receiver: httpx.AsyncClient) -> Sender:
     """A new shop with Shopify connected."""
     shop = await new_shop()
     async with db.transaction(shop.owner) as session:
         row, secret = await service.connect_shopify(
             session, account_id=shop.account_id, site_id=shop.site_id
         )
-    return Sender(shop, row.id, secret, client)
+    return Sender(shop, row.id, secret, receiver)
 
 
 @pytest.fixture
-async def sender(client: httpx.AsyncClient) -> Sender:
-    return await new_sender(client)
+async def sender(receiver: httpx.AsyncClient) -> Sender:
+    return await new_sender(receiver)
 
 
 def error_of(response: httpx.Response) -> tuple[int, str]:
@@ -88,7 +88,7 @@ def error_of(response: httpx.Response) -> tuple[int, str]:
     return response.status_code, response.json()["error"]["code"]
 
 
-async def test_a_webhook_is_stored_as_it_came(sender: Sender) -> None:
+async def test_a_webhook_is_stored_unchanged(sender: Sender) -> None:
     answer = await sender.send(X_Shopify_Event_Id="e-1")
 
     assert (answer.status_code, answer.json()) == (200, {"status": "received"})
@@ -100,7 +100,7 @@ async def test_a_webhook_is_stored_as_it_came(sender: Sender) -> None:
     assert abs((datetime.now(UTC) - row.received_at).total_seconds()) < 10
 
 
-async def test_five_deliveries_of_which_two_at_once_are_one_row(
+async def test_repeated_and_concurrent_deliveries_make_one_row(
     sender: Sender,
 ) -> None:
     at_once = await asyncio.gather(sender.send(), sender.send())
@@ -126,7 +126,7 @@ async def test_two_shops_may_use_the_same_delivery_id(sender: Sender) -> None:
         row, secret = await service.connect_shopify(
             session, account_id=sender.shop.account_id, site_id=sender.shop.site_id
         )
-    other = Sender(sender.shop, row.id, secret, sender.client, sender.delivery_id)
+    other = Sender(sender.shop, row.id, secret, sender.receiver, sender.delivery_id)
 
     answers = [await sender.send(), await other.send()]
 
@@ -134,7 +134,7 @@ async def test_two_shops_may_use_the_same_delivery_id(sender: Sender) -> None:
     assert (len(await sender.inbox()), len(await other.inbox())) == (1, 1)
 
 
-async def test_a_webhook_without_an_event_id_is_taken(sender: Sender) -> None:
+async def test_a_webhook_without_an_event_id_is_accepted(sender: Sender) -> None:
     answer = await sender.send(X_Shopify_Event_Id=None)
 
     assert answer.status_code == 200
@@ -145,7 +145,7 @@ async def test_a_webhook_without_an_event_id_is_taken(sender: Sender) -> None:
     "signature",
     [None, "", "bm90IGl0", "not base64 \xe9", "0" * 64, "x" * 5_000],
 )
-async def test_a_bad_signature_keeps_nothing_but_a_count(
+async def test_a_bad_signature_stores_nothing_and_is_counted(
     sender: Sender, signature: str | None
 ) -> None:
     headers = sender.headers(ORDER)
@@ -154,34 +154,34 @@ async def test_a_bad_signature_keeps_nothing_but_a_count(
     if signature is not None:
         raw["X-Shopify-Hmac-Sha256"] = signature
 
-    answer = await sender.client.post(sender.path, content=ORDER, headers=raw)
+    answer = await sender.receiver.post(sender.path, content=ORDER, headers=raw)
 
     assert error_of(answer) == (401, "UNAUTHENTICATED")
     assert await sender.inbox() == []
     assert await sender.refusals() == 1
 
 
-async def test_a_body_that_was_altered_by_one_byte_is_refused(sender: Sender) -> None:
+async def test_a_body_altered_by_one_byte_is_rejected(sender: Sender) -> None:
     headers = sender.headers(ORDER)
 
-    answer = await sender.client.post(sender.path, content=ORDER + b" ", headers=headers)
+    answer = await sender.receiver.post(sender.path, content=ORDER + b" ", headers=headers)
 
     assert error_of(answer) == (401, "UNAUTHENTICATED")
     assert await sender.inbox() == []
 
 
-async def test_anothers_secret_signs_nothing_here(sender: Sender) -> None:
-    other = Sender(sender.shop, sender.integration_id, "f" * 64, sender.client)
+async def test_a_signature_with_another_shops_secret_is_rejected(sender: Sender) -> None:
+    other = Sender(sender.shop, sender.integration_id, "f" * 64, sender.receiver)
 
     assert error_of(await other.send()) == (401, "UNAUTHENTICATED")
     assert await sender.inbox() == []
 
 
 @pytest.mark.parametrize("id_", [str(UUID(int=7)), "nonsense", "%00", "1" * 5_000])
-async def test_an_integration_there_is_none_of_is_not_found(sender: Sender, id_: str) -> None:
+async def test_an_unknown_integration_is_not_found(sender: Sender, id_: str) -> None:
     headers = sender.headers(ORDER)
 
-    answer = await sender.client.post(f"/hooks/shopify/{id_}", content=ORDER, headers=headers)
+    answer = await sender.receiver.post(f"/hooks/shopify/{id_}", content=ORDER, headers=headers)
 
     assert error_of(answer) == (404, "NOT_FOUND")
 
@@ -198,7 +198,7 @@ async def test_an_integration_there_is_none_of_is_not_found(sender: Sender, id_:
         {"X_Shopify_Event_Id": "x" * 256},
     ],
 )
-async def test_a_header_that_is_missing_or_too_long_is_refused(
+async def test_a_missing_or_too_long_header_is_rejected(
     sender: Sender, changes: dict[str, str | None]
 ) -> None:
     assert error_of(await sender.send(ORDER, **changes)) == (400, "BAD_USER_INPUT")
@@ -218,7 +218,7 @@ async def test_a_header_that_is_missing_or_too_long_is_refused(
     ],
     ids=["empty", "form", "latin-1", "deep", "list", "text", "null"],
 )
-async def test_what_is_no_json_object_is_kept_once_for_the_merchant_to_see(
+async def test_a_body_that_is_no_json_object_is_stored_as_rejected(
     sender: Sender, body: bytes, reason: str
 ) -> None:
     answers = [await sender.send(body) for _ in range(2)]
@@ -231,7 +231,7 @@ async def test_what_is_no_json_object_is_kept_once_for_the_merchant_to_see(
     assert row.processed_at is not None
 
 
-async def test_the_largest_body_is_taken_and_one_byte_more_is_not(sender: Sender) -> None:
+async def test_the_largest_body_is_accepted_and_one_byte_more_is_not(sender: Sender) -> None:
     largest = b'{"note":"' + b"x" * (MAX_BODY - 11) + b'"}'
     assert len(largest) == MAX_BODY
 
@@ -241,7 +241,7 @@ async def test_the_largest_body_is_taken_and_one_byte_more_is_not(sender: Sender
     assert [len(row.body) for row in await sender.inbox()] == [MAX_BODY]
 
 
-async def test_a_body_without_end_is_refused_before_its_end(sender: Sender) -> None:
+async def test_an_endless_body_is_rejected_at_the_limit(sender: Sender) -> None:
     sent = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -251,23 +251,23 @@ async def test_a_body_without_end_is_refused_before_its_end(sender: Sender) -> N
             yield b"x" * 65_536
 
     headers = sender.headers(ORDER)
-    answer = await sender.client.post(sender.path, content=endless(), headers=headers)
+    answer = await sender.receiver.post(sender.path, content=endless(), headers=headers)
 
     assert error_of(answer) == (413, "BAD_USER_INPUT")
     assert sent == MAX_BODY + 65_536
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
-async def test_only_post_is_taken(sender: Sender, method: str) -> None:
-    answer = await sender.client.request(method, sender.path)
+async def test_only_post_is_accepted(sender: Sender, method: str) -> None:
+    answer = await sender.receiver.request(method, sender.path)
 
     assert error_of(answer) == (405, "BAD_USER_INPUT")
     assert answer.headers["allow"] == "POST"
 
 
 @pytest.mark.parametrize("path", ["/", "/hooks", "/hooks/woocommerce/x", "/docs", "/openapi.json"])
-async def test_other_paths_lead_nowhere(client: httpx.AsyncClient, path: str) -> None:
-    assert error_of(await client.get(path)) == (404, "NOT_FOUND")
+async def test_other_paths_are_not_found(receiver: httpx.AsyncClient, path: str) -> None:
+    assert error_of(await receiver.get(path)) == (404, "NOT_FOUND")
 
 
 @asynccontextmanager
@@ -283,10 +283,10 @@ async def without_database() -> AsyncIterator[None]:
     settings.cache_clear()
 
 
-async def test_while_the_database_is_away_the_shop_is_told_to_come_again(sender: Sender) -> None:
+async def test_while_the_database_is_down_the_shop_gets_503(sender: Sender) -> None:
     async with without_database():
         put_off = await sender.send()
-        health = [(await sender.client.get(path)).status_code for path in ("/readyz", "/healthz")]
+        health = [(await sender.receiver.get(path)).status_code for path in ("/readyz", "/healthz")]
 
     assert error_of(put_off) == (503, "UNAVAILABLE")
     assert put_off.headers["retry-after"] == "30"
@@ -294,7 +294,7 @@ async def test_while_the_database_is_away_the_shop_is_told_to_come_again(sender:
     assert (await sender.send()).json() == {"status": "received"}
 
 
-async def test_a_shop_that_is_cached_is_put_off_too(sender: Sender) -> None:
+async def test_a_cached_sender_gets_503_too_while_the_database_is_down(sender: Sender) -> None:
     await sender.send()
     sender.delivery_id = str(uuid4())
 
@@ -306,6 +306,8 @@ async def test_a_shop_that_is_cached_is_put_off_too(sender: Sender) -> None:
     assert len(await sender.inbox()) == 2
 
 
-async def test_the_receiver_is_ready_when_its_database_is(client: httpx.AsyncClient) -> None:
-    assert (await client.get("/healthz")).text == "ok"
-    assert (await client.get("/readyz")).text == "ok"
+async def test_the_receiver_is_ready_when_its_database_is(
+    receiver: httpx.AsyncClient,
+) -> None:
+    assert (await receiver.get("/healthz")).text == "ok"
+    assert (await receiver.get("/readyz")).text == "ok"

@@ -50,8 +50,8 @@ async def shop() -> Shop:
 
 
 async def connect(shop: Shop, **fields: object) -> Answer:
-    asked = {"siteId": str(shop.site_id), **fields}
-    return await run(schema, shop.owner, CONNECT, input=asked)
+    requested = {"siteId": str(shop.site_id), **fields}
+    return await run(schema, shop.owner, CONNECT, input=requested)
 
 
 async def connected(shop: Shop) -> Sender:
@@ -62,8 +62,8 @@ async def connected(shop: Shop) -> Sender:
 
 
 async def integrations_of(viewer: Viewer, *site_ids: UUID) -> list[list[dict[str, object]]]:
-    asked = [{"__typename": "Site", "id": str(site_id)} for site_id in site_ids]
-    answer = await run(schema, viewer, OF_SITES, representations=asked)
+    requested = [{"__typename": "Site", "id": str(site_id)} for site_id in site_ids]
+    answer = await run(schema, viewer, OF_SITES, representations=requested)
     return [
         [edge["node"] for edge in entity["integrations"]["edges"]]
         for entity in answer.data["_entities"]
@@ -87,7 +87,7 @@ async def received(sender: Sender, *topics: str, error: str | None = None) -> No
         await store.insert([webhook])
 
 
-async def test_connecting_answers_the_address_and_a_secret_of_our_making(shop: Shop) -> None:
+async def test_connecting_returns_the_url_and_a_generated_secret(shop: Shop) -> None:
     answer = await connect(shop)
 
     made = answer.data["connectShopify"]
@@ -118,12 +118,12 @@ async def test_the_secret_is_sealed_to_its_integration(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("secret", ["", "short", "x" * 256, "with spaces in between", "x" * 15])
-async def test_a_secret_that_guards_nothing_is_refused(shop: Shop, secret: str) -> None:
+async def test_a_weak_secret_is_rejected(shop: Shop, secret: str) -> None:
     assert await connect(shop, secret=secret) == (None, ["BAD_USER_INPUT"])
     assert await integrations_of(shop.owner, shop.site_id) == [[]]
 
 
-async def test_a_site_that_is_anothers_or_none_is_not_connected(shop: Shop) -> None:
+async def test_other_viewers_cannot_connect_a_site(shop: Shop) -> None:
     eve = await new_shop()
 
     assert await connect(eve, siteId=str(shop.site_id)) == (None, ["NOT_FOUND"])
@@ -134,7 +134,7 @@ async def test_a_site_that_is_anothers_or_none_is_not_connected(shop: Shop) -> N
     assert await integrations_of(shop.owner, shop.site_id) == [[]]
 
 
-async def test_anothers_integration_is_not_found(shop: Shop) -> None:
+async def test_another_accounts_integration_is_not_found(shop: Shop) -> None:
     eve, sender = await new_shop(), await connected(shop)
     id_ = str(sender.integration_id)
 
@@ -189,4 +189,4 @@ async def test_many_sites_with_their_deliveries_cost_as_many_statements_as_one(s
         for one in integrations
     ]
     assert topics == [["orders/create"]] * 10
-    assert len(many) == len(few) == 4  # whose rows and the rows: integrations, then deliveries
+    assert len(many) == len(few) == 4  # set the viewer, then select: integrations, then deliveries

@@ -45,15 +45,13 @@ def test_an_amount_is_exact_in_its_currencys_smallest_unit(
         ("1." + "0" * 40 + "1", "EUR"),
     ],
 )
-def test_what_is_no_amount_or_finer_than_the_currency_is_refused(
-    amount: str, currency: str
-) -> None:
+def test_invalid_and_too_precise_amounts_are_rejected(amount: str, currency: str) -> None:
     with pytest.raises(Unreadable):
         minor_units(Decimal(amount), currency)
 
 
 @given(st.decimals(), st.sampled_from(["EUR", "JPY", "KWD"]))
-def test_any_number_is_an_amount_or_refused(amount: Decimal, currency: str) -> None:
+def test_any_number_is_accepted_or_rejected(amount: Decimal, currency: str) -> None:
     try:
         minor = minor_units(amount, currency)
     except Unreadable:

@@ -17,7 +17,7 @@ def secrets_key() -> Iterator[None]:
     settings.cache_clear()
 
 
-def test_a_sealed_secret_opens_in_its_own_place_only() -> None:
+def test_a_sealed_secret_opens_in_its_own_context_only() -> None:
     sealed = sealing.seal("whsec", context="row 1")
 
     assert b"whsec" not in sealed

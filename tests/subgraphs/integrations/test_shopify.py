@@ -1,4 +1,4 @@
-"""Shopify's orders, read into source events: pure."""
+"""Shopify's orders, normalised to source events."""
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
@@ -47,7 +47,7 @@ def address(**fields: object) -> dict[str, object]:
     return {"first_name": "Anna", "last_name": "Berg", "city": "Oslo", **fields}
 
 
-def test_an_order_becomes_one_event_with_what_visitors_may_see() -> None:
+def test_an_order_becomes_one_event_with_its_public_fields() -> None:
     content = an_order(
         customer={"first_name": "Anna", "last_name": "Berg", "email": "anna@example.com"},
         billing_address=address(country="Norway", country_code="NO", address1="1 Road"),
@@ -92,16 +92,16 @@ def test_an_order_becomes_one_event_with_what_visitors_may_see() -> None:
         (None, None),
     ],
 )
-def test_the_cart_may_tell_which_visitor_bought(notes: object, visitor: str | None) -> None:
+def test_the_visitor_id_comes_from_the_cart_attributes(notes: object, visitor: str | None) -> None:
     (event,) = normalise(item(an_order(note_attributes=notes)))
     assert event.visitor_id == visitor
 
 
-def test_reading_twice_makes_the_same_event() -> None:
+def test_reading_an_order_twice_makes_the_same_event() -> None:
     assert normalise(item(an_order())) == normalise(item(an_order()))
 
 
-def test_nothing_else_of_the_buyer_goes_on() -> None:
+def test_the_event_has_no_other_data_of_the_buyer() -> None:
     content = an_order()
     buyer, home = content["customer"], content["billing_address"]
 
@@ -136,7 +136,7 @@ def test_nothing_else_of_the_buyer_goes_on() -> None:
         (None, None),
     ],
 )
-def test_a_name_is_one_word_and_no_address(written: str | None, shown: str | None) -> None:
+def test_a_first_name_is_one_word_and_no_address(written: str | None, shown: str | None) -> None:
     changes = {"customer": {"first_name": written}, "billing_address": None}
 
     assert payload_of(**changes, shipping_address=None)["firstName"] == shown
@@ -153,7 +153,7 @@ def test_a_name_is_one_word_and_no_address(written: str | None, shown: str | Non
         (address(city=None), None, ("Anna", None)),
     ],
 )
-def test_the_city_is_the_buyers_and_not_where_a_present_goes(
+def test_the_city_is_the_buyers_not_the_recipients(
     billing: object, shipping: object, seen: tuple[str, str | None]
 ) -> None:
     payload = payload_of(
@@ -169,7 +169,7 @@ def test_without_a_customer_the_address_names_the_buyer() -> None:
     assert (shipped["firstName"], shipped["city"]) == ("Anna", "Oslo")
 
 
-def test_a_hostile_product_is_one_short_line_of_text() -> None:
+def test_a_hostile_product_name_becomes_one_short_line() -> None:
     items = [{"title": "<img src=x>\n{{ 7 | times: 7 }}\x00" + "x" * 300}]
 
     product = payload_of(line_items=items)["product"]
@@ -188,17 +188,17 @@ def test_a_hostile_product_is_one_short_line_of_text() -> None:
         {"financial_status": "refunded"},
     ],
 )
-def test_where_nobody_bought_anything_there_is_no_event(changes: dict[str, object]) -> None:
+def test_an_order_without_a_purchase_makes_no_event(changes: dict[str, object]) -> None:
     assert normalise(item(an_order(**changes))) == []
 
 
 @pytest.mark.parametrize("status", ["pending", "authorized", "paid", "partially_paid", None])
-def test_an_order_that_is_paid_later_is_an_order(status: str | None) -> None:
+def test_an_unpaid_order_makes_an_event(status: str | None) -> None:
     assert len(normalise(item(an_order(financial_status=status)))) == 1
 
 
 @pytest.mark.parametrize("topic", ["orders/updated", "products/create", "app/uninstalled", ""])
-def test_a_topic_we_do_not_use_is_not_even_read(topic: str) -> None:
+def test_the_body_of_an_unused_topic_is_not_parsed(topic: str) -> None:
     assert normalise(item(b"\xff", topic)) == []
 
 
@@ -226,7 +226,7 @@ def test_a_topic_we_do_not_use_is_not_even_read(topic: str) -> None:
         ({"id": "7\x00"}, "`$.id`"),
     ],
 )
-def test_content_that_is_not_as_documented_is_refused_with_the_reason(
+def test_an_undocumented_shape_is_rejected_with_the_reason(
     changes: dict[str, object], complaint: str
 ) -> None:
     with pytest.raises(Unreadable) as refused:
@@ -240,7 +240,7 @@ def test_content_that_is_not_as_documented_is_refused_with_the_reason(
     [b"", b"null", b"[]", b"{", b"{}", b'{"id":"\xff"}', b'{"id":' + b"[" * 100_000],
     ids=["empty", "null", "list", "cut", "nothing", "latin-1", "deep"],
 )
-def test_a_body_that_is_no_order_is_refused(body: bytes) -> None:
+def test_a_body_that_is_no_order_is_rejected(body: bytes) -> None:
     with pytest.raises(Unreadable):
         normalise(item(body))
 
@@ -253,13 +253,13 @@ ANY_JSON = st.recursive(
 
 
 @given(ANY_JSON)
-def test_any_json_is_read_or_refused(content: object) -> None:
+def test_any_json_is_read_or_rejected(content: object) -> None:
     with pytest.raises(Unreadable):
         normalise(item(content))
 
 
 @given(st.dictionaries(st.sampled_from(sorted(an_order())), ANY_JSON, max_size=4))
-def test_an_order_with_anything_in_its_fields_is_read_or_refused(changes: dict[str, Any]) -> None:
+def test_an_order_with_any_field_values_is_read_or_rejected(changes: dict[str, Any]) -> None:
     try:
         events = normalise(item(an_order(**changes)))
     except Unreadable:
@@ -270,6 +270,6 @@ def test_an_order_with_anything_in_its_fields_is_read_or_refused(changes: dict[s
 
 
 @given(st.binary())
-def test_any_bytes_are_read_or_refused(body: bytes) -> None:
+def test_any_bytes_are_read_or_rejected(body: bytes) -> None:
     with pytest.raises(Unreadable):
         normalise(item(body))

@@ -11,11 +11,11 @@ from subgraphs.kernel import db
 from subgraphs.kernel.identity.viewer import NOBODY, Viewer
 from subgraphs.kernel.ids import derived_id, new_id
 from subgraphs.kernel.streams.envelope import Event
-from subgraphs.notifications import ab_tests, service
+from subgraphs.notifications import ab_tests, claim_rendering, claims, service
 from subgraphs.notifications.ab_tests import NewVariant
 from subgraphs.notifications.models import ABTest, ABTestVariant, Claim, Notification
 from subgraphs.notifications.schema import schema
-from subgraphs.notifications.template_cache import Variant
+from subgraphs.notifications.template_cache import CachedVariant
 from subgraphs.notifications.template_rendering import DEFAULT_BODY
 from tests.fixtures.active_shop import ActiveShop, open_shop, pause
 from tests.fixtures.graph import Answer, counted_statements, run
@@ -61,13 +61,13 @@ async def create(shop: ActiveShop, **fields: object) -> Answer:
 
 
 async def create_as(viewer: Viewer, shop: ActiveShop, **fields: object) -> Answer:
-    asked = {
+    requested = {
         "notificationId": str(shop.notification_id),
         "name": "Wording",
         "variants": TWO,
         **fields,
     }
-    return await run(schema, viewer, CREATE, input=asked)
+    return await run(schema, viewer, CREATE, input=requested)
 
 
 async def created(shop: ActiveShop, **fields: object) -> str:
@@ -99,9 +99,12 @@ def orders_of(shop: ActiveShop, count: int, first: int = 0) -> list[Event]:
 
 async def stored(*events: Event) -> list[Claim]:
     async with db.service_transaction() as session:
-        claims = await service.save_claims(session, await service.claims_for(session, events))
-        await service.set_cursors(session, {it.id: f"{n}-0" for n, it in enumerate(claims, 1)})
-    return claims
+        rows = await claims.save_claims(
+            session, await claim_rendering.render_claims(session, events)
+        )
+        cursors = {row.id: f"{number}-0" for number, row in enumerate(rows, 1)}
+        await claims.set_cursors(session, cursors)
+    return rows
 
 
 async def variant_names(shop: ActiveShop, test_id: str) -> dict[UUID | None, str]:
@@ -144,14 +147,14 @@ async def test_a_new_test_is_a_draft_with_its_variants_in_order(shop: ActiveShop
         {"variants": [TWO[0], {"name": "b", "body": "{{ product"}]},
     ],
 )
-async def test_what_cannot_be_a_test_is_refused_and_not_kept(
+async def test_invalid_tests_are_rejected_and_not_stored(
     shop: ActiveShop, fields: dict[str, object]
 ) -> None:
     assert await create(shop, **fields) == (None, ["BAD_USER_INPUT"])
     assert await count_of(shop, ABTest) == await count_of(shop, ABTestVariant) == 0
 
 
-async def test_a_test_goes_from_draft_to_running_to_stopped_and_not_back(shop: ActiveShop) -> None:
+async def test_a_test_goes_from_draft_to_running_to_stopped_only(shop: ActiveShop) -> None:
     test_id = await created(shop)
 
     seen = [await change(shop, it, test_id) for it in (STOP, START, START, STOP, STOP, START)]
@@ -159,7 +162,7 @@ async def test_a_test_goes_from_draft_to_running_to_stopped_and_not_back(shop: A
     assert seen == ["CONFLICT", "RUNNING", "RUNNING", "STOPPED", "STOPPED", "CONFLICT"]
 
 
-async def test_one_test_of_a_notification_runs_at_a_time(shop: ActiveShop) -> None:
+async def test_only_one_test_of_a_notification_runs_at_a_time(shop: ActiveShop) -> None:
     first, second = await started(shop), await created(shop)
 
     assert await change(shop, START, second) == "CONFLICT"
@@ -168,7 +171,7 @@ async def test_one_test_of_a_notification_runs_at_a_time(shop: ActiveShop) -> No
     assert await change(shop, START, second) == "RUNNING"
 
 
-async def test_an_archived_notification_is_not_tested(shop: ActiveShop) -> None:
+async def test_an_archived_notification_cannot_be_tested(shop: ActiveShop) -> None:
     async with db.transaction(shop.owner) as session:
         found = await session.get_one(Notification, shop.notification_id)
         found.status = "ARCHIVED"
@@ -176,7 +179,7 @@ async def test_an_archived_notification_is_not_tested(shop: ActiveShop) -> None:
     assert await create(shop) == (None, ["CONFLICT"])
 
 
-async def test_a_stranger_finds_no_test_and_changes_none(shop: ActiveShop) -> None:
+async def test_other_viewers_can_neither_read_nor_change_a_test(shop: ActiveShop) -> None:
     eve = await open_shop()
     test_id = await created(shop)
 
@@ -199,20 +202,20 @@ async def test_a_stranger_finds_no_test_and_changes_none(shop: ActiveShop) -> No
     assert await count_of(eve, ABTest) == await count_of(eve, ABTestVariant) == 0
 
 
-async def test_entities_of_others_are_not_there(shop: ActiveShop) -> None:
+async def test_references_to_another_accounts_tests_resolve_to_null(shop: ActiveShop) -> None:
     eve = await open_shop()
     test_id = await created(shop)
     (variant, *_) = await variant_names(shop, test_id)
     document = """query($r: [_Any!]!) {
       _entities(representations: $r) { ... on ABTest { name } ... on ABTestVariant { name } }
     }"""
-    asked = [
+    requested = [
         {"__typename": "ABTest", "id": test_id},
         {"__typename": "ABTestVariant", "id": str(variant)},
     ]
 
-    mine = await run(schema, shop.owner, document, r=asked)
-    theirs = await run(schema, eve.owner, document, r=asked)
+    mine = await run(schema, shop.owner, document, r=requested)
+    theirs = await run(schema, eve.owner, document, r=requested)
 
     assert mine.data["_entities"] == [{"name": "Wording"}, {"name": "short"}]
     assert theirs.data["_entities"] == [None, None]
@@ -224,8 +227,8 @@ async def test_many_notifications_with_their_tests_cost_as_many_statements_as_on
     ids = [await another(shop) for _ in range(10)]
 
     async def ask(*notification_ids: UUID) -> Answer:
-        asked = [{"__typename": "Notification", "id": str(id_)} for id_ in notification_ids]
-        return await run(schema, shop.owner, OF_NOTIFICATIONS, r=asked)
+        requested = [{"__typename": "Notification", "id": str(id_)} for id_ in notification_ids]
+        return await run(schema, shop.owner, OF_NOTIFICATIONS, r=requested)
 
     with counted_statements() as few:
         await ask(ids[0])
@@ -235,11 +238,11 @@ async def test_many_notifications_with_their_tests_cost_as_many_statements_as_on
     tests = [it["abTests"]["edges"] for it in answer.data["_entities"]]
     expected = {"name": "T", "variants": [{"name": "a"}, {"name": "b"}]}
     assert tests == [[{"node": expected}]] * 10
-    assert len(few) == len(many) == 6  # whose rows and the rows: notifications, tests, variants
+    assert len(few) == len(many) == 6  # set the viewer, then select: notifications, tests, variants
 
 
 async def another(shop: ActiveShop) -> UUID:
-    """One more notification, with a test."""
+    """Create another notification, with a test."""
     async with db.transaction(shop.owner) as session:
         row = await service.create(
             session,
@@ -253,7 +256,7 @@ async def another(shop: ActiveShop) -> UUID:
         return row.id
 
 
-async def test_claims_are_shared_out_by_weight_while_a_test_runs(shop: ActiveShop) -> None:
+async def test_a_running_test_distributes_claims_by_weight(shop: ActiveShop) -> None:
     (before,) = await stored(*orders_of(shop, 1))
     test_id = await started(shop)
     during = await stored(*orders_of(shop, 400, first=1))
@@ -272,7 +275,7 @@ async def test_claims_are_shared_out_by_weight_while_a_test_runs(shop: ActiveSho
     assert before.text == "Anna bought Shoes 0"
 
 
-async def test_a_replay_chooses_the_same_whatever_became_of_the_test(shop: ActiveShop) -> None:
+async def test_a_replay_returns_the_same_claims_after_the_test_changes(shop: ActiveShop) -> None:
     orders = orders_of(shop, 20)
     first = await started(shop)
     once = [(it.id, it.text, it.variant_id, it.published_at) for it in await stored(*orders)]
@@ -289,7 +292,7 @@ async def test_a_replay_chooses_the_same_whatever_became_of_the_test(shop: Activ
     assert await again() == once
 
 
-async def test_a_stored_claim_is_kept_though_the_variant_of_now_would_say_nothing(
+async def test_a_stored_claim_is_returned_when_the_current_variant_renders_nothing(
     shop: ActiveShop,
 ) -> None:
     nameless = "{% if product == 'Shoes' %}{{ product }}{% endif %}"  # silent on "Shoes 1"
@@ -302,7 +305,7 @@ async def test_a_stored_claim_is_kept_though_the_variant_of_now_would_say_nothin
     assert [(it.id, it.text) for it in again] == [(before.id, before.text)]
 
 
-async def test_the_graph_tells_by_which_variant_a_claim_is_worded(shop: ActiveShop) -> None:
+async def test_a_claim_has_the_variant_that_rendered_it(shop: ActiveShop) -> None:
     await stored(*orders_of(shop, 1))
     await started(shop, variants=[{"name": "a", "weight": 2}, {"name": "b", "weight": 2}])
     await stored(*orders_of(shop, 1, first=1))
@@ -318,16 +321,16 @@ async def test_the_graph_tells_by_which_variant_a_claim_is_worded(shop: ActiveSh
 SHARES = (("a", 1), ("b", 2), ("c", 97))
 
 
-def test_each_weight_gets_its_share_and_every_claim_always_the_same() -> None:
+def test_variants_are_chosen_by_weight_and_always_the_same() -> None:
     test_id = new_id()
-    variants = [Variant(new_id(), test_id, name, weight) for name, weight in SHARES]
+    variants = [CachedVariant(new_id(), test_id, name, weight) for name, weight in SHARES]
     ids = [derived_id(NOON, number) for number in range(20_000)]
 
-    drawn = [ab_tests.chosen(id_, variants) for id_ in ids]
+    drawn = [ab_tests.choose_variant(id_, variants) for id_ in ids]
 
     counts = Counter(it.body for it in drawn if it)
-    assert drawn == [ab_tests.chosen(id_, variants) for id_ in ids]
+    assert drawn == [ab_tests.choose_variant(id_, variants) for id_ in ids]
     assert counts.total() == 20_000
     assert 140 <= counts["a"] <= 260
     assert 320 <= counts["b"] <= 480
-    assert ab_tests.chosen(ids[0], []) is None
+    assert ab_tests.choose_variant(ids[0], []) is None

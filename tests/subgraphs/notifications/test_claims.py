@@ -11,7 +11,7 @@ from subgraphs.kernel import db
 from subgraphs.kernel.identity.viewer import Viewer
 from subgraphs.kernel.ids import derived_id
 from subgraphs.kernel.streams.envelope import Event
-from subgraphs.notifications import service, template_cache
+from subgraphs.notifications import claim_rendering, claims, service, template_cache
 from subgraphs.notifications.models import Claim
 from subgraphs.notifications.schema import schema
 from tests.fixtures.graph import counted_statements, run
@@ -85,44 +85,46 @@ def order(shop: Shop, number: int = 1, **payload: object) -> Event:
 
 async def made_of(*events: Event) -> list[Claim]:
     async with db.service_transaction() as session:
-        return await service.claims_for(session, events)
+        return await claim_rendering.render_claims(session, events)
 
 
 async def stored(*events: Event) -> list[Claim]:
     async with db.service_transaction() as session:
-        return await service.save_claims(session, await service.claims_for(session, events))
+        return await claims.save_claims(
+            session, await claim_rendering.render_claims(session, events)
+        )
 
 
 async def published(*events: Event) -> list[Claim]:
-    claims = await stored(*events)
+    rows = await stored(*events)
     async with db.service_transaction() as session:
-        await service.set_cursors(
-            session, {claim.id: f"{number}-0" for number, claim in enumerate(claims, 1)}
+        await claims.set_cursors(
+            session, {claim.id: f"{number}-0" for number, claim in enumerate(rows, 1)}
         )
-    return claims
+    return rows
 
 
-async def test_an_order_makes_one_claim_of_each_active_notification(configured: Configured) -> None:
+async def test_each_active_notification_makes_one_claim_per_order(configured: Configured) -> None:
     shop = configured.shop
     second = await notification(shop, "ACTIVE", "{{ product }} sold in {{ city }}")
     for status in ("DRAFT", "PAUSED", "ARCHIVED"):
         await notification(shop, status)
     event = order(shop)
 
-    claims = await made_of(event)
+    rendered = await made_of(event)
 
-    assert [(claim.notification_id, claim.text) for claim in claims] == [
+    assert [(claim.notification_id, claim.text) for claim in rendered] == [
         (configured.notification_id, "Anna from Oslo bought Shoe 1"),
         (second, "Shoe 1 sold in Oslo"),
     ]
-    first = claims[0]
+    first = rendered[0]
     assert (first.site_id, first.account_id) == (shop.site_id, shop.account_id)
     assert (first.source_event_ids, first.occurred_at) == ([event.id], event.occurred_at)
     assert first.url is None
     assert timedelta(0) <= datetime.now(UTC) - first.published_at < timedelta(seconds=10)
 
 
-async def test_other_events_and_other_sites_orders_make_none(configured: Configured) -> None:
+async def test_other_event_types_and_other_sites_make_no_claim(configured: Configured) -> None:
     elsewhere = await new_shop()
     seen = msgspec.structs.replace(order(configured.shop), type="claim.shown")
 
@@ -142,7 +144,7 @@ async def test_other_events_and_other_sites_orders_make_none(configured: Configu
         (7, None),
     ],
 )
-async def test_only_a_secure_address_is_linked(
+async def test_only_https_urls_are_kept(
     configured: Configured, address: object, kept: str | None
 ) -> None:
     (claim,) = await made_of(order(configured.shop, productUrl=address))
@@ -150,7 +152,7 @@ async def test_only_a_secure_address_is_linked(
     assert claim.url == kept
 
 
-async def test_saving_twice_leaves_the_first_as_it_was(configured: Configured) -> None:
+async def test_saving_again_does_not_change_a_stored_claim(configured: Configured) -> None:
     shop = configured.shop
     one, two, three = (order(shop, number) for number in (1, 2, 3))
     first = await stored(two, one)
@@ -164,12 +166,12 @@ async def test_saving_twice_leaves_the_first_as_it_was(configured: Configured) -
         assert by_text[claim.text].id == claim.id
         assert by_text[claim.text].published_at == claim.published_at
     async with db.service_transaction() as session:
-        kept = await service.claims_by_id(session, {claim.id for claim in again})
+        kept = await claims.get_many(session, {claim.id for claim in again})
     assert len(kept) == 3
     assert all(claim.source_event_ids for claim in kept.values())
 
 
-async def test_a_stored_claim_is_made_again_though_its_notification_was_paused_meanwhile(
+async def test_a_stored_claim_is_returned_after_its_notification_was_paused(
     configured: Configured,
 ) -> None:
     shop = configured.shop
@@ -182,7 +184,7 @@ async def test_a_stored_claim_is_made_again_though_its_notification_was_paused_m
     assert [(row.id, row.published_at) for row in again] == [(claim.id, claim.published_at)]
 
 
-async def test_a_batch_costs_two_statements_whatever_its_size_and_at_first_a_third(
+async def test_a_batch_costs_two_statements_and_a_third_to_fill_the_cache(
     configured: Configured,
 ) -> None:
     async def cost(count: int) -> int:
@@ -194,24 +196,24 @@ async def test_a_batch_costs_two_statements_whatever_its_size_and_at_first_a_thi
     assert [await cost(1), await cost(500)] == [3, 2]
 
 
-async def test_an_empty_batch_costs_nothing() -> None:
+async def test_an_empty_batch_sends_no_statement() -> None:
     with counted_statements() as seen:
         async with db.service_transaction() as session:
-            assert await service.claims_for(session, []) == []
-            assert await service.save_claims(session, []) == []
-            assert await service.claims_by_id(session, set()) == {}
-            await service.set_cursors(session, {})
+            assert await claim_rendering.render_claims(session, []) == []
+            assert await claims.save_claims(session, []) == []
+            assert await claims.get_many(session, set()) == {}
+            await claims.set_cursors(session, {})
 
     assert seen == []
 
 
-async def test_the_message_of_a_claim_is_json_and_names_what_is_behind_it(
+async def test_a_claim_message_is_json_with_the_source_event_ids(
     configured: Configured,
 ) -> None:
     event = order(configured.shop, productUrl="https://shop.example.com/blue")
     (claim,) = await stored(event)
 
-    message = service.claim_message(claim)
+    message = claims.claim_message(claim)
 
     assert msgspec.json.decode(msgspec.json.encode(message)) == message
     assert message == {
@@ -226,10 +228,10 @@ async def test_the_message_of_a_claim_is_json_and_names_what_is_behind_it(
     }
 
 
-async def test_the_graph_shows_published_claims_newest_order_first(configured: Configured) -> None:
+async def test_published_claims_are_listed_newest_order_first(configured: Configured) -> None:
     shop, id_ = configured.shop, str(configured.notification_id)
     one, two = await published(order(shop, 1), order(shop, 2))
-    await stored(order(shop, 3))  # not in the live channel yet: nobody can have seen it
+    await stored(order(shop, 3))  # not published yet
 
     first = (await run(schema, shop.owner, CLAIMS, id=id_, first=1)).data["notification"]["claims"]
     rest = await run(schema, shop.owner, CLAIMS, id=id_, after=first["pageInfo"]["endCursor"])
@@ -250,7 +252,7 @@ async def test_the_graph_shows_published_claims_newest_order_first(configured: C
     ]
 
 
-async def test_a_claim_is_reached_by_reference_by_its_own_account_once_published(
+async def test_a_reference_resolves_published_claims_of_the_own_account_only(
     configured: Configured,
 ) -> None:
     eve = await new_shop()
@@ -260,8 +262,8 @@ async def test_a_claim_is_reached_by_reference_by_its_own_account_once_published
 
     async def seen_by(viewer: Viewer) -> object:
         ids = (shown.id, hidden.id, uuid4())
-        asked = [{"__typename": "Claim", "id": str(id_)} for id_ in ids]
-        return (await run(schema, viewer, document, r=asked)).data["_entities"]
+        requested = [{"__typename": "Claim", "id": str(id_)} for id_ in ids]
+        return (await run(schema, viewer, document, r=requested)).data["_entities"]
 
     assert await seen_by(configured.shop.owner) == [
         {"text": "Anna from Oslo bought Shoe 1"},

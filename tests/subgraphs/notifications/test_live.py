@@ -1,4 +1,4 @@
-"""Following a site's claims through the schema, on the real PostgreSQL and Redis."""
+"""Subscribing to a site's claims through the schema, on the real PostgreSQL and Redis."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,9 +14,9 @@ from subgraphs.kernel import live
 from subgraphs.kernel.graphql.context import Context
 from subgraphs.kernel.identity.viewer import NOBODY, Viewer
 from subgraphs.kernel.ids import new_id
+from subgraphs.notifications.claims import claim_message
 from subgraphs.notifications.models import Claim
 from subgraphs.notifications.schema import schema
-from subgraphs.notifications.service import claim_message
 from tests.fixtures.graph import counted_statements
 from tests.fixtures.shop import Shop, new_shop
 
@@ -38,7 +38,7 @@ async def shop() -> Shop:
 
 
 @asynccontextmanager
-async def following(
+async def subscribed(
     viewer: Viewer, key: str, after: str | None = None, document: str = LIVE
 ) -> AsyncIterator[Any]:
     """The results of a subscription, as `graphql-transport-ws` would send them on."""
@@ -50,7 +50,7 @@ async def following(
 
 
 async def refusal(viewer: Viewer, key: str, after: str | None = None) -> list[object]:
-    async with following(viewer, key, after) as results:
+    async with subscribed(viewer, key, after) as results:
         first: ExecutionResult = await anext(results)
     assert first.data is None
     return [(error.extensions or {})["code"] for error in first.errors or []]
@@ -74,11 +74,11 @@ async def publish(made: Claim) -> str:
     return await live.publish(live.claims_of(made.site_id), made.id, claim_message(made))
 
 
-async def test_a_published_claim_arrives_whole_and_without_sql(shop: Shop) -> None:
-    async with following(shop.storefront, shop.site_key, BEFORE_ALL) as results:
+async def test_a_published_claim_is_delivered_without_sql(shop: Shop) -> None:
+    async with subscribed(shop.storefront, shop.site_key, BEFORE_ALL) as results:
         first = claim(shop, "Anna bought Blue Shoes")
         await publish(first)
-        await anext(results)  # the site key has been looked up by now
+        await anext(results)  # the site key has been looked up
         second = claim(shop, "Bo bought Laces")
         with counted_statements() as statements:
             cursor = await publish(second)
@@ -99,10 +99,10 @@ async def test_a_published_claim_arrives_whole_and_without_sql(shop: Shop) -> No
     }
 
 
-async def test_resuming_behind_a_cursor_misses_nothing_and_repeats_nothing(shop: Shop) -> None:
+async def test_resuming_after_a_cursor_neither_misses_nor_repeats_claims(shop: Shop) -> None:
     cursors = [await publish(claim(shop, text)) for text in ("one", "two", "three")]
 
-    async with following(shop.storefront, shop.site_key, cursors[0]) as results:
+    async with subscribed(shop.storefront, shop.site_key, cursors[0]) as results:
         seen = [(await anext(results)).data["liveNotifications"] for _ in range(2)]
 
     assert [(one["text"], one["cursor"]) for one in seen] == [
@@ -111,10 +111,10 @@ async def test_resuming_behind_a_cursor_misses_nothing_and_repeats_nothing(shop:
     ]
 
 
-async def test_without_a_cursor_only_what_comes_is_seen(shop: Shop) -> None:
+async def test_without_a_cursor_only_new_claims_are_delivered(shop: Shop) -> None:
     await publish(claim(shop, "before"))
 
-    async with following(shop.storefront, shop.site_key) as results:
+    async with subscribed(shop.storefront, shop.site_key) as results:
         waiting = asyncio.ensure_future(anext(results))
         while not waiting.done():  # until the first that comes after the subscription stands
             await publish(claim(shop, "after"))
@@ -123,7 +123,7 @@ async def test_without_a_cursor_only_what_comes_is_seen(shop: Shop) -> None:
     assert waiting.result().data["liveNotifications"]["text"] == "after"
 
 
-async def test_a_key_that_is_not_the_viewers_opens_nothing(shop: Shop) -> None:
+async def test_another_sites_key_is_rejected(shop: Shop) -> None:
     other = await new_shop()
     await publish(claim(shop, "Anna bought Blue Shoes"))
 
@@ -134,18 +134,18 @@ async def test_a_key_that_is_not_the_viewers_opens_nothing(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("after", ["", "nonsense", "1", "1-1-1", str(UUID(int=7))])
-async def test_a_cursor_that_no_claim_carried_is_refused(shop: Shop, after: str) -> None:
+async def test_an_invalid_cursor_is_rejected(shop: Shop, after: str) -> None:
     assert await refusal(shop.storefront, shop.site_key, after) == ["BAD_USER_INPUT"]
 
 
-async def test_a_storefront_does_not_see_the_merchants_side_of_a_claim(shop: Shop) -> None:
+async def test_a_storefront_cannot_read_a_claims_notification(shop: Shop) -> None:
     document = """
     subscription($key: String!, $after: String) {
       liveNotifications(siteKey: $key, after: $after) { text notification { name } }
     }"""
     await publish(claim(shop, "Anna bought Blue Shoes"))
 
-    async with following(shop.storefront, shop.site_key, BEFORE_ALL, document) as results:
+    async with subscribed(shop.storefront, shop.site_key, BEFORE_ALL, document) as results:
         result = await anext(results)
 
     assert result.data == {

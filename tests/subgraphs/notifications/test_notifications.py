@@ -44,8 +44,8 @@ async def shop() -> Shop:
 
 
 async def create(shop: Shop, **fields: object) -> Answer:
-    asked = {"siteId": str(shop.site_id), "name": "Orders", "type": "RECENT_ORDER", **fields}
-    return await run(schema, shop.owner, CREATE, input=asked)
+    requested = {"siteId": str(shop.site_id), "name": "Orders", "type": "RECENT_ORDER", **fields}
+    return await run(schema, shop.owner, CREATE, input=requested)
 
 
 async def created(shop: Shop, **fields: object) -> str:
@@ -64,9 +64,9 @@ async def archive(shop: Shop, id_: str) -> None:
 
 
 async def of_sites(shop: Shop, site_ids: list[UUID], **arguments: object) -> Answer:
-    asked = [{"__typename": "Site", "id": str(site_id)} for site_id in site_ids]
+    requested = [{"__typename": "Site", "id": str(site_id)} for site_id in site_ids]
     arguments = {"first": 10, **arguments}
-    return await run(schema, shop.owner, OF_SITES, representations=asked, **arguments)
+    return await run(schema, shop.owner, OF_SITES, representations=requested, **arguments)
 
 
 async def names_of(shop: Shop, **arguments: object) -> list[str]:
@@ -74,7 +74,7 @@ async def names_of(shop: Shop, **arguments: object) -> list[str]:
     return [edge["node"]["name"] for edge in entity["notifications"]["edges"]]
 
 
-async def test_a_new_notification_is_a_draft_with_the_usual_wording(shop: Shop) -> None:
+async def test_a_new_notification_is_a_draft_with_the_default_template(shop: Shop) -> None:
     answer = await create(shop, name=" Orders ")
 
     made = answer.data["createNotification"]
@@ -89,7 +89,7 @@ async def test_a_new_notification_is_a_draft_with_the_usual_wording(shop: Shop) 
     }
 
 
-async def test_wording_and_look_are_kept_as_they_were_given(shop: Shop) -> None:
+async def test_a_template_is_stored_unchanged(shop: Shop) -> None:
     template = {"body": "{{ product }} <b>!</b>", "css": ".toast { color: red } </style>"}
 
     answer = await create(shop, template=template)
@@ -111,14 +111,14 @@ async def test_wording_and_look_are_kept_as_they_were_given(shop: Shop) -> None:
         {"type": "NO_SUCH_TYPE"},
     ],
 )
-async def test_what_cannot_be_a_notification_is_refused_and_not_kept(
+async def test_invalid_notifications_are_rejected_and_not_stored(
     shop: Shop, fields: dict[str, object]
 ) -> None:
     assert await create(shop, **fields) == (None, ["BAD_USER_INPUT"])
     assert await names_of(shop) == []
 
 
-async def test_a_site_that_is_anothers_or_none_gets_no_notification(shop: Shop) -> None:
+async def test_other_viewers_cannot_create_a_notification(shop: Shop) -> None:
     eve = await new_shop()
 
     assert await create(eve, siteId=str(shop.site_id)) == (None, ["NOT_FOUND"])
@@ -147,7 +147,9 @@ async def test_activating_and_pausing_can_be_repeated(shop: Shop) -> None:
     assert await status_of(shop, id_) == "ACTIVE"
 
 
-async def test_a_draft_is_not_paused_and_what_is_archived_stays_so(shop: Shop) -> None:
+async def test_a_draft_cannot_be_paused_and_an_archived_notification_cannot_change(
+    shop: Shop,
+) -> None:
     draft, archived = await created(shop), await created(shop)
     await archive(shop, archived)
 
@@ -162,7 +164,7 @@ async def test_a_draft_is_not_paused_and_what_is_archived_stays_so(shop: Shop) -
     assert await status_of(shop, archived) == "ARCHIVED"
 
 
-async def test_anothers_notification_is_not_found_and_stays_as_it_is(shop: Shop) -> None:
+async def test_another_accounts_notification_is_not_found_and_not_changed(shop: Shop) -> None:
     eve, id_ = await new_shop(), await created(shop)
 
     assert await run(schema, eve.owner, READ, id=id_) == ({"notification": None}, ["NOT_FOUND"])
@@ -181,20 +183,20 @@ async def test_anothers_notification_is_not_found_and_stays_as_it_is(shop: Shop)
         assert await service.get_many(session, [UUID(id_)]) == {}
 
 
-async def test_a_reference_leads_to_the_notification_or_to_nothing(shop: Shop) -> None:
+async def test_a_reference_resolves_to_the_notification_or_null(shop: Shop) -> None:
     eve, id_ = await new_shop(), await created(shop)
     document = """
     query($r: [_Any!]!) { _entities(representations: $r) { ... on Notification { name } } }"""
 
     async def seen_by(viewer: Viewer) -> object:
-        asked = [{"__typename": "Notification", "id": id_}]
-        return (await run(schema, viewer, document, r=asked)).data["_entities"]
+        requested = [{"__typename": "Notification", "id": id_}]
+        return (await run(schema, viewer, document, r=requested)).data["_entities"]
 
     assert await seen_by(shop.owner) == [{"name": "Orders"}]
     assert await seen_by(eve.owner) == [None]
 
 
-async def test_pages_are_newest_first_and_can_be_of_one_status(shop: Shop) -> None:
+async def test_pages_are_newest_first_and_can_be_filtered_by_status(shop: Shop) -> None:
     for name in ("one", "two", "three"):
         await created(shop, name=name)
     two = await created(shop, name="four")
@@ -237,4 +239,4 @@ async def test_fifty_sites_with_their_notifications_cost_as_many_statements_as_o
         for entity in answer.data["_entities"]
     ]
     assert names == [["two", "one"]] * 50
-    assert len(many) == len(few) == 4  # whose rows and the rows: notifications, then templates
+    assert len(many) == len(few) == 4  # set the viewer, then select: notifications, then templates

@@ -56,7 +56,7 @@ async def create(viewer: Viewer, account_id: UUID, name: str = "Shoes", domain: 
     return await run(schema, viewer, CREATE, input=fields)
 
 
-async def test_a_new_site_has_a_key_that_the_edge_knows() -> None:
+async def test_a_new_site_has_a_key_with_a_stored_credential() -> None:
     anna = await merchant()
     domain = fresh_domain()
     fields = {"accountId": str(anna.account_ids[0]), "name": " Shoes ", "domain": domain.upper()}
@@ -91,7 +91,7 @@ async def test_a_new_site_has_a_key_that_the_edge_knows() -> None:
         ("Shoes", ""),
     ],
 )
-async def test_what_cannot_be_a_site_is_refused_and_not_kept(name: str, domain: str) -> None:
+async def test_invalid_sites_are_rejected_and_not_stored(name: str, domain: str) -> None:
     anna = await merchant()
     fields = {"accountId": str(anna.account_ids[0]), "name": name, "domain": domain}
 
@@ -110,7 +110,7 @@ async def test_a_domain_belongs_to_one_site() -> None:
     assert answer == (None, ["CONFLICT"])
 
 
-async def test_in_anothers_account_or_as_a_mere_looker_no_site_is_made() -> None:
+async def test_other_viewers_cannot_create_a_site() -> None:
     anna, eve = await merchant(), await merchant()
     account_id = anna.account_ids[0]
     looking = user(uuid4(), account_id, read_only=(account_id,))
@@ -121,7 +121,7 @@ async def test_in_anothers_account_or_as_a_mere_looker_no_site_is_made() -> None
     assert (await run(schema, anna, PAGE, first=1)).data["sites"]["edges"] == []
 
 
-async def test_pages_are_newest_first_and_join_without_a_gap() -> None:
+async def test_pages_are_newest_first_without_gaps() -> None:
     anna = await merchant()
     for name in ("one", "two", "three"):
         await create(anna, anna.account_ids[0], name=name)
@@ -139,13 +139,13 @@ async def test_pages_are_newest_first_and_join_without_a_gap() -> None:
 
 
 @pytest.mark.parametrize("page", [{"first": 0}, {"first": 101}, {"first": 1, "after": "nonsense"}])
-async def test_a_page_that_cannot_be_is_refused(page: dict[str, object]) -> None:
+async def test_invalid_page_arguments_are_rejected(page: dict[str, object]) -> None:
     anna = await merchant()
 
     assert (await run(schema, anna, PAGE, **page)).codes == ["BAD_USER_INPUT"]
 
 
-async def test_anothers_site_is_not_found_and_row_security_hides_it_by_itself() -> None:
+async def test_another_accounts_site_is_not_found_and_hidden_by_row_security() -> None:
     anna, eve = await merchant(), await merchant()
     made = await create(anna, anna.account_ids[0])
     site_id = made.data["createSite"]["id"]
@@ -171,13 +171,13 @@ async def test_many_accounts_with_their_sites_cost_as_many_statements_as_one() -
         for _ in range(3):
             await create(viewer, account)
 
-    def asked(count: int) -> list[dict[str, str]]:
+    def representations(count: int) -> list[dict[str, str]]:
         return [{"__typename": "Account", "id": str(account)} for account in accounts[:count]]
 
     with counted_statements() as few:
-        await run(schema, viewer, ENTITIES, representations=asked(1))
+        await run(schema, viewer, ENTITIES, representations=representations(1))
     with counted_statements() as many:
-        answer = await run(schema, viewer, ENTITIES, representations=asked(5))
+        answer = await run(schema, viewer, ENTITIES, representations=representations(5))
 
     assert [len(entity["sites"]["edges"]) for entity in answer.data["_entities"]] == [3] * 5
     assert len(many) == len(few) == 2  # whose rows, then the rows

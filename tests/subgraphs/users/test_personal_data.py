@@ -1,4 +1,4 @@
-"""What is stored of a person, and who can read it: asked of PostgreSQL itself."""
+"""How PostgreSQL stores personal data, and which roles can read it."""
 
 from uuid import UUID, uuid4
 
@@ -34,7 +34,7 @@ async def anna() -> Viewer:
     return await person(f"anna.{uuid4().hex}@example.com")
 
 
-async def test_nothing_readable_is_stored(anna: Viewer) -> None:
+async def test_personal_data_is_stored_encrypted(anna: Viewer) -> None:
     async with db.read_session(anna) as session:
         row = (
             await session.execute(
@@ -52,7 +52,7 @@ async def test_nothing_readable_is_stored(anna: Viewer) -> None:
         assert plain.encode().hex() not in stored
 
 
-async def test_a_person_reads_themselves(anna: Viewer) -> None:
+async def test_users_can_read_their_own_data(anna: Viewer) -> None:
     async with personal_data.transaction(anna) as session:
         email, full_name = (await session.execute(READ, {"id": anna.id})).one()
 
@@ -60,7 +60,7 @@ async def test_a_person_reads_themselves(anna: Viewer) -> None:
     assert full_name == "Anna Berg"
 
 
-async def test_a_stranger_reads_nothing(anna: Viewer) -> None:
+async def test_another_user_reads_nothing(anna: Viewer) -> None:
     eve = await person(f"eve.{uuid4().hex}@example.com")
 
     async with personal_data.transaction(eve) as session:

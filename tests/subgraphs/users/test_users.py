@@ -78,11 +78,11 @@ async def test_signing_up_makes_a_user_and_an_account_and_a_session() -> None:
         {"accountName": "x" * 201},
     ],
 )
-async def test_what_cannot_be_a_user_is_refused(changes: dict[str, str]) -> None:
+async def test_invalid_sign_ups_are_rejected(changes: dict[str, str]) -> None:
     assert await sign_up(**changes) == (None, ["BAD_USER_INPUT"])
 
 
-async def test_an_address_signs_up_once_in_whatever_case() -> None:
+async def test_an_email_address_signs_up_once_regardless_of_case() -> None:
     email = fresh_email()
     await sign_up(email)
 
@@ -91,7 +91,7 @@ async def test_an_address_signs_up_once_in_whatever_case() -> None:
     assert answer == (None, ["CONFLICT"])
 
 
-async def test_logging_in_takes_the_address_in_any_case_and_only_the_right_password() -> None:
+async def test_log_in_ignores_the_case_of_the_address_and_checks_the_password() -> None:
     email = fresh_email()
     made = (await sign_up(email)).data["signUp"]["user"]
 
@@ -105,7 +105,7 @@ async def test_logging_in_takes_the_address_in_any_case_and_only_the_right_passw
     assert wrong == unknown == (None, ["UNAUTHENTICATED"])
 
 
-async def test_guessing_a_password_is_slowed_down() -> None:
+async def test_repeated_failed_log_ins_are_rate_limited() -> None:
     email = fresh_email()
     guess = {"email": email, "password": "guess"}
 
@@ -114,7 +114,7 @@ async def test_guessing_a_password_is_slowed_down() -> None:
     assert codes == ["UNAUTHENTICATED"] * 10 + ["RATE_LIMITED"]
 
 
-async def test_an_ended_session_is_remembered_by_its_hash() -> None:
+async def test_logging_out_revokes_the_session() -> None:
     anna = await member(fresh_email())
     session_id = uuid4()
     viewer = Viewer(anna.kind, anna.id, anna.account_ids, session_id=session_id)
@@ -128,14 +128,14 @@ async def test_an_ended_session_is_remembered_by_its_hash() -> None:
     assert again == ({"first": True, "second": True}, [])
 
 
-async def test_nobody_and_a_site_key_cannot_ask_who_they_are() -> None:
+async def test_me_is_for_users_only() -> None:
     site = Viewer(kind=type(NOBODY.kind).SITE, id=uuid4())
 
     assert await run(schema, NOBODY, "{ me { id } }") == (None, ["UNAUTHENTICATED"])
     assert await run(schema, site, "{ me { id } }") == (None, ["FORBIDDEN"])
 
 
-async def test_members_are_added_seen_and_removed() -> None:
+async def test_members_can_be_added_listed_and_removed() -> None:
     anna_email, bo_email = fresh_email(), fresh_email()
     anna, bo = await member(anna_email), await member(bo_email)
     account = str(anna.account_ids[0])
@@ -159,7 +159,7 @@ async def test_members_are_added_seen_and_removed() -> None:
     ]
 
 
-async def test_the_last_owner_stays() -> None:
+async def test_the_last_owner_cannot_be_removed() -> None:
     anna = await member(fresh_email())
     account = str(anna.account_ids[0])
 
@@ -171,7 +171,7 @@ async def test_the_last_owner_stays() -> None:
     assert await stored("SELECT count(*) FROM members WHERE account_id = :a", a=account) == 1
 
 
-async def test_a_member_who_may_only_look_changes_nothing() -> None:
+async def test_a_read_only_member_cannot_change_members() -> None:
     anna, bo_email = await member(fresh_email()), fresh_email()
     await member(bo_email)
     account_id = anna.account_ids[0]
@@ -188,7 +188,7 @@ async def test_a_member_who_may_only_look_changes_nothing() -> None:
     assert await stored("SELECT count(*) FROM members WHERE account_id = :a", a=account_id) == 1
 
 
-async def test_only_owners_make_and_remove_owners() -> None:
+async def test_only_owners_can_add_and_remove_owners() -> None:
     anna, bo_email, eve_email = await member(fresh_email()), fresh_email(), fresh_email()
     bo, _ = await member(bo_email), await member(eve_email)
     account = str(anna.account_ids[0])
@@ -207,7 +207,7 @@ async def test_only_owners_make_and_remove_owners() -> None:
     assert await stored("SELECT count(*) FROM members WHERE account_id = :a", a=account) == 2
 
 
-async def test_whoever_may_only_look_may_leave() -> None:
+async def test_a_read_only_member_can_leave() -> None:
     anna, bo_email = await member(fresh_email()), fresh_email()
     bo = await member(bo_email)
     account_id = anna.account_ids[0]
@@ -223,7 +223,7 @@ async def test_whoever_may_only_look_may_leave() -> None:
     assert await stored("SELECT count(*) FROM members WHERE account_id = :a", a=account_id) == 1
 
 
-async def test_another_merchants_account_is_not_found_and_stays_as_it_is() -> None:
+async def test_another_merchants_account_is_not_found_and_not_changed() -> None:
     anna, eve_email = await member(fresh_email()), fresh_email()
     eve = await member(eve_email)
     account = str(anna.account_ids[0])

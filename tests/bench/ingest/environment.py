@@ -1,4 +1,4 @@
-"""The stores behind the servers, the sites that send, and the number of stored events."""
+"""The stores that the servers use, the sites that send events, and the number of stored events."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ NO_LIMIT = 1_000_000
 """Events a second: the rate limit must not affect the measurement."""
 
 _KEPT = 20_000
-"""Entries that are kept in a partition; the others are trimmed, as after a worker read them."""
+"""Number of entries that a partition keeps after a trim."""
 
 _TRIM_SECONDS = 0.5
 
@@ -32,13 +32,13 @@ _SETTLE_SECONDS = 0.5
 
 
 class Sender(NamedTuple):
-    """A site as a client uses it."""
+    """A site key, and an origin that may use it."""
 
     key: str
     origin: str
 
 
-class World:
+class Environment:
     """Valkey and PostgreSQL for one run."""
 
     def __init__(self, stack: Stack, load_core: int) -> None:
@@ -59,7 +59,7 @@ class World:
             return Sender(shop.site_key, f"https://{tenant.domain}")
 
     async def check_durability(self) -> None:
-        """Check that Valkey syncs every write before it answers; else no figure is meaningful."""
+        """Check that Valkey syncs each write before its reply, without which no figure counts."""
         found = await redis.client().config_get("append*")
         wanted = {"appendonly": "yes", "appendfsync": "always"}
         assert {name: found[name] for name in wanted} == wanted, found
@@ -73,7 +73,7 @@ class World:
         return sum(it["entries-added"] for it in streams if isinstance(it, dict))
 
     async def settled(self) -> int:
-        """The same once it is stable: wrk ends without waiting for its last responses."""
+        """`appended` once it no longer grows: wrk does not wait for its last responses."""
         before, now = -1, await self.appended()
         while now != before:
             await asyncio.sleep(_SETTLE_SECONDS)
@@ -81,13 +81,13 @@ class World:
         return now
 
     async def clear(self) -> None:
-        """Empty the store."""
+        """Delete everything in Valkey once the last events are appended."""
         await self.settled()
         await redis.client().flushall()
 
     @asynccontextmanager
     async def trimmed(self) -> AsyncIterator[None]:
-        """Trim entries during the block, as if a worker kept up: a full stream refuses events."""
+        """Trim the stream during the block, as a worker would: a full stream refuses events."""
         task = asyncio.create_task(self._trim())
         try:
             yield
@@ -104,22 +104,24 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(folder: Path, load_core: int, *processes: str) -> AsyncIterator[World]:
-    """Real stores, set up and pinned to a core; also starts these `processes`."""
+async def open_environment(
+    folder: Path, load_core: int, *processes: str
+) -> AsyncIterator[Environment]:
+    """Start migrated stores and these `processes`; pin the stores to a core."""
     wanted = ("migrate", "valkey", *processes)
     async with Stack(state=folder, port=free_port(), only=wanted) as stack:
         os.environ.update(stack.env)
         settings.cache_clear()
         try:
-            yield World(stack, load_core)
+            yield Environment(stack, load_core)
         finally:
-            for close in (event_streams.dispose, redis.dispose, db.dispose):
-                await close()
+            for dispose in (event_streams.dispose, redis.dispose, db.dispose):
+                await dispose()
 
 
 def pin(pid: int, core: int) -> None:
-    """Keep a process, with its threads and children, on one core."""
+    """Pin a process, its threads and its children to one core."""
     process = psutil.Process(pid)
-    for one in (process, *process.children(recursive=True)):
-        for thread in one.threads():
+    for member in (process, *process.children(recursive=True)):
+        for thread in member.threads():
             os.sched_setaffinity(thread.id, {core})
