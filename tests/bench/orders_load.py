@@ -99,6 +99,7 @@ class Load:
 
     async def connect(self, url: str, count: int) -> None:
         address = urlsplit(url)
+        assert address.hostname and address.port
         loop = asyncio.get_running_loop()
         for _ in range(count):
             _, connection = await loop.create_connection(

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from subgraphs.integrations.inbox import receiver, senders
+from subgraphs.integrations.inbox import receiver, senders, store
 from subgraphs.integrations.inbox.receiver import FULL, REQUEST_BYTES, Receiver, app
 from tests.fixtures.serving import serving
 from tests.subgraphs.integrations.test_inbox import ORDER, Sender, error_of, new_sender
@@ -114,13 +114,13 @@ async def test_requests_of_one_integration_share_a_look_up(
     monkeypatch: pytest.MonkeyPatch, served: httpx.AsyncClient
 ) -> None:
     asked: list[UUID] = []
-    find = senders.store.find_sender
+    find = store.find_sender
 
     async def find_and_count(integration_id: UUID) -> object:
         asked.append(integration_id)
         return await find(integration_id)
 
-    monkeypatch.setattr(senders.store, "find_sender", find_and_count)
+    monkeypatch.setattr(store, "find_sender", find_and_count)
     known = (await new_sender(served)).integration_id
     found = Receiver()._senders
 
