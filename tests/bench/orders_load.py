@@ -99,7 +99,8 @@ class Load:
 
     async def connect(self, url: str, count: int) -> None:
         address = urlsplit(url)
-        assert address.hostname and address.port
+        assert address.hostname
+        assert address.port
         loop = asyncio.get_running_loop()
         for _ in range(count):
             _, connection = await loop.create_connection(

@@ -93,7 +93,8 @@ async def test_what_needs_no_processing_wakes_nobody() -> None:
     commit = inbox.commit()
     inbox.known = {known.id}
 
-    results = await asyncio.gather(commit.store(known), commit.store(webhook(error="no JSON")))
+    is_new = [commit.store(known), commit.store(webhook(error="no JSON"))]
+    results = await asyncio.gather(*is_new)
 
     assert results == [False, True]
     assert inbox.woken == 0
