@@ -104,14 +104,19 @@ class Bench:
         orders = self._orders.make(int(rate * seconds))
         load = Load(self._seen)
         await load.connect(self._stack.url, CONNECTIONS)
-        await load.at_rate(orders, rate)
-        await self._seen.all_claimed(_DRAIN_SECONDS)
+        with _cpu_of(self._stack) as spent:
+            await load.at_rate(orders, rate)
+            await self._seen.all_claimed(_DRAIN_SECONDS)
+            used = spent()
         load.close()
+        cpu_us = _per_order(used, len(orders))
+        print(f"{'':12} cpu_us {json.dumps(cpu_us)}", flush=True)
         figures = {
             "sent": len(orders),
             "refused": len(orders) - load.statuses[200],
             "missing": self._seen.missing(),
             **self._percentiles([one.event_id for one in orders]),
+            "cpu_us": sum(cpu_us.values()),
         }
         return _say(name, figures)
 
@@ -129,7 +134,7 @@ class Bench:
             "per_second": round(accepted / seconds),
             "refused": sum(load.statuses.values()) - accepted,
             "missing": self._seen.missing(),
-            "cpu_us": {name: round(value * 1e6 / accepted) for name, value in used.items()},
+            "cpu_us": _per_order(used, accepted),
         }
         return _say("full speed", figures)
 
@@ -189,6 +194,11 @@ def _seconds(process: psutil.Process) -> float:
         times = one.cpu_times()
         used += times.user + times.system
     return used
+
+
+def _per_order(seconds: dict[str, float], orders: int) -> dict[str, int]:
+    """Microseconds of each process for one order."""
+    return {name: round(value * 1e6 / max(orders, 1)) for name, value in seconds.items()}
 
 
 def _columns(bodies: Sequence[bytes]) -> list[list[Any]]:

@@ -36,13 +36,11 @@ class Space:
         self._taken[site_id] = taken
 
     def give_back(self, site_id: UUID, size: int) -> None:
-        """Free bytes that a site has taken."""
+        """Free bytes that a site has taken; 0 if it was refused at once."""
         self._free += size
-        left = self._taken[site_id] - size
+        left = self._taken.pop(site_id, 0) - size
         if left:
             self._taken[site_id] = left
-        else:
-            del self._taken[site_id]
 
 
 class _Item(NamedTuple, Generic[T]):

@@ -78,6 +78,21 @@ async def test_a_refused_webhook_is_taken_when_it_is_sent_again(served: httpx.As
     assert len(await flooding.inbox()) == 60
 
 
+async def test_a_further_site_is_refused_with_503_too_when_nothing_is_left(
+    served: httpx.AsyncClient,
+) -> None:
+    sender = await new_sender(served)
+    await sender.send()
+    receiver._receiver()._space._free = REQUEST_BYTES
+
+    refused = await sender.send(X_Shopify_Webhook_Id="d-1")
+
+    assert error_of(refused) == (503, "UNAVAILABLE")
+    assert receiver._receiver()._space._free == REQUEST_BYTES
+    receiver._receiver()._space._free = 20 * REQUEST_BYTES
+    assert (await sender.send(X_Shopify_Webhook_Id="d-1")).status_code == 200
+
+
 async def test_while_the_inbox_is_full_the_site_that_filled_it_is_refused(
     served: httpx.AsyncClient,
 ) -> None:
