@@ -80,7 +80,8 @@ async def _process_batch() -> bool:
             webhooks = await _next(connection)
             if webhooks:
                 await store.mark(connection, await _append(webhooks))
-                return True
+        if webhooks:
+            return await store.is_waiting(connection)
         return bool(await _next(connection))
 
 

@@ -140,10 +140,9 @@ async def count_waiting(most: int) -> int:
         return int(await connection.fetchval(_COUNT_WAITING, most))
 
 
-async def is_waiting() -> bool:
+async def is_waiting(connection: Connection) -> bool:
     """Whether any webhook is not processed yet."""
-    async with worker_pool.acquire() as connection:
-        return bool(await connection.fetchval(_IS_WAITING))
+    return bool(await connection.fetchval(_IS_WAITING))
 
 
 async def lock(connection: Connection) -> bool:
