@@ -1,7 +1,7 @@
 """The task `integrations.process_inbox`: turns received webhooks into events of the stream.
 
 The webhook receiver wakes it, and beat runs it every few seconds. One run takes all that waits,
-batch by batch. A batch is one transaction: it reads webhooks, appends their events to the stream,
+batch by batch, and stays for what comes soon after. A batch is one transaction: it reads webhooks, appends their events to the stream,
 and then marks the webhooks. A crash in between appends the same events again; their ids deduplicate
 them.
 
@@ -49,6 +49,9 @@ LAG_SECONDS = 1.0
 TURN_SECONDS = 10.0
 """After this time a run begins no further batch; the next run continues."""
 
+LINGER_SECONDS = 0.25
+"""How long a run waits for further webhooks. It occupies a slot of the worker meanwhile."""
+
 
 @app.task(name=task_names.PROCESS_INBOX)
 def process_inbox() -> None:
@@ -57,9 +60,23 @@ def process_inbox() -> None:
 
 
 async def process_waiting(seconds: float = TURN_SECONDS) -> bool:
-    """Process the webhooks that wait; returns whether time ran out before the last."""
-    await jobs.begin_wake_up(task_names.PROCESS_INBOX)
+    """Process the webhooks that wait, and those that come meanwhile.
+
+    Returns whether time ran out before the last. The run stays for LINGER_SECONDS after the last
+    webhook, unless another run does: while webhooks keep coming, none needs a message of Celery.
+    """
     deadline = time.monotonic() + seconds
+    await jobs.begin_wake_up(task_names.PROCESS_INBOX)
+    if not await jobs.is_listened_to(task_names.PROCESS_INBOX):
+        async with jobs.listening(task_names.PROCESS_INBOX) as next_wake_up:
+            while not await _process_until(deadline):
+                if not await next_wake_up(LINGER_SECONDS):
+                    break
+    return await _process_until(deadline)
+
+
+async def _process_until(deadline: float) -> bool:
+    """Process what waits; returns whether time ran out before the last."""
     while time.monotonic() < deadline:
         if not await _process_batch():
             return False

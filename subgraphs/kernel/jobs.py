@@ -7,6 +7,8 @@ and delete sends the task twice: tasks are safe to run twice.
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -69,12 +71,44 @@ async def begin_wake_up(task: str) -> None:
     await redis.client().delete(_flag_of(task))
 
 
+async def is_listened_to(task: str) -> bool:
+    """Whether a run of the task listens for wake-ups."""
+    ((_, listeners),) = await redis.client().pubsub_numsub(_channel_of(task))
+    return bool(listeners)
+
+
+@asynccontextmanager
+async def listening(task: str) -> AsyncIterator[Callable[[float], Awaitable[bool]]]:
+    """Receive wake-ups in a task that runs; yields a function that waits for the next one.
+
+    The function takes the seconds to wait, and returns whether a wake-up came. One that came as the
+    block ended was received by nobody: the task must look for work once more after the block.
+    """
+    async with redis.client().pubsub(ignore_subscribe_messages=True) as channel:
+        await channel.subscribe(_channel_of(task))
+        await channel.get_message(timeout=redis.ANSWER_SECONDS)  # the subscription is confirmed
+
+        async def next_wake_up(seconds: float) -> bool:
+            until = time.monotonic() + seconds
+            while (left := until - time.monotonic()) > 0:
+                if await channel.get_message(timeout=left):
+                    return True
+            return False
+
+        yield next_wake_up
+
+        await channel.unsubscribe()
+        async with asyncio.timeout(redis.ANSWER_SECONDS):
+            while channel.subscribed:  # until Redis confirms that it counts this listener no more
+                await channel.get_message(timeout=redis.ANSWER_SECONDS)
+
+
 class Waker:
     """Runs a task without arguments for one process: the first call at once, a burst rarely.
 
-    A wake-up costs more than many jobs, and its thread takes time from the event loop. One message
-    waits in the queue at most, or one every WAKE_EXPIRY while no worker reads it: a flag in Redis
-    stands for the message until the task begins.
+    A run that still listens is woken over Redis. Otherwise Celery starts one, which costs more than
+    many jobs. One such message waits in the queue at most, or one every WAKE_EXPIRY while no worker
+    reads it: a flag in Redis stands for the message until the task begins.
 
     Args:
         task: a task that looks for its work by itself, and that beat runs every few seconds.
@@ -111,6 +145,8 @@ class Waker:
             self._sender.send_task(self._task, queue=self._queue, retry=False, expires=WAKE_EXPIRY)
 
         try:
+            if await redis.client().publish(_channel_of(self._task), b""):
+                return
             if await redis.client().set(
                 _flag_of(self._task), b"", nx=True, px=int(WAKE_EXPIRY * 1000)
             ):
@@ -121,3 +157,7 @@ class Waker:
 
 def _flag_of(task: str) -> str:
     return f"wake:{task}"
+
+
+def _channel_of(task: str) -> str:
+    return f"wake-up:{task}"

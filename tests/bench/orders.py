@@ -37,10 +37,11 @@ SHOPS = 4
 
 CONNECTIONS = 128
 
-ALONE = 25
+ALONE = 20
 """Orders that are sent one by one."""
 
-_ALONE_PAUSE = 0.15
+_ALONE_PAUSE = 0.5
+"""Longer than a run of the inbox task waits for further webhooks."""
 
 _DRAIN_SECONDS = 20.0
 """How long the last claims are waited for."""

@@ -19,7 +19,7 @@ async def broker(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     monkeypatch.setenv("CELERY_BROKER_URL", valkey.url)
     monkeypatch.setenv("REDIS_URL", valkey.url)
     settings.cache_clear()
-    redis.client.cache_clear()
+    await redis.dispose()
     async with connect(valkey.url) as client:
         yield client
     await redis.dispose()

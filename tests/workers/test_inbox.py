@@ -15,10 +15,13 @@ from deploy.local.demo.shopify import order
 from subgraphs.integrations import service
 from subgraphs.integrations.inbox import store
 from subgraphs.integrations.inbox.store import NewWebhook
-from subgraphs.kernel import db, redis, worker_pool
+from subgraphs.kernel import db, jobs, redis, task_names, worker_pool
+from subgraphs.kernel.config import settings
 from subgraphs.kernel.ids import new_id
+from subgraphs.kernel.redis import connect as connect_to
 from subgraphs.kernel.streams.envelope import EVENTS_TOPIC, Event, decode
 from subgraphs.kernel.streams.interface import PARTITIONS, Lag, partition_of
+from tests.fixtures.deadline import eventually
 from tests.fixtures.shop import Shop, new_shop
 from tests.fixtures.topics import bodies_on
 from tests.workers.stream.ledgers import rows
@@ -294,3 +297,28 @@ async def test_a_webhook_committed_during_the_last_batch_is_found(
     await process_waiting()
 
     assert await row(late[0]) == ("PROCESSED", None, True)
+
+
+async def test_a_run_takes_webhooks_that_come_while_it_lingers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inbox, "LINGER_SECONDS", 5.0)
+    connected = await connect()
+    run = asyncio.create_task(process_waiting(seconds=3.0))
+
+    async def listens() -> bool:
+        return await jobs.is_listened_to(task_names.PROCESS_INBOX)
+
+    await eventually(listens, bool)
+    inbox_id = await receive(connected, body_of(1))
+    await jobs.Waker(task_names.PROCESS_INBOX, queue="unread").wake()
+
+    await eventually(lambda: row(inbox_id), lambda found: found[0] == "PROCESSED", seconds=2)
+    second_run_ends_at_once = process_waiting()
+    async with asyncio.timeout(2):
+        await second_run_ends_at_once
+    async with connect_to(settings().broker_url) as broker:
+        assert await broker.llen("unread") == 0
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
