@@ -1,9 +1,9 @@
 """The task `integrations.process_inbox`: turns received webhooks into events of the stream.
 
 The webhook receiver wakes it, and beat runs it every few seconds. One run takes all that waits,
-batch by batch, and stays for what comes soon after. A batch is one transaction: it reads webhooks, appends their events to the stream,
-and then marks the webhooks. A crash in between appends the same events again; their ids deduplicate
-them.
+batch by batch, and stays for what comes soon after. A batch is one transaction: it reads webhooks,
+appends their events to the stream, and then marks the webhooks. A crash in between appends the same
+events again; their ids deduplicate them.
 
 Batches run one at a time, so the events of a site are appended in the order of its webhooks. Live
 webhooks come first: backfill runs while no live webhook waits, in small batches, and only while the
