@@ -96,7 +96,7 @@ async def _process_batch() -> bool:
                 return False
             webhooks = await _next(connection)
             if webhooks:
-                await store.mark(connection, await _append(webhooks))
+                await store.mark(connection, await append_events(webhooks))
         if webhooks:
             return await store.is_waiting(connection)
         return bool(await _next(connection))
@@ -116,7 +116,7 @@ async def _next(connection: Connection) -> list[ReceivedWebhook]:
     return [] if _stream.waiting > BACKFILL_LAG else backfill
 
 
-async def _append(webhooks: Iterable[ReceivedWebhook]) -> list[Outcome]:
+async def append_events(webhooks: Iterable[ReceivedWebhook]) -> list[Outcome]:
     """Append the events of webhooks to the stream; an unreadable webhook is set apart."""
     outcomes, records = [], []
     for webhook in webhooks:
