@@ -106,6 +106,10 @@ bench-graph: setup ## What a GraphQL request costs, beside stock Strawberry; ARG
 bench-edge: setup ## What Envoy and the edge authz add to a request; ARGS="--seconds 3 --rounds 3"
 	@$(VENV)/python -m tests.bench.edge $(ARGS)
 
+.PHONY: bench-orders
+bench-orders: setup ## From a signed order to the claim at a subscriber; ARGS="--rates 40 300 --seconds 5"
+	@$(VENV)/python -m tests.bench.orders $(ARGS)
+
 .PHONY: bench-analytics
 bench-analytics: setup ## Measure queries of hourly counts over 90 days; ARGS="--events 20000000 --queries 200"
 	@$(VENV)/python -m tests.bench.analytics $(ARGS)

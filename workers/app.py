@@ -21,7 +21,7 @@ from celery.signals import (
     worker_ready,
 )
 
-from subgraphs.kernel import db, redis
+from subgraphs.kernel import db, redis, worker_pool
 from subgraphs.kernel.logging import configure_logging
 from subgraphs.kernel.storage import clickhouse
 from subgraphs.kernel.streams import event_streams
@@ -91,5 +91,5 @@ def _stop_loop(**_: Any) -> None:
 
 
 async def _dispose() -> None:
-    for close in (event_streams.dispose, clickhouse.dispose, redis.dispose, db.dispose):
-        await close()
+    for store in (event_streams, clickhouse, redis, worker_pool, db):
+        await store.dispose()

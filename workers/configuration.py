@@ -16,10 +16,11 @@ VISIBILITY_SECONDS = 300
 tasks would run twice; a greater value would delay what a killed worker held."""
 
 SEND_OUTBOX_EVERY = 2.0
-"""Seconds; a safety net only, since a writer of a job also wakes the outbox sender."""
+"""Seconds; the longest delay of a job."""
 
-SWEEP_INBOX_EVERY = 2.0
-"""Seconds; what a killed worker held waits for this and for `inbox.OVERDUE`, no longer."""
+PROCESS_INBOX_EVERY = 2.0
+"""Seconds; a safety net only, since the webhook receiver also wakes the task. What a killed worker
+or a lost message left waits for this."""
 
 ADVANCE_ARCHIVES_EVERY = 60.0
 """Seconds between two turns of the archive; nobody needs its result within seconds."""
@@ -68,8 +69,7 @@ def configuration() -> dict[str, Any]:
         "result_expires": None,
         "task_queues": _queues(),
         "task_routes": {
-            task_names.PROCESS_INBOX: "inbox",
-            task_names.SWEEP_INBOX: "sweeps",
+            task_names.PROCESS_INBOX: task_names.INBOX_QUEUE,
             task_names.ROLL_UP: "rollups",
             **dict.fromkeys(_ARCHIVE_TASKS, "archive"),
         },
@@ -81,10 +81,8 @@ def _queues() -> list[Queue]:
     return [
         # The default: subgraphs know a task by its name alone, and send it here.
         Queue("celery", Exchange("celery"), "celery"),
-        Queue("inbox", Exchange("inbox"), "inbox"),
-        # A worker takes from its queues by turns: in the queue `inbox`, a sweep would expire behind
-        # the webhooks of a rush.
-        Queue("sweeps", Exchange("sweeps"), "sweeps"),
+        # A worker takes from its queues by turns, so that no other task delays a live order.
+        Queue(task_names.INBOX_QUEUE, Exchange(task_names.INBOX_QUEUE), task_names.INBOX_QUEUE),
         Queue("rollups", Exchange("rollups"), "rollups"),
         Queue("archive", Exchange("archive"), "archive"),
     ]
@@ -93,7 +91,7 @@ def _queues() -> list[Queue]:
 def _schedule() -> dict[str, Any]:
     return {
         "outbox": _every(SEND_OUTBOX_EVERY, task_names.SEND_OUTBOX),
-        "inbox": _every(SWEEP_INBOX_EVERY, task_names.SWEEP_INBOX),
+        "inbox": _every(PROCESS_INBOX_EVERY, task_names.PROCESS_INBOX),
         # Two minutes past the hour, and again for hours that late events have reopened.
         "rollups": {"task": task_names.ROLL_UP, "schedule": crontab(minute="2-59/10")},
         "visitor journal": _every(FOLD_JOURNAL_EVERY, task_names.FOLD_VISITOR_JOURNAL),

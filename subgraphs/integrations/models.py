@@ -1,9 +1,10 @@
 """The tables of integrations: connected shops, and the inbox of their webhooks."""
 
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, func
+from sqlalchemy import ForeignKey, false, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from subgraphs.kernel.db import Base
@@ -43,6 +44,19 @@ class InboxItem(Base):
     error: Mapped[str | None]
     received_at: Mapped[datetime] = mapped_column(server_default=func.now())
     processed_at: Mapped[datetime | None]
+    is_backfill: Mapped[bool] = mapped_column(server_default=false())
+    """Whether an import fetched it; live webhooks are processed first."""
+
+
+class ReceivedWebhook(NamedTuple):
+    """The columns of an inbox row that a source reads."""
+
+    id: UUID
+    account_id: UUID
+    site_id: UUID
+    topic: str
+    body: bytes
+    received_at: datetime
 
 
 class Delivery(Base):

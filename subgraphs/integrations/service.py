@@ -1,20 +1,20 @@
-"""The rules of integrations and of the inbox."""
+"""The rules of integrations, and of the webhooks in the inbox.
+
+The inbox's statements are in `inbox/store.py`.
+"""
 
 import re
 import secrets
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import any_, select, text
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from subgraphs.integrations import sealing
-from subgraphs.integrations.models import Delivery, InboxItem, Integration
+from subgraphs.integrations.models import Delivery, Integration, ReceivedWebhook
 from subgraphs.integrations.sources import shopify
-from subgraphs.kernel import jobs, task_names
 from subgraphs.kernel.errors import BadUserInput, NotFound
 from subgraphs.kernel.graphql import paging
 from subgraphs.kernel.ids import new_id
@@ -36,28 +36,6 @@ _DELETE_BODIES = text("""
         LIMIT :most)
     RETURNING id
 """)
-
-
-class Sender(NamedTuple):
-    """An integration, as far as the webhook receiver needs it."""
-
-    integration_id: UUID
-    site_id: UUID
-    account_id: UUID
-    sealed_secret: bytes
-
-    def secret(self) -> str:
-        """The decrypted webhook secret."""
-        return sealing.unseal(self.sealed_secret, context=str(self.integration_id))
-
-
-class Webhook(NamedTuple):
-    """A received webhook."""
-
-    delivery_id: str
-    event_id: str | None
-    topic: str
-    body: bytes
 
 
 async def connect_shopify(
@@ -125,47 +103,6 @@ async def list_deliveries(
     )
 
 
-async def find_sender(session: AsyncSession, *, integration_id: UUID) -> Sender | None:
-    """The integration that may send webhooks under this id, or None."""
-    statement = select(
-        Integration.id, Integration.site_id, Integration.account_id, Integration.sealed_secret
-    ).where(Integration.id == integration_id, Integration.status == "CONNECTED")
-    row = (await session.execute(statement)).one_or_none()
-    return Sender(*row) if row else None
-
-
-async def receive(
-    session: AsyncSession, *, sender: Sender, webhook: Webhook, error: str | None = None
-) -> bool:
-    """Store a webhook and enqueue its processing; False if this delivery is already stored.
-
-    Args:
-        error: why the body cannot be read. The webhook is then stored for the merchant to see and
-            not processed.
-    """
-    inbox_id = new_id()
-    statement = (
-        insert(InboxItem)
-        .values(
-            id=inbox_id,
-            account_id=sender.account_id,
-            site_id=sender.site_id,
-            integration_id=sender.integration_id,
-            **webhook._asdict(),
-            status="REJECTED" if error else "RECEIVED",
-            error=error,
-            processed_at=datetime.now(UTC) if error else None,
-        )
-        .on_conflict_do_nothing(index_elements=["integration_id", "delivery_id"])
-        .returning(InboxItem.id)
-    )
-    if await session.scalar(statement) is None:
-        return False
-    if error is None:
-        jobs.enqueue(session, task_names.PROCESS_INBOX, inbox_id=str(inbox_id))
-    return True
-
-
 async def delete_bodies(session: AsyncSession, *, now: datetime, most: int) -> int:
     """Empty at most `most` bodies older than `BODY_RETENTION`; returns how many.
 
@@ -175,10 +112,10 @@ async def delete_bodies(session: AsyncSession, *, now: datetime, most: int) -> i
     return len(emptied.all())
 
 
-def normalise(item: InboxItem) -> list[Event]:
+def normalise(webhook: ReceivedWebhook) -> list[Event]:
     """The source events of a webhook; none for an unused topic, a test or a cancelled order.
 
     Raises:
         sources.Unreadable: the body does not have the documented shape.
     """
-    return shopify.events_of(item)
+    return shopify.events_of(webhook)

@@ -6,7 +6,8 @@ Messages in a broker and rows in the outbox carry these names: to change one los
 SEND_OUTBOX = "outbox.send"
 
 PROCESS_INBOX = "integrations.process_inbox"
-SWEEP_INBOX = "integrations.sweep_inbox"
+INBOX_QUEUE = "inbox"
+"""The queue of PROCESS_INBOX: no other task delays a live order."""
 
 ROLL_UP = "analytics.roll_up"
 REBUILD_COUNTERS = "analytics.rebuild_counters"

@@ -7,18 +7,17 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
-from subgraphs.integrations import service as integrations
-from subgraphs.integrations.service import Sender, Webhook
+from subgraphs.integrations.inbox import store
 from subgraphs.kernel import db, live, redis
 from subgraphs.kernel.identity.tenants import set_limits
 from subgraphs.kernel.ids import new_id
 from subgraphs.kernel.streams.redis.names import dead_letters_of
 from tests.fixtures.active_shop import ActiveShop, open_shop
 from tests.workers.stream.ledgers import channel, new_stream, rows, state_of
-from tests.workers.test_inbox import body_of, connect, receive
+from tests.workers.test_inbox import body_of, connect, new_webhook, receive
 from workers import deletion
 from workers.deletion import delete_claims, delete_published, delete_webhook_bodies
-from workers.inbox import process
+from workers.inbox import process_waiting
 
 pytestmark = pytest.mark.usefixtures("stores")
 
@@ -42,9 +41,9 @@ async def set_received(inbox_id: UUID, days_ago: int) -> None:
 async def test_old_webhook_bodies_are_emptied_and_their_ids_still_deduplicate() -> None:
     connected = await connect()
     old = [await receive(connected, body_of(number)) for number in range(5)]
-    unread, young = await receive(connected, b"{}"), await receive(connected, b"{}")
-    for inbox_id in (*old, young):
-        await process(inbox_id)
+    young = await receive(connected, b"{}")
+    await process_waiting()
+    unread = await receive(connected, b"{}")
     for inbox_id in (*old, unread):
         await set_received(inbox_id, 31)
     await set_received(young, 29)
@@ -61,12 +60,8 @@ async def test_old_webhook_bodies_are_emptied_and_their_ids_still_deduplicate() 
         young: (b"{}", "REJECTED"),
     }
     ((delivery_id,),) = await rows("SELECT delivery_id FROM inbox WHERE id = :id", id=old[0])
-    sender = Sender(
-        connected.integration_id, connected.shop.site_id, connected.shop.account_id, b""
-    )
-    async with db.service_transaction() as session:
-        again = Webhook(delivery_id, None, "orders/create", body_of(0))
-        assert not await integrations.receive(session, sender=sender, webhook=again)
+    again = new_webhook(connected, body_of(0), delivery_id=delivery_id)
+    assert await store.insert([again]) == set()
 
 
 async def keep_for(shop: ActiveShop, days: int) -> None:

@@ -5,9 +5,9 @@ from functools import lru_cache
 
 from cachetools import FIFOCache
 
-from subgraphs.analytics.ingest.backlog import Backlog
 from subgraphs.analytics.ingest.responses import Refusal
 from subgraphs.analytics.ingest.token_buckets import Excess, TokenBucket, TokenBuckets
+from subgraphs.kernel.backlog import Backlog
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.identity.credentials import SiteAccess, SiteKeys
 from subgraphs.kernel.identity.origins import origin_allowed

@@ -15,7 +15,6 @@ import msgspec
 
 from subgraphs.analytics.ingest import bots, responses
 from subgraphs.analytics.ingest.admission import Admission, SiteClient
-from subgraphs.analytics.ingest.backlog import Backlog
 from subgraphs.analytics.ingest.event_parsing import (
     MAX_EVENTS,
     IngestRequest,
@@ -29,6 +28,7 @@ from subgraphs.analytics.ingest.pending_append import PendingAppend
 from subgraphs.analytics.ingest.refusals import refuse, reply
 from subgraphs.analytics.ingest.responses import Refusal
 from subgraphs.kernel import cancellation, db
+from subgraphs.kernel.backlog import Backlog
 from subgraphs.kernel.redis.invalidation import Change
 from subgraphs.kernel.streams import event_streams
 from subgraphs.kernel.streams.envelope import EVENTS_TOPIC, LEDGER_GROUP
@@ -36,6 +36,10 @@ from subgraphs.kernel.streams.interface import partition_of
 
 STORE_SECONDS = 2.0
 """How long the store may take to answer; the snippet sends again, so it need not wait longer."""
+
+FULL = 200_000
+"""Entries of one partition: some ten seconds of a worker's time. With all partitions full, the
+store needs less than 2 GB of memory."""
 
 _PATH = b"/v1/events"
 
@@ -55,7 +59,7 @@ class IngestEndpoint:
     def __init__(self) -> None:
         self._streams = event_streams.connect(seconds=STORE_SECONDS)
         self._commit = GroupCommit(self._streams, EVENTS_TOPIC, seconds=STORE_SECONDS)
-        self._backlog = Backlog(partition_of)
+        self._backlog = Backlog(partition_of, full=FULL)
         self._loop = asyncio.get_running_loop()
         self._now: _Now | None = None
         self._admission = Admission(self._backlog)

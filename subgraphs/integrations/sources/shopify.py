@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from subgraphs.integrations.models import InboxItem
+from subgraphs.integrations.models import ReceivedWebhook
 from subgraphs.integrations.sources import Unreadable
 from subgraphs.integrations.sources.money import minor_units
 from subgraphs.kernel.ids import derived_id
@@ -93,35 +93,35 @@ class _Order(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Order)
 
 
-def events_of(item: InboxItem) -> list[Event]:
+def events_of(webhook: ReceivedWebhook) -> list[Event]:
     """The source events of a webhook; none for another topic or an order without a sale.
 
     Raises:
         Unreadable: the body does not have the shape Shopify documents for its topic.
     """
-    if item.topic != ORDER_CREATED:
+    if webhook.topic != ORDER_CREATED:
         return []
     try:
-        order = _decoder.decode(item.body)
+        order = _decoder.decode(webhook.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(f"The order cannot be read: {error}.") from error
     if order.test or order.cancelled_at or order.financial_status in NO_SALE:
         return []
-    return [_order_created(order, item)]
+    return [_order_created(order, webhook)]
 
 
-def _order_created(order: _Order, item: InboxItem) -> Event:
-    if not -MAX_AHEAD < item.received_at - order.created_at < MAX_AGE:
+def _order_created(order: _Order, webhook: ReceivedWebhook) -> Event:
+    if not -MAX_AHEAD < webhook.received_at - order.created_at < MAX_AGE:
         raise Unreadable("The order's `created_at` is more than an hour ahead or five years old.")
     occurred_at = order.created_at.astimezone(UTC)
     order_id = str(order.id)
     return Event(
-        id=derived_id(occurred_at, item.site_id, "shopify", "order.created", order_id),
-        site_id=item.site_id,
-        account_id=item.account_id,
+        id=derived_id(occurred_at, webhook.site_id, "shopify", "order.created", order_id),
+        site_id=webhook.site_id,
+        account_id=webhook.account_id,
         type="order.created",
         occurred_at=occurred_at,
-        captured_at=item.received_at,
+        captured_at=webhook.received_at,
         source="shopify",
         visitor_id=_visitor(order),
         payload={

@@ -5,7 +5,7 @@ that ORDER_STOPS lists ("path: function", one a line) then appends a line to the
 when it is called; an async generator does so whenever it yields an item. The recorder changes the
 syntax tree of the listed modules as they are imported, so all other code runs as it is.
 
-    {"time": 1790000000.25, "stop": "workers/inbox.py: process"}
+    {"time": 1790000000.25, "stop": "workers/inbox.py: append_events"}
 """
 
 import ast

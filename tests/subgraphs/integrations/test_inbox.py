@@ -14,11 +14,11 @@ from sqlalchemy import select
 
 from deploy.local.demo.shopify import signed_headers
 from subgraphs.integrations import service
-from subgraphs.integrations.inbox.receiver import MAX_BODY, app
+from subgraphs.integrations.inbox.receiver import app
+from subgraphs.integrations.inbox.request import MAX_BODY
 from subgraphs.integrations.models import InboxItem
-from subgraphs.kernel import db, redis
+from subgraphs.kernel import db, redis, worker_pool
 from subgraphs.kernel.config import settings
-from subgraphs.kernel.jobs import OutboxJob
 from tests.fixtures.ports import free_port
 from tests.fixtures.shop import Shop, new_shop
 
@@ -56,13 +56,6 @@ class Sender:
         async with db.service_transaction() as session:
             return (await session.scalars(statement)).all()
 
-    async def jobs(self) -> list[OutboxJob]:
-        """The jobs that ask for one of these rows to be read."""
-        ids = {str(row.id) for row in await self.inbox()}
-        async with db.service_transaction() as session:
-            found = (await session.scalars(select(OutboxJob))).all()
-        return [job for job in found if job.arguments.get("inbox_id") in ids]
-
     async def refusals(self) -> int:
         return int(await redis.client().get(f"hooks:rejected:{self.integration_id}") or 0)
 
@@ -74,8 +67,8 @@ async def receiver() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-@pytest.fixture
-async def sender(receiver: httpx.AsyncClient) -> Sender:
+async def new_sender(receiver: httpx.AsyncClient) -> Sender:
+    """A new shop with Shopify connected."""
     shop = await new_shop()
     async with db.transaction(shop.owner) as session:
         row, secret = await service.connect_shopify(
@@ -84,13 +77,18 @@ async def sender(receiver: httpx.AsyncClient) -> Sender:
     return Sender(shop, row.id, secret, receiver)
 
 
+@pytest.fixture
+async def sender(receiver: httpx.AsyncClient) -> Sender:
+    return await new_sender(receiver)
+
+
 def error_of(response: httpx.Response) -> tuple[int, str]:
     assert set(response.json()) == {"error"}
     assert response.json()["error"]["message"]
     return response.status_code, response.json()["error"]["code"]
 
 
-async def test_a_webhook_is_stored_unchanged_with_one_job(sender: Sender) -> None:
+async def test_a_webhook_is_stored_unchanged(sender: Sender) -> None:
     answer = await sender.send(X_Shopify_Event_Id="e-1")
 
     assert (answer.status_code, answer.json()) == (200, {"status": "received"})
@@ -100,11 +98,9 @@ async def test_a_webhook_is_stored_unchanged_with_one_job(sender: Sender) -> Non
     assert (row.site_id, row.account_id) == (sender.shop.site_id, sender.shop.account_id)
     assert (row.status, row.error, row.processed_at) == ("RECEIVED", None, None)
     assert abs((datetime.now(UTC) - row.received_at).total_seconds()) < 10
-    (job,) = await sender.jobs()
-    assert (job.task, job.arguments) == ("integrations.process_inbox", {"inbox_id": str(row.id)})
 
 
-async def test_repeated_and_concurrent_deliveries_make_one_row_and_one_job(
+async def test_repeated_and_concurrent_deliveries_make_one_row(
     sender: Sender,
 ) -> None:
     at_once = await asyncio.gather(sender.send(), sender.send())
@@ -114,7 +110,6 @@ async def test_repeated_and_concurrent_deliveries_make_one_row_and_one_job(
     assert sorted(answers) == ["duplicate"] * 4 + ["received"]
     assert {answer.status_code for answer in [*at_once, *later]} == {200}
     assert len(await sender.inbox()) == 1
-    assert len(await sender.jobs()) == 1
 
 
 async def test_a_second_delivery_with_another_body_changes_nothing(sender: Sender) -> None:
@@ -234,7 +229,6 @@ async def test_a_body_that_is_no_json_object_is_stored_as_rejected(
     assert row.error is not None
     assert row.error.startswith(reason)
     assert row.processed_at is not None
-    assert await sender.jobs() == []
 
 
 async def test_the_largest_body_is_accepted_and_one_byte_more_is_not(sender: Sender) -> None:
@@ -279,17 +273,14 @@ async def test_other_paths_are_not_found(receiver: httpx.AsyncClient, path: str)
 @asynccontextmanager
 async def without_database() -> AsyncIterator[None]:
     """The same process while its database is gone."""
-    here = db.worker_engine()
+    await worker_pool.dispose()
     with pytest.MonkeyPatch.context() as patch:
         nowhere = f"postgresql://proofgraph_worker@127.0.0.1:{free_port()}/gone"
         patch.setenv("WORKER_DATABASE_URL", nowhere)
         settings.cache_clear()
-        db.worker_engine.cache_clear()
         yield
-        await db.worker_engine().dispose()
-    await here.dispose()
+        await worker_pool.dispose()
     settings.cache_clear()
-    db.worker_engine.cache_clear()
 
 
 async def test_while_the_database_is_down_the_shop_gets_503(sender: Sender) -> None:

@@ -6,12 +6,14 @@ import pytest
 from sqlalchemy import select
 
 from subgraphs.integrations import service
+from subgraphs.integrations.inbox import store
+from subgraphs.integrations.inbox.store import NewWebhook, Sender
 from subgraphs.integrations.models import InboxItem, Integration
 from subgraphs.integrations.schema import schema
-from subgraphs.integrations.service import Sender, Webhook
 from subgraphs.kernel import db
 from subgraphs.kernel.config import settings
 from subgraphs.kernel.identity.viewer import NOBODY, Viewer
+from subgraphs.kernel.ids import new_id
 from tests.fixtures.graph import Answer, counted_statements, run
 from tests.fixtures.shop import Shop, more_sites, new_shop
 
@@ -54,8 +56,7 @@ async def connect(shop: Shop, **fields: object) -> Answer:
 
 async def connected(shop: Shop) -> Sender:
     made = (await connect(shop)).data["connectShopify"]["integration"]
-    async with db.service_transaction() as session:
-        sender = await service.find_sender(session, integration_id=UUID(made["id"]))
+    sender = await store.find_sender(UUID(made["id"]))
     assert sender is not None
     return sender
 
@@ -70,10 +71,20 @@ async def integrations_of(viewer: Viewer, *site_ids: UUID) -> list[list[dict[str
 
 
 async def received(sender: Sender, *topics: str, error: str | None = None) -> None:
-    async with db.service_transaction() as session:
-        for topic in topics:
-            webhook = Webhook(f"d-{topic}", None, topic, b"{}")
-            await service.receive(session, sender=sender, webhook=webhook, error=error)
+    """Put webhooks into the inbox, one after the other."""
+    for topic in topics:
+        webhook = NewWebhook(
+            id=new_id(),
+            account_id=sender.account_id,
+            site_id=sender.site_id,
+            integration_id=sender.integration_id,
+            delivery_id=f"d-{topic}",
+            event_id=None,
+            topic=topic,
+            body=b"{}",
+            error=error,
+        )
+        await store.insert([webhook])
 
 
 async def test_connecting_returns_the_url_and_a_generated_secret(shop: Shop) -> None:
@@ -99,7 +110,7 @@ async def test_the_secret_is_sealed_to_its_integration(shop: Shop) -> None:
         row = await session.get_one(Integration, UUID(one["integration"]["id"]))
     assert SECRET.encode() not in row.sealed_secret
     sender = Sender(row.id, row.site_id, row.account_id, row.sealed_secret)
-    assert sender.secret() == SECRET
+    assert sender.secret() == SECRET.encode()
     moved = sender._replace(integration_id=UUID(other["integration"]["id"]))
     with pytest.raises(Exception, match="^$") as refused:
         moved.secret()

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.local.demo.shopify import order as shopify_order
-from subgraphs.integrations.models import InboxItem
+from subgraphs.integrations.models import ReceivedWebhook
 from subgraphs.integrations.service import normalise
 from subgraphs.integrations.sources import Unreadable
 from subgraphs.kernel.ids import derived_id
 
-INTEGRATION, SITE, ACCOUNT = UUID(int=1), UUID(int=2), UUID(int=3)
+SITE, ACCOUNT = UUID(int=2), UUID(int=3)
 PLACED = datetime(2026, 11, 24, 9, 30, tzinfo=timezone(timedelta(hours=-5)))
 RECEIVED = datetime(2026, 11, 24, 14, 30, 2, tzinfo=UTC)
 
@@ -26,14 +26,12 @@ def an_order(**changes: Any) -> dict[str, Any]:
     return {**shopify_order(number=1001, placed=PLACED, rng=dice), **changes}
 
 
-def item(content: object, topic: str = "orders/create") -> InboxItem:
+def item(content: object, topic: str = "orders/create") -> ReceivedWebhook:
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    return InboxItem(
+    return ReceivedWebhook(
         id=UUID(int=4),
-        integration_id=INTEGRATION,
         site_id=SITE,
         account_id=ACCOUNT,
-        delivery_id="d-1",
         topic=topic,
         body=body,
         received_at=RECEIVED,

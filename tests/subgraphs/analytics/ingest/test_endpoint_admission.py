@@ -7,9 +7,10 @@ import pytest
 
 from subgraphs.analytics.ingest import admission
 from subgraphs.analytics.ingest.admission import Admission, SiteClient
-from subgraphs.analytics.ingest.backlog import Backlog
+from subgraphs.analytics.ingest.endpoint import FULL
 from subgraphs.analytics.ingest.responses import Refusal
 from subgraphs.analytics.ingest.token_buckets import BURST_SECONDS, TokenBucket
+from subgraphs.kernel.backlog import Backlog
 from subgraphs.kernel.identity import credentials
 from subgraphs.kernel.identity.credentials import SiteAccess
 from subgraphs.kernel.ids import new_id
@@ -20,7 +21,7 @@ from tests.fixtures.shop import new_shop
 
 @pytest.fixture
 def admitter(stores: object) -> Admission:
-    return Admission(Backlog(partition_of))
+    return Admission(Backlog(partition_of, full=FULL))
 
 
 async def test_a_key_that_was_valid_is_looked_up_while_invented_keys_use_all_slots(

@@ -6,7 +6,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from subgraphs.analytics.ingest.backlog import FULL, Backlog
+from subgraphs.analytics.ingest.endpoint import FULL
 from subgraphs.analytics.ingest.token_buckets import (
     BURST_SECONDS,
     Excess,
@@ -14,6 +14,7 @@ from subgraphs.analytics.ingest.token_buckets import (
     TokenBuckets,
 )
 from subgraphs.kernel import db
+from subgraphs.kernel.backlog import Backlog
 from subgraphs.kernel.identity.tenants import set_limits
 from subgraphs.kernel.redis import connect
 from subgraphs.kernel.streams.envelope import EVENTS_TOPIC
@@ -122,7 +123,7 @@ def test_a_new_plan_applies_at_once_and_refunds_nothing() -> None:
 @pytest.fixture
 def backlog() -> Backlog:
     """Sites `a…` are in partition 0, all others in 1."""
-    return Backlog(lambda key: 0 if key.startswith("a") else 1)
+    return Backlog(lambda key: 0 if key.startswith("a") else 1, full=FULL)
 
 
 def offer(backlog: Backlog, **offered: int) -> list[str]:

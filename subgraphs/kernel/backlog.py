@@ -1,8 +1,8 @@
-"""Decides which sites to refuse while the stream is full: those that fill it, and no others.
+"""Decides which sites to refuse while a queue is full: those that fill it, and no others.
 
-Once a second the ingest endpoint reads how many entries of each partition wait for the stream
-worker. While a partition is full, its sites whose recent share is average or above are refused.
-Refused events count as well: otherwise a refused site would look modest a second later.
+An endpoint reads once a second how many entries of each partition wait. While a partition is full,
+its sites whose recent share is average or above are refused. Refused entries count as well:
+otherwise a refused site would look modest a second later.
 """
 
 import asyncio
@@ -12,39 +12,41 @@ import structlog
 
 log = structlog.stdlib.get_logger(__name__)
 
-FULL = 200_000
-"""Entries of one partition: some ten seconds of a worker's time. With all partitions full, the
-store needs less than 2 GB of memory."""
-
 CHECK_SECONDS = 1.0
 
 _DECAY = 0.8
 """Factor on a site's count at each check, so that the last five seconds or so matter."""
 
 _NEGLIGIBLE = 1.0
-"""Events; a site with a smaller count is removed."""
+"""Entries; a site with a smaller count is removed."""
 
 
 class Backlog:
-    """Which sites fill which partition."""
+    """Which sites fill which partition.
 
-    def __init__(self, partition_of: Callable[[str], int]) -> None:
+    Args:
+        partition_of: the partition of a site.
+        full: entries of a partition that wait when it is full.
+    """
+
+    def __init__(self, partition_of: Callable[[str], int], *, full: int) -> None:
         self._partition_of = partition_of
+        self._full = full
         self._offered: dict[str, float] = {}
         self._refused: frozenset[str] = frozenset()
 
-    def refuses(self, key: str, events: int) -> bool:
-        """Whether a site's events are refused now; counts them."""
-        self._offered[key] = self._offered.get(key, 0.0) + events
+    def refuses(self, key: str, entries: int) -> bool:
+        """Whether a site's entries are refused now; counts them."""
+        self._offered[key] = self._offered.get(key, 0.0) + entries
         return key in self._refused
 
     def update(self, waiting: Sequence[int]) -> None:
         """Decide which sites are refused until the next check.
 
         Args:
-            waiting: entries that wait for the stream worker, by partition.
+            waiting: entries that wait, by partition.
         """
-        full = {partition for partition, count in enumerate(waiting) if count >= FULL}
+        full = {partition for partition, count in enumerate(waiting) if count >= self._full}
         by_partition: dict[int, dict[str, float]] = {partition: {} for partition in full}
         if full:
             for key, count in self._offered.items():
@@ -52,7 +54,7 @@ class Backlog:
                     by_partition[partition][key] = count
         refused = frozenset().union(*map(_at_or_above_average, by_partition.values()))
         if refused - self._refused:
-            log.warning("stream_full", partitions=sorted(full), refused_sites=len(refused))
+            log.warning("queue_full", partitions=sorted(full), refused_sites=len(refused))
         self._refused = refused
         decayed = {key: count * _DECAY for key, count in self._offered.items()}
         self._offered = {key: count for key, count in decayed.items() if count >= _NEGLIGIBLE}
@@ -63,7 +65,7 @@ class Backlog:
             try:
                 self.update(await read_waiting())
             except Exception as error:  # any error: the next check may succeed
-                log.warning("stream_length_unknown", error=repr(error))
+                log.warning("queue_length_unknown", error=repr(error))
             await asyncio.sleep(CHECK_SECONDS)
 
 
