@@ -169,7 +169,7 @@ class Orders:
     def _one(self) -> Order:
         self._number += 1
         shop = self._shops[self._number % len(self._shops)]
-        payload = order(number=self._number, placed=datetime.now(UTC), dice=self._dice)
+        payload = order(number=self._number, placed=datetime.now(UTC), rng=self._dice)
         body = json.dumps(payload, ensure_ascii=False).encode()
         headers = {
             "Host": "shop.example.com",

@@ -169,7 +169,7 @@ def invalid_tokens() -> dict[str, str]:
         "jti": str(new_id()),
         "exp": now + timedelta(hours=1),
     }
-    expired = {"exp": now - timedelta(seconds=1)}
+    expired: dict[str, object] = {"exp": now - timedelta(seconds=1)}
     wrong: dict[str, dict[str, object]] = {
         "expired": expired,
         "audience": {"aud": "proofgraph-subgraphs"},

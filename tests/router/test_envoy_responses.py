@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from subgraphs.analytics.ingest import request_reader
-from subgraphs.integrations.inbox import receiver
+from subgraphs.integrations.inbox.request import MAX_BODY
 from tests.fixtures.serving import serving
 from tests.router.conftest import authz, envoy
 from tests.router.echo import Echo, received
@@ -36,7 +36,7 @@ async def test_an_operation_at_the_limit_passes(client: httpx.AsyncClient) -> No
 
 @pytest.mark.parametrize(
     ("path", "longest"),
-    [("/v1/events", request_reader.MAX_BODY), ("/hooks/shopify/1", receiver.MAX_BODY)],
+    [("/v1/events", request_reader.MAX_BODY), ("/hooks/shopify/1", MAX_BODY)],
 )
 async def test_each_path_has_its_body_limit(
     client: httpx.AsyncClient, path: str, longest: int

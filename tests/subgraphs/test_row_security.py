@@ -13,9 +13,11 @@ from subgraphs.analytics.pipeline.batch import Batch
 from subgraphs.analytics.pipeline.decode import decode
 from subgraphs.billing import service as billing
 from subgraphs.integrations import service as integrations
-from subgraphs.integrations.service import Sender, Webhook
+from subgraphs.integrations.inbox import store
+from subgraphs.integrations.inbox.store import NewWebhook
 from subgraphs.kernel import db
 from subgraphs.kernel.identity.viewer import NOBODY, Viewer
+from subgraphs.kernel.ids import new_id
 from subgraphs.kernel.streams.envelope import encode
 from subgraphs.kernel.streams.interface import Entry
 from subgraphs.notifications import ab_tests
@@ -54,11 +56,10 @@ async def shop() -> ActiveShop:
         await billing.change_plan(
             session, site_id=shop.site_id, account_id=shop.account_id, plan_id="growth"
         )
-    sender = Sender(integration.id, shop.site_id, shop.account_id, integration.sealed_secret)
-    async with db.service_transaction() as session:
-        await integrations.receive(
-            session, sender=sender, webhook=Webhook("d", None, "orders/create", b"{}")
-        )
+    webhook = NewWebhook(
+        new_id(), shop.account_id, shop.site_id, integration.id, "d", None, "orders/create", b"{}"
+    )
+    await store.insert([webhook])
     order = msgspec.structs.replace(shop.order(placed=datetime.now(UTC)), visitor_id="anna")
     batch = Batch.of([Entry("1-0", encode(order), 1)])
     decode(batch)
