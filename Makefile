@@ -94,6 +94,10 @@ bench-ledger: setup ## How fast the stream worker fills the ledger; ARGS="--even
 bench-ingest: setup ## The door beside nginx and a FastAPI peer; DURATION=5 REPEATS=3; MEMORY=10 minutes
 	@$(VENV)/python -m tests.bench.ingest
 
+.PHONY: bench-live
+bench-live: setup ## The subscription gateway beside nchan and stock Strawberry; REPEATS=3 IDLE=10000
+	@$(VENV)/python -m tests.bench.live
+
 .PHONY: bench-analytics
 bench-analytics: setup ## How long a quarter by the hour takes; ARGS="--events 20000000 --queries 200"
 	@$(VENV)/python -m tests.bench.analytics $(ARGS)

@@ -189,7 +189,10 @@ def _inlined(
                 directives=selection.directives,
                 selection_set=SelectionSetNode(selections=inner),
             )
-        elif isinstance(selection, FieldNode | InlineFragmentNode) and selection.selection_set:
+        elif isinstance(selection, FieldNode) and selection.selection_set:
+            inner = tuple(_inlined(selection.selection_set.selections, fragments))
+            yield _with_selections(selection, inner)
+        elif isinstance(selection, InlineFragmentNode):
             inner = tuple(_inlined(selection.selection_set.selections, fragments))
             yield _with_selections(selection, inner)
         else:
