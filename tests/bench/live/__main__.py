@@ -93,7 +93,8 @@ async def subscribed(server: Server, count: int) -> AsyncIterator[Load]:
         await asyncio.sleep(1)
         yield Load(process)
     finally:
-        process.kill()
+        if process.returncode is None:
+            process.kill()
         await process.wait()
 
 
@@ -183,6 +184,8 @@ async def compare(core: int, folder: Path, count: int) -> dict[str, float]:
     for other in ("nchan", "stock"):
         ratio = figures[f"gateway_{count}_per_second"] / figures[f"{other}_{count}_per_second"]
         figures[f"gateway_to_{other}_{count}"] = round(ratio, 2)
+        by_cpu = figures[f"{other}_{count}_cpu_us"] / figures[f"gateway_{count}_cpu_us"]
+        figures[f"gateway_to_{other}_{count}_by_cpu"] = round(by_cpu, 2)
     return figures
 
 

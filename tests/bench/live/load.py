@@ -33,6 +33,11 @@ def message_text(number: int, size: int = TEXT_SIZE) -> str:
     return f"claim {number:0{_NUMBER}d} {time.time():{_TIME}.6f} ".ljust(size, "x")
 
 
+_PONG = b"\x8a\x80\x00\x00\x00\x00"
+_PONG_SECONDS = 8
+"""Interval of unsolicited pongs, in place of answers to the servers' pings."""
+
+
 class Subscribers:
     """The sockets."""
 
@@ -42,13 +47,22 @@ class Subscribers:
         self.seen: dict[int, int] = {}
         self.latencies: list[float] = []
         self._buffer = bytearray(1 << 18)
+        self._last_pongs = time.monotonic()
         for _ in range(count):
+            self.send_pongs()
             opened = _open(port, site_key)
             opened.setblocking(False)
             self._sockets[opened.fileno()] = opened
             self.seen[opened.fileno()] = 0
             self._epoll.register(opened, select.EPOLLIN)
         self._epoll.register(sys.stdin, select.EPOLLIN)
+
+    def send_pongs(self) -> None:
+        """Shows the server that the subscribers are alive, when it is time."""
+        if time.monotonic() - self._last_pongs > _PONG_SECONDS:
+            self._last_pongs = time.monotonic()
+            for opened in self._sockets.values():
+                opened.send(_PONG)
 
     def sweep(self) -> bool:
         """Reads once from every socket with data; returns whether latencies are asked for."""
@@ -123,6 +137,7 @@ def main() -> None:
     last = 0
     while True:
         asked = subscribers.sweep()
+        subscribers.send_pongs()
         seen = min(subscribers.seen.values())
         if seen != last:
             last = seen

@@ -116,7 +116,16 @@ async def stock(core: int) -> AsyncIterator[Server]:
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "tests.bench.live.stock:app", "--port", str(port)]
     command += ["--no-access-log", "--loop", "uvloop", "--ws", "websockets-sansio"]
-    command += ["--ws-per-message-deflate", "false", "--backlog", "4096", "--log-level", "warning"]
+    command += [
+        "--ws-per-message-deflate",
+        "false",
+        "--ws-ping-interval",
+        "3600",
+        "--backlog",
+        "4096",
+        "--log-level",
+        "warning",
+    ]
     with _process(command, port, core) as pid:
         async with httpx.AsyncClient(timeout=60) as client:
 
