@@ -1,7 +1,6 @@
 """One client's connection: writes without waiting, and ends a client that reads too slowly."""
 
 import asyncio
-import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
@@ -20,7 +19,6 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = (
         "_drained",
-        "_fd",
         "_stall_timer",
         "_transport",
         "is_paused",
@@ -29,7 +27,6 @@ class ClientConnection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
-        self._fd = -1
         self.is_paused = False
         """Whether the client reads more slowly than we write; write no more until it is False."""
         self._stall_timer: asyncio.TimerHandle | None = None
@@ -39,26 +36,9 @@ class ClientConnection(asyncio.Protocol):
     # For operations.
 
     def write(self, data: bytes) -> None:
-        """Writes to the socket at once; the transport keeps what the socket does not take.
-
-        The transport itself would write only at the end of the loop's turn, at three times the
-        price. A closing transport's descriptor may already belong to another client.
-        """
-        transport = self._transport
-        if transport is None or transport.is_closing():
-            return
-        if not transport.get_write_buffer_size():
-            try:
-                sent = os.write(self._fd, data)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                transport.abort()
-                return
-            if sent == len(data):
-                return
-            data = data[sent:]
-        transport.write(data)
+        """Writes without waiting; the transport keeps what the socket does not take."""
+        if self._transport is not None:
+            self._transport.write(data)
 
     async def drain(self) -> None:
         """Returns once the client has read enough; a client that stalls is ended meanwhile."""
@@ -102,11 +82,9 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._fd = transport.get_extra_info("socket").fileno()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
-        self._fd = -1
         self._resume()
 
     def pause_writing(self) -> None:

@@ -27,7 +27,7 @@ from graphql import (
     is_non_null_type,
 )
 
-_Node = TypeVar("_Node", FieldNode, InlineFragmentNode)
+_Node = TypeVar("_Node", bound=FieldNode | InlineFragmentNode)
 
 ENTITY_ID = "proofgraphEntityId"
 """The alias of an entity's id in the owner's results."""
@@ -183,17 +183,14 @@ def _inlined(
     for selection in selections:
         if isinstance(selection, FragmentSpreadNode):
             fragment = fragments[selection.name.value]
-            inner = tuple(_inlined(fragment.selection_set.selections, fragments))
+            selections_of = tuple(_inlined(fragment.selection_set.selections, fragments))
             yield InlineFragmentNode(
                 type_condition=NamedTypeNode(name=fragment.type_condition.name),
                 directives=selection.directives,
-                selection_set=SelectionSetNode(selections=inner),
+                selection_set=SelectionSetNode(selections=selections_of),
             )
-        elif isinstance(selection, FieldNode) and selection.selection_set:
-            inner = tuple(_inlined(selection.selection_set.selections, fragments))
-            yield _with_selections(selection, inner)
-        elif isinstance(selection, InlineFragmentNode):
-            inner = tuple(_inlined(selection.selection_set.selections, fragments))
+        elif isinstance(selection, FieldNode | InlineFragmentNode) and selection.selection_set:
+            inner = _inlined(selection.selection_set.selections, fragments)
             yield _with_selections(selection, inner)
         else:
             yield selection
