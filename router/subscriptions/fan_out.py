@@ -82,7 +82,7 @@ class FanOut:
 
     def flush(self) -> None:
         """Writes to all subscribers now."""
-        self._write(tuple(self._subscribers))
+        self.write_results(tuple(self._subscribers))
         self._written = self._buffer.end
 
     def fail(self, error: Exception) -> None:
@@ -113,7 +113,7 @@ class FanOut:
 
     def _run_slice(self, subscribers: tuple[Subscriber, ...], start: int) -> None:
         """Writes to some subscribers, and schedules the others, then a round for newer results."""
-        self._write(subscribers[start : start + _SLICE])
+        self.write_results(subscribers[start : start + _SLICE])
         loop = asyncio.get_running_loop()
         if start + _SLICE < len(subscribers):
             loop.call_soon(self._run_slice, subscribers, start + _SLICE)
@@ -126,7 +126,7 @@ class FanOut:
         else:
             self._is_scheduled = False
 
-    def _write(self, subscribers: tuple[Subscriber, ...]) -> None:
+    def write_results(self, subscribers: tuple[Subscriber, ...]) -> None:
         buffer, attached = self._buffer, self._subscribers
         first, end = buffer.first, buffer.end
         last: tuple[int, _Encode | None, bytes] = (-1, None, b"")
