@@ -159,6 +159,20 @@ async def test_a_silent_client_times_out(
         assert await client.closed() == (4408, "Connection initialisation timeout")
 
 
+async def test_a_stopping_server_asks_clients_to_connect_again(stack: GatewayStack) -> None:
+    async with subscribed(stack.url, stack.key) as client:
+        await stack.wait_for_subscribers(1)
+        stopping = asyncio.create_task(stack.stop("gateway"))
+        assert await client.closed() == (1012, "The server restarts; connect again")
+        await stopping
+
+
+async def test_a_message_may_come_in_fragments(stack: GatewayStack) -> None:
+    async with socket(stack.url) as client:
+        await client.connection.send(['{"type":', '"pi', 'ng"}'])
+        assert await client.receive() == {"type": "pong"}
+
+
 @pytest.mark.parametrize("protocol", ["graphql-ws", None])
 async def test_another_or_no_subprotocol_is_closed_with_a_reason(
     stack: GatewayStack, protocol: str | None
