@@ -187,7 +187,8 @@ async def compare(core: int, folder: Path, count: int) -> dict[str, float]:
             found[name].append(it)
             say(
                 f"{repeat + 1}/{REPEATS} {count} {name:8} {it.per_second:9,.0f}/s"
-                f"  {it.cpu_us:5.2f} us a message, {it.paced_cpu_us:.2f} paced  {it.kb_a_connection:5.1f} KB a connection"
+                f"  {it.cpu_us:5.2f} us a message, {it.paced_cpu_us:.2f} paced"
+                f"  {it.kb_a_connection:5.1f} KB a connection"
                 f"  at {RATE * count:,}/s p50 {it.p50_ms:.1f} p95 {it.p95_ms:.1f} ms"
             )
     figures = {
