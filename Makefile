@@ -110,6 +110,10 @@ bench-edge: setup ## What Envoy and the edge authz add to a request; ARGS="--sec
 bench-orders: setup ## From a signed order to the claim at a subscriber; ARGS="--rates 40 300 --seconds 5"
 	@$(VENV)/python -m tests.bench.orders $(ARGS)
 
+.PHONY: bench-live
+bench-live: setup ## The subscription gateway beside nchan and stock Strawberry; REPEATS=3 IDLE=10000
+	@$(VENV)/python -m tests.bench.live
+
 .PHONY: bench-analytics
 bench-analytics: setup ## Measure queries of hourly counts over 90 days; ARGS="--events 20000000 --queries 200"
 	@$(VENV)/python -m tests.bench.analytics $(ARGS)

@@ -10,6 +10,7 @@ from ariadne.graphql import validate_query
 from graphql import (
     DocumentNode,
     FieldNode,
+    FragmentDefinitionNode,
     GraphQLError,
     GraphQLSchema,
     ObjectTypeDefinitionNode,
@@ -22,6 +23,8 @@ from graphql import (
 )
 
 from router.subscriptions.cursors import Cursor, parse_cursor
+from router.subscriptions.entity_query import EntityQuery, entity_query
+from router.subscriptions.entity_selections import NotSelectable, SelectionSplitter
 from router.subscriptions.subgraph_query import (
     AfterArgument,
     after_argument,
@@ -30,6 +33,8 @@ from router.subscriptions.subgraph_query import (
 )
 from subgraphs.kernel.config import SUBGRAPHS, SubgraphName
 from subgraphs.kernel.graphql.limits import DocumentLimitsRule
+
+_NOT_AVAILABLE = "Not available in this subscription, send a query for it: "
 
 SCHEMA_DIR = Path(__file__).parents[2] / "schema"
 
@@ -70,6 +75,8 @@ class ParsedSubscription(NamedTuple):
     """The client's variables that the query uses."""
     after: AfterArgument
     """The client's `after` argument, which the query has no longer."""
+    entities: EntityQuery | None = None
+    """What the router adds to each result."""
 
     def start_cursor(self, variables: Mapping[str, Any]) -> Cursor | None:
         """Returns the cursor after which the client's results begin; None starts now.
@@ -134,11 +141,22 @@ class DocumentParser:
             message = "A subscription must select a field of Subscription, not through a fragment."
             raise RequestRejected.invalid(GraphQLError(message))
         name, schema = self._subgraphs[field.name.value]
+        fragments = {
+            definition.name.value: definition
+            for definition in document.definitions
+            if isinstance(definition, FragmentDefinitionNode)
+        }
+        splitter = SelectionSplitter(self._api, schema, fragments)
+        try:
+            owned = splitter.split(field)
+        except NotSelectable as error:
+            raise RequestRejected.invalid(GraphQLError(_NOT_AVAILABLE + str(error))) from error
+        if splitter.found:
+            field = owned
         sent = subgraph_document(document, operation, field)
         if errors := validate_query(schema, sent):
-            reason = "Not available in this subscription, send a query for it: "
             raise RequestRejected.invalid(
-                *(GraphQLError(reason + error.message) for error in errors)
+                *(GraphQLError(_NOT_AVAILABLE + error.message) for error in errors)
             )
         return ParsedSubscription(
             subgraph=name,
@@ -146,6 +164,7 @@ class DocumentParser:
             response_key=(field.alias or field.name).value,
             variables=variables_of(sent),
             after=after_argument(operation, field),
+            entities=entity_query(operation, splitter.found),
         )
 
 

@@ -1,25 +1,22 @@
 """The results of one distinct operation: a bounded replay buffer, shared by its subscribers.
 
-Subscribers read one buffer of encoded results at their own pace, so that a subscriber costs a
-position and no queue. One that starts before the buffer (a resume after a long time) reads from a
+A subscriber first reads the buffer at its own pace, then lives on the feed's fan-out, which writes
+new results to all. One that starts before the buffer (a resume after a long time) reads from a
 replay feed, one for each start cursor, until the buffer holds what follows. One that falls behind
 the buffer later reads too slowly, and is ended.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
-from itertools import islice
 
 from router.subscriptions.cursors import Cursor
 from router.subscriptions.documents import RequestRejected
+from router.subscriptions.fan_out import FanOut, SlowSubscriber, Subscriber
+from router.subscriptions.result_buffer import ResultBuffer
 from router.subscriptions.subgraph_client import Result
 
-BUFFER_RESULTS = 1_000
-"""How many results a subscriber may fall behind before it is ended."""
-
-BUFFER_BYTES = 4 * 1024 * 1024
+__all__ = ["Feed", "SlowSubscriber", "Source"]
 
 MAX_REPLAY_FEEDS = 20
 """Few suffice: after a failure, all former subscribers resume from the same last cursor."""
@@ -27,16 +24,11 @@ MAX_REPLAY_FEEDS = 20
 _JOIN_SECONDS = 1.0
 """How long a replaying subscriber waits for the buffer to receive the result it just got."""
 
-_BATCH_SIZE = 100
-"""Results per batch: enough to save time, few enough to wait for the client's socket between."""
-
-
-class SlowSubscriber(Exception):
-    """The subscriber reads too slowly. It can resume with the last cursor it received."""
-
-
 Source = Callable[[Cursor], AsyncIterator[Result]]
 """Subscribes at the subgraph: yields the results after a cursor."""
+
+GoLive = Callable[[int, Cursor], None]
+"""Takes over a subscriber that has read all: its position, and the cursor it has results up to."""
 
 
 class Feed:
@@ -61,12 +53,8 @@ class Feed:
     ) -> None:
         self._source = source
         self._is_live = is_live
-        self._buffer: deque[Result] = deque()
-        self._bytes = 0
-        self._first = 0
-        """The position of the oldest buffered result, counted from the feed's start."""
-        self._floor = start
-        """The cursor before the oldest buffered result."""
+        self._buffer = ResultBuffer(start)
+        self._fan_out = FanOut(self._buffer)
         self._grown = asyncio.Event()
         self._furthest_read = 0
         """The position up to which the fastest subscriber has read."""
@@ -85,22 +73,24 @@ class Feed:
         return self._failure is not None
 
     async def subscribe(
-        self, after: Cursor, *, resuming: bool = True
+        self, after: Cursor, *, resuming: bool = True, go_live: GoLive | None = None
     ) -> AsyncGenerator[list[Result]]:
         """Yields batches of the results after a cursor, each once and in order.
 
         Args:
             resuming: False for a new subscriber, with the present as its cursor. It starts at the
                 buffer's end; results up to `after` that are still on their way are skipped.
+            go_live: is called once the subscriber has read all, and ends the iteration. No result
+                can arrive between the two.
 
         Raises:
             SlowSubscriber: results left the buffer before this subscriber read them.
             RequestRejected: the subgraph rejects the viewer, or no longer accepts it.
         """
-        position = self._position_after(after) if resuming else self._end
+        position = self._buffer.position_after(after) if resuming else self._buffer.end
         caught_up = not resuming
         while True:
-            if position is not None and position < self._first:
+            if position is not None and position < self._buffer.first:
                 if caught_up and self._is_live:
                     raise SlowSubscriber
                 position = None
@@ -109,8 +99,8 @@ class Feed:
                     async for batch in batches:
                         yield batch
                         after = batch[-1].cursor
-                position = self._position_after(after)
-            elif batch := self._batch_from(position):
+                position = self._buffer.position_after(after)
+            elif batch := self._buffer.batch_from(position):
                 position += len(batch)
                 self._advance_read(position)
                 if unseen := [result for result in batch if result.cursor > after]:
@@ -120,13 +110,27 @@ class Feed:
                 caught_up = True
                 if self._failure:
                     raise self._failure
+                if go_live is not None:
+                    go_live(position, after)
+                    return
                 await self._grown.wait()
+
+    def attach(self, subscriber: Subscriber) -> None:
+        """Writes new results to a subscriber; for `go_live`."""
+        self._fan_out.attach(subscriber)
+
+    def detach(self, subscriber: Subscriber) -> None:
+        """Writes to a subscriber no more."""
+        self._fan_out.detach(subscriber)
+
+    def deliver(self, subscriber: Subscriber) -> None:
+        """Writes to a live subscriber what it missed while its client was slow."""
+        self._fan_out.deliver(subscriber)
 
     def end(self, reason: Exception) -> None:
         """Ends the subscription; subscribers get the reason after the buffered results."""
         self._task.cancel()
-        self._failure = reason
-        self._notify_grown()
+        self._fail(reason)
         for replay in self._replays.values():
             replay.end(reason)
 
@@ -142,7 +146,7 @@ class Feed:
             async for batch in batches:
                 yield batch
                 await self._wait_for(batch[-1].cursor)
-                if self._position_after(batch[-1].cursor) is not None:
+                if self._buffer.position_after(batch[-1].cursor) is not None:
                     return
 
     @asynccontextmanager
@@ -182,64 +186,37 @@ class Feed:
 
     async def _wait_for(self, cursor: Cursor) -> None:
         """Waits until the buffer has a result that the subgraph sent to a replay feed first."""
-        if cursor <= self._floor:
+        if cursor <= self._buffer.floor:
             return
         try:
             async with asyncio.timeout(_JOIN_SECONDS):
-                while not self._failure and (not self._buffer or self._buffer[-1].cursor < cursor):
+                while not self._failure and (self._buffer.last_cursor or (0, 0)) < cursor:
                     await self._grown.wait()
         except TimeoutError:
             return
 
-    def _position_after(self, cursor: Cursor) -> int | None:
-        """Returns the position of the result after a cursor; None if the buffer cannot tell.
-
-        A result may be a list of events, and each connection to the subgraph cuts its own lists. A
-        subscriber can therefore join the buffer only where one of its results ends.
-        """
-        if cursor == self._floor:
-            return self._first
-        ends = (n for n, result in enumerate(self._buffer, 1) if result.cursor == cursor)
-        end = next(ends, None)
-        return None if end is None else self._first + end
-
-    def _batch_from(self, position: int) -> list[Result]:
-        start = position - self._first
-        return list(islice(self._buffer, start, start + _BATCH_SIZE))
-
     async def _run(self, start: Cursor) -> None:
         try:
             async for result in self._source(start):
-                while not self._is_live and self._is_full and self._furthest_read < self._end:
+                while (
+                    not self._is_live
+                    and self._buffer.is_full
+                    and self._furthest_read < self._buffer.end
+                ):
                     await self._was_read.wait()
                 self._append(result)
         except Exception as error:  # raised by every subscriber's generator
-            self._failure = error
-            self._notify_grown()
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = error
+        self._notify_grown()
+        self._fan_out.fail(error)
 
     def _append(self, result: Result) -> None:
         self._buffer.append(result)
-        self._bytes += len(result.payload)
-        while self._exceeds_limits and len(self._buffer) > 1:
-            oldest = self._buffer.popleft()
-            self._bytes -= len(oldest.payload)
-            self._floor = oldest.cursor
-            self._first += 1
+        self._fan_out.schedule()
         self._notify_grown()
-
-    @property
-    def _end(self) -> int:
-        """The position of the next result."""
-        return self._first + len(self._buffer)
-
-    @property
-    def _exceeds_limits(self) -> bool:
-        return len(self._buffer) > BUFFER_RESULTS or self._bytes > BUFFER_BYTES
-
-    @property
-    def _is_full(self) -> bool:
-        """Whether the buffer has no room for one more result of usual size."""
-        return len(self._buffer) >= BUFFER_RESULTS or self._bytes >= BUFFER_BYTES
 
     def _advance_read(self, position: int) -> None:
         if position > self._furthest_read:

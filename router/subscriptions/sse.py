@@ -4,141 +4,133 @@ https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 import structlog
-from starlette.requests import Request as HttpRequest
-from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.types import Message, Send
 
-from router.subscriptions.authentication import REVALIDATE_SECONDS, Principal
+from router.subscriptions.authentication import Principal
+from router.subscriptions.client_connection import ClientConnection
 from router.subscriptions.documents import RequestRejected
-from router.subscriptions.feed import SlowSubscriber
-from router.subscriptions.service import UNAVAILABLE_ERROR, GraphQLRequest, Service
-from subgraphs.kernel import cancellation
-from subgraphs.kernel.errors import Unavailable
+from router.subscriptions.operation import Operation
+from router.subscriptions.service import GraphQLRequest, Service
+from router.subscriptions.ticker import Ticker
 
 log = structlog.stdlib.get_logger(__name__)
 
 KEEP_ALIVE_SECONDS = 12
-"""A comment is sent after so long without events: proxies cut idle streams, most after 30 s."""
+"""Interval of comments: proxies cut idle streams, most after 30 s."""
 
-STALL_SECONDS = 15
-"""How long one send may block before the stream is ended."""
+CLOSE_SECONDS = 5
+"""How long the end of the stream may wait behind data that the client has not read."""
 
-MAX_BODY = 64 * 1024
-
-_STATUS = {"UNAUTHENTICATED": 401, "FORBIDDEN": 403}
-_COMPLETE = b"event: complete\ndata: \n\n"
-
-
-async def serve(http: HttpRequest, service: Service) -> Response:
-    """Returns one operation's results as an event stream, or an error response."""
-    try:
-        request = await _read_request(http)
-        principal = await service.authz.authenticate(http.headers, {})
-    except RequestRejected as rejected:
-        code = rejected.errors[0].get("extensions", {}).get("code")
-        return JSONResponse({"errors": rejected.errors}, _STATUS.get(code, 400))
-    except Unavailable as error:
-        log.warning("authentication_unavailable", error=str(error))
-        return JSONResponse({"errors": [UNAVAILABLE_ERROR]}, 503, {"Retry-After": "1"})
-    events = _events(service, principal, request, subscriptions_only=http.method == "GET")
-    return _EventStreamResponse(
-        _with_keep_alive(events, principal),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
-    )
+_HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
+    b"Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\n"
+    b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+)
+_LAST_CHUNK = b"0\r\n\r\n"
 
 
-class _EventStreamResponse(StreamingResponse):
-    """A stream that ends when a send blocks for `STALL_SECONDS`."""
+class EventStream(ClientConnection):
+    """The response to one authenticated request.
 
-    async def stream_response(self, send: Send) -> None:
-        async def send_with_timeout(message: Message) -> None:
-            async with asyncio.timeout(STALL_SECONDS):
-                await send(message)
+    Args:
+        keep_alive: calls each stream when a comment is due.
+    """
 
-        try:
-            await super().stream_response(send_with_timeout)
-        except TimeoutError:
-            log.info("event_stream_ended", reason="slow_client")
+    __slots__ = ("_has_ended", "_operation", "_ticker")
 
+    def __init__(self, transport: asyncio.Transport, principal: Principal, keep_alive: Ticker):
+        super().__init__()
+        self.connection_made(transport)
+        transport.set_protocol(self)
+        self._ticker = keep_alive
+        self._has_ended = False
+        self._operation: Operation | None = None
+        self.principal = principal
+        principal.attach(self)
+        keep_alive.add(self)
 
-async def _events(
-    service: Service, principal: Principal, request: GraphQLRequest, *, subscriptions_only: bool
-) -> AsyncIterator[bytes]:
-    try:
-        results = service.execute(principal, request, subscriptions_only=subscriptions_only)
-        async with aclosing(results) as batches:
-            async for payloads in batches:
-                yield b"".join(_next(payload) for payload in payloads)
-    except RequestRejected as rejected:
-        yield _errors(rejected)
-    except SlowSubscriber:
+    def run(self, service: Service, request: GraphQLRequest, *, subscriptions_only: bool) -> None:
+        """Sends the head, then the operation's results."""
+        self.write(_HEAD + _KEEP_ALIVE)  # the headers leave now, not with the first claim
+        self._operation = Operation(self, _encode_next, b"")
+        assert self.principal is not None  # noqa: S101  (set by the constructor)
+        self._operation.start(
+            service, self.principal, request, subscriptions_only=subscriptions_only
+        )
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        self._end()
+
+    def data_received(self, data: bytes) -> None:
+        """Drops what a client sends after its request."""
+
+    def on_tick(self) -> None:
+        """Sends a comment."""
+        if not self.is_paused and not self._has_ended:
+            self.write(_KEEP_ALIVE)
+
+    # For operations.
+
+    def reject(self, operation: Operation, rejected: RequestRejected) -> None:
+        self._finish(_errors(rejected) + _COMPLETE)
+
+    def complete(self, operation: Operation) -> None:
+        self._finish(_COMPLETE)
+
+    def release(self, operation: Operation) -> None:
+        self._operation = None
+
+    def live_operations(self) -> Sequence[Operation]:
+        return [] if self._operation is None else [self._operation]
+
+    def end_slow(self) -> None:
+        log.info("event_stream_ended", reason="slow_client")
         message = "Too slow: subscribe again with your last cursor as `after`."
-        yield _errors(RequestRejected.with_code(message, "TOO_SLOW"))
-    except Exception:
-        log.exception("event_stream_operation_failed")
-        yield _errors(RequestRejected.with_code("Something went wrong on our side.", "INTERNAL"))
-    yield _COMPLETE
+        self._finish(_errors(RequestRejected.with_code(message, "TOO_SLOW")) + _COMPLETE)
+
+    def end_failed(self) -> None:
+        rejected = RequestRejected.with_code("Something went wrong on our side.", "INTERNAL")
+        self._finish(_errors(rejected) + _COMPLETE)
+
+    def revoke(self, rejected: RequestRejected) -> None:
+        self._finish(_errors(rejected) + _COMPLETE)
+
+    def shut_down(self) -> None:
+        """Ends the stream without `complete`, so that the client connects again."""
+        self._finish(b"")
+
+    def _finish(self, last: bytes) -> None:
+        """Sends the last events and closes; a client that does not read them is cut off."""
+        if self._has_ended or self._transport is None:
+            return
+        self._has_ended = True
+        self.write(last + _LAST_CHUNK)
+        self._transport.close()
+        asyncio.get_running_loop().call_later(CLOSE_SECONDS, self.abort)
+        self._end()
+
+    def _end(self) -> None:
+        self._ticker.discard(self)
+        if self._operation is not None:
+            self._operation.end()
+        self._leave_principal()
 
 
-async def _with_keep_alive(
-    events: AsyncIterator[bytes], principal: Principal
-) -> AsyncIterator[bytes]:
-    """Yields the events, and comments while idle, until the credential is revoked."""
-    yield b":\n\n"  # sends the response headers now, not with the first claim
-    revoked = asyncio.create_task(principal.until_revoked(REVALIDATE_SECONDS))
-    waiting: asyncio.Task[bytes] | None = None
-    try:
-        while not revoked.done():
-            waiting = waiting or asyncio.ensure_future(anext(events))
-            both: list[asyncio.Future[Any]] = [waiting, revoked]
-            done, _ = await asyncio.wait(
-                both, timeout=KEEP_ALIVE_SECONDS, return_when=asyncio.FIRST_COMPLETED
-            )
-            if not done:
-                yield b":\n\n"
-            if waiting.done():
-                yield waiting.result()
-                waiting = None
-        yield _errors(revoked.result()) + _COMPLETE
-    except StopAsyncIteration:
-        return
-    finally:
-        # Shielded: Starlette cancels a task group again and again until it has ended.
-        await asyncio.shield(cancellation.cancel_and_wait(revoked, *([waiting] if waiting else [])))
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-async def _read_request(http: HttpRequest) -> GraphQLRequest:
-    try:
-        if http.method == "GET":
-            params: dict[str, Any] = dict(http.query_params)
-            for name in ("variables", "extensions"):
-                if name in params:
-                    params[name] = msgspec.json.decode(params[name])
-            return msgspec.convert(params, GraphQLRequest)
-        body = b""
-        async for chunk in http.stream():
-            body += chunk
-            if len(body) > MAX_BODY:
-                raise _bad_request("The request body must be at most 64 KiB.")
-        return msgspec.json.decode(body, type=GraphQLRequest)
-    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
-        raise _bad_request(f"The body is not a GraphQL request: {error}") from error
-
-
-def _bad_request(message: str) -> RequestRejected:
-    return RequestRejected.with_code(message, "BAD_USER_INPUT")
+def _encode_next(payload: bytes, _suffix_length: int = 0) -> bytes:
+    return _chunk(b"event: next\ndata: " + payload + b"\n\n")
 
 
 def _errors(rejected: RequestRejected) -> bytes:
-    return _next(msgspec.json.encode({"errors": rejected.errors}))
+    return _encode_next(msgspec.json.encode({"errors": rejected.errors}))
 
 
-def _next(payload: bytes) -> bytes:
-    return b"event: next\ndata: " + payload + b"\n\n"
+_COMPLETE = _chunk(b"event: complete\ndata: \n\n")
+_KEEP_ALIVE = _chunk(b":\n\n")

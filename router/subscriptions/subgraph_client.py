@@ -29,6 +29,10 @@ Sign = Callable[[], Awaitable[str]]
 """Returns a newly signed viewer: a signature is valid for a minute, a subscription for hours."""
 
 
+Complete = Callable[[dict[str, Any]], Awaitable[None]]
+"""Completes a result's payload, in place, before it is encoded."""
+
+
 class Result(NamedTuple):
     """One execution's result, encoded as the payload that clients receive."""
 
@@ -43,9 +47,13 @@ class SubgraphRequest(NamedTuple):
     query: str
     response_key: str
     variables: Mapping[str, Any]
+    entities: str = ""
+    """The further fields that the router resolves; tells requests of different documents apart."""
 
 
-async def subscribe(request: SubgraphRequest, sign: Sign, after: Cursor) -> AsyncIterator[Result]:
+async def subscribe(
+    request: SubgraphRequest, sign: Sign, after: Cursor, complete: Complete | None = None
+) -> AsyncIterator[Result]:
     """Yields the results after a cursor, each once and in order, across reconnections.
 
     Raises:
@@ -54,7 +62,7 @@ async def subscribe(request: SubgraphRequest, sign: Sign, after: Cursor) -> Asyn
     pause = _FIRST_PAUSE
     while True:
         try:
-            async for result in _connection(request, sign, after):
+            async for result in _connection(request, sign, after, complete):
                 after, pause = result.cursor, _FIRST_PAUSE
                 yield result
         except (OSError, WebSocketException, TimeoutError, Unavailable) as error:
@@ -70,7 +78,9 @@ async def subscribe(request: SubgraphRequest, sign: Sign, after: Cursor) -> Asyn
         pause = min(pause * 2, _LONGEST_PAUSE)
 
 
-async def _connection(request: SubgraphRequest, sign: Sign, after: Cursor) -> AsyncIterator[Result]:
+async def _connection(
+    request: SubgraphRequest, sign: Sign, after: Cursor, complete: Complete | None
+) -> AsyncIterator[Result]:
     """Yields the results of one connection until it ends."""
     async with connect(
         request.url.replace("http", "ws", 1),
@@ -89,7 +99,7 @@ async def _connection(request: SubgraphRequest, sign: Sign, after: Cursor) -> As
                 case "connection_ack":
                     await _send(socket, {"id": "1", "type": "subscribe", "payload": payload})
                 case "next":
-                    yield _result(message["payload"], request.response_key)
+                    yield await _result(message["payload"], request.response_key, complete)
                 case "error":
                     raise RequestRejected(*_without_locations(message["payload"]))
                 case "ping":
@@ -98,11 +108,13 @@ async def _connection(request: SubgraphRequest, sign: Sign, after: Cursor) -> As
                     return
 
 
-def _result(payload: dict[str, Any], response_key: str) -> Result:
+async def _result(payload: dict[str, Any], response_key: str, complete: Complete | None) -> Result:
     data = payload.get("data")
     if not data or data.get(response_key) is None:
         raise RequestRejected(*_without_locations(payload.get("errors") or [_NO_DATA]))
     cursor = parse_cursor(data[response_key].pop(CURSOR))
+    if complete is not None:
+        await complete(payload)
     return Result(cursor, msgspec.json.encode(payload))
 
 

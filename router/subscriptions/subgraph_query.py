@@ -106,6 +106,11 @@ def variables_of(document: DocumentNode) -> tuple[str, ...]:
     return tuple(sorted(_Variables.of(document) - {AFTER}))
 
 
+def variables_in(node: Node) -> set[str]:
+    """Returns the names of the variables that a node uses."""
+    return _Variables.of(node)
+
+
 def _fragments(document: DocumentNode, root: Node) -> list[FragmentDefinitionNode]:
     """Returns the fragments a node uses, directly or through others, in document order."""
     known = {

@@ -81,10 +81,20 @@ def build_processes(
         web("authz", "router.authz.app:app", *stored, http="router.authz.app:Protocol"),
         *subgraphs,
         web("inbox", "subgraphs.integrations.inbox.receiver:app", *stored),
-        _ingest_process(
-            ports["ingest"], settings_for("ingest", settings) | metrics_of("ingest"), stored
+        _module_process(
+            "ingest",
+            "subgraphs.analytics.ingest",
+            ports["ingest"],
+            settings_for("ingest", settings) | metrics_of("ingest"),
+            stored,
         ),
-        web("live", "router.subscriptions.app:app", "valkey"),
+        _module_process(
+            "live",
+            "router.subscriptions",
+            ports["live"],
+            settings_for("live", settings),
+            ("valkey",),
+        ),
         web("pages", "deploy.local.demo.start_page:app"),
     ]
     everything = [
@@ -157,10 +167,12 @@ def _web_process(
     )
 
 
-def _ingest_process(port: int, environment: Mapping[str, str], needs: tuple[str, ...]) -> Process:
-    module = "subgraphs.analytics.ingest"
+def _module_process(
+    name: str, module: str, port: int, environment: Mapping[str, str], needs: tuple[str, ...]
+) -> Process:
+    """A service with an HTTP server of its own."""
     return Process(
-        name="ingest",
+        name=name,
         command=[sys.executable, "-m", module, "--host", "127.0.0.1", "--port", str(port)],
         environment=environment,
         ready=readiness.http(f"http://127.0.0.1:{port}/readyz"),

@@ -7,6 +7,7 @@ the gateway's subscriptions.
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import strawberry
@@ -25,12 +26,25 @@ open_subscriptions: set[int] = set()
 
 
 @strawberry.type
+class Site:
+    id: strawberry.ID
+
+
+@strawberry.type
+class Notification:
+    id: strawberry.ID
+    name: str
+
+
+@strawberry.type
 class Claim:
     id: strawberry.ID
     cursor: str
     text: str
     occurred_at: datetime
     published_at: datetime
+    site: Site
+    notification: Notification | None
 
 
 @strawberry.type
@@ -62,9 +76,16 @@ class Subscription:
                         text=str(entry.data["text"]),
                         occurred_at=now,
                         published_at=now,
+                        site=Site(id=strawberry.ID(site_key)),
+                        notification=_notification(entry.data),
                     )
         finally:
             open_subscriptions.discard(number)
+
+
+def _notification(data: dict[str, Any]) -> Notification | None:
+    id_ = data.get("notification")
+    return None if id_ is None else Notification(id=strawberry.ID(id_), name=f"Name of {id_}")
 
 
 schema = build_schema(query=Query, subscription=Subscription)

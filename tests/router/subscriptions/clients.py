@@ -64,12 +64,15 @@ class Socket:
 
 @asynccontextmanager
 async def socket(
-    url: str, *, headers: dict[str, str] | None = None, protocol: str = "graphql-transport-ws"
+    url: str,
+    *,
+    headers: dict[str, str] | None = None,
+    protocol: str | None = "graphql-transport-ws",
 ) -> AsyncIterator[Socket]:
     """Opens a connection and sends nothing."""
     async with connect(
         url.replace("http", "ws", 1) + "/graphql",
-        subprotocols=[Subprotocol(protocol)],
+        subprotocols=None if protocol is None else [Subprotocol(protocol)],
         additional_headers=headers,
         compression=None,
         close_timeout=0.1,

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from router.authz.authenticator import AUTHORIZATION_HEADER, SITE_KEY_HEADER, Authenticator
 from router.authz.service import CheckEndpoint, create_app
 from router.authz.signed_viewers import SignedViewers
-from router.subscriptions import app as gateway
+from router.subscriptions.server import serving as serving_gateway
 from subgraphs.kernel import live
 from subgraphs.kernel.errors import Unauthenticated
 from subgraphs.kernel.identity.viewer import NOBODY, VIEWER_HEADER, Viewer, ViewerKind, ViewerSigner
@@ -55,17 +55,18 @@ class Credentials:
 
 
 class Router:
-    """Records queries and mutations, and answers each with `{"plans": []}`."""
+    """Records queries and mutations, and answers each with `response`."""
 
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
         self.viewers: list[str] = []
+        self.response: dict[str, Any] = {"data": {"plans": []}}
         self.app = Starlette(routes=[Route("/graphql", self._respond, methods=["POST"])])
 
     async def _respond(self, request: Request) -> Response:
         self.requests.append(await request.json())
         self.viewers.append(request.headers[VIEWER_HEADER])
-        return JSONResponse({"data": {"plans": []}})
+        return JSONResponse(self.response)
 
 
 class GatewayStack:
@@ -109,25 +110,33 @@ class GatewayStack:
         await asyncio.gather(*(self.stop(name) for name in SERVICES))
 
     async def start(self, name: str) -> None:
+        stack = self._running[name] = AsyncExitStack()
+        if name == "gateway":
+            gateway = serving_gateway("127.0.0.1", self.ports[name])
+            self.gateway = await stack.enter_async_context(gateway)
+            return
         apps: dict[str, Callable[[], Any]] = {
             "authz": self._authz_app,
             "router": lambda: self.router.app,
             "subgraph": claims_subgraph.make_app,
-            "gateway": self._gateway_app,
         }
-        stack = self._running[name] = AsyncExitStack()
         await stack.enter_async_context(serving(apps[name](), port=self.ports[name]))
 
     async def stop(self, name: str) -> None:
         if stack := self._running.pop(name, None):
             await stack.aclose()
 
-    async def publish(self, *numbers: int, size: int = 0) -> list[str]:
+    async def publish(
+        self, *numbers: int, size: int = 0, notification: str | None = None
+    ) -> list[str]:
         """Publishes claims whose text is their number, zero-padded to `size`; returns cursors."""
         channel = live.claims_of(self.site)
         texts = [(number, f"{number:0{size}d}") for number in numbers]
         return await live.publish_all(
-            [(channel, UUID(int=number), {"text": text}) for number, text in texts]
+            [
+                (channel, UUID(int=number), {"text": text, "notification": notification})
+                for number, text in texts
+            ]
         )
 
     async def wait_for_subgraph_subscriptions(self, count: int = 1) -> None:
@@ -145,12 +154,7 @@ class GatewayStack:
 
     async def subscriber_count(self) -> int:
         """Returns how many subscribers the gateway has."""
-        feeds = self._gateway.state.service.feeds
-        return int(feeds.subscriber_count)
-
-    def _gateway_app(self) -> Any:
-        self._gateway = gateway.create_app()
-        return self._gateway
+        return self.gateway.service.feeds.subscriber_count
 
     def _authz_app(self) -> Any:
         authenticator = cast(Authenticator, self.credentials)

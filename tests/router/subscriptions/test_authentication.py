@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from router.subscriptions import sse, ws
+from router.subscriptions import authentication
 from subgraphs.kernel.identity.viewer import Viewer, ViewerKind
 from subgraphs.kernel.redis import invalidation
 from subgraphs.kernel.redis.invalidation import Change
@@ -105,8 +105,7 @@ async def test_a_published_change_revokes_at_once(stack: GatewayStack) -> None:
 async def test_changed_accounts_end_open_subscriptions(
     stack: GatewayStack, accounts: list[UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ws, "REVALIDATE_SECONDS", 0.2)
-    monkeypatch.setattr(sse, "REVALIDATE_SECONDS", 0.2)
+    monkeypatch.setattr(authentication, "REVALIDATE_SECONDS", 0.2)
     async with (
         subscribed(stack.url, stack.key) as client,
         events(stack.url, live(stack.key), key=stack.key) as stream,

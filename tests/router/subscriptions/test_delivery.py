@@ -11,7 +11,7 @@ import pytest
 from gql import Client, GraphQLRequest
 from gql.transport.websockets import WebsocketsTransport
 
-from router.subscriptions import feed, ws
+from router.subscriptions import client_connection, result_buffer, ws
 from subgraphs.kernel import redis
 from tests.fixtures.deadline import eventually
 from tests.fixtures.ports import free_port
@@ -128,9 +128,7 @@ class GatewayProcess:
         self.url = f"http://127.0.0.1:{self._port}"
 
     async def start(self) -> None:
-        command = [sys.executable, "-m", "uvicorn", "router.subscriptions.app:app"]
-        command += ["--port", str(self._port), "--no-access-log"]
-        command += ["--ws", "websockets-sansio", "--ws-per-message-deflate", "false"]
+        command = [sys.executable, "-m", "router.subscriptions", "--port", str(self._port)]
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *command, cwd=ROOT, stdout=log, stderr=log
@@ -287,7 +285,7 @@ async def test_an_ended_session_does_not_end_the_users_other_subscriptions(
 async def test_a_stalled_subscriber_is_closed_and_delays_no_other(
     stack: GatewayStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ws, "STALL_SECONDS", 1)
+    monkeypatch.setattr(client_connection, "STALL_SECONDS", 1)
     async with (
         subscribed(stack.url, stack.key) as stalled,
         subscribed(stack.url, stack.key) as reading,
@@ -308,7 +306,7 @@ async def test_a_burst_over_the_buffer_size_reaches_a_reading_subscriber(
     stack: GatewayStack,
 ) -> None:
     """Publishes more at once than the buffer holds, to a subscriber that reads at full speed."""
-    burst = 3 * feed.BUFFER_RESULTS
+    burst = 3 * result_buffer.BUFFER_RESULTS
     async with subscribed(stack.url, stack.key) as client:
         await stack.wait_for_subgraph_subscriptions()
         await stack.publish(1)

@@ -1,9 +1,12 @@
 """Which documents the gateway accepts, by the committed schema."""
 
+from pathlib import Path
+
 import pytest
 
 from router.subscriptions.documents import DocumentParser, RequestRejected
 from router.subscriptions.subgraph_query import AfterArgument
+from subgraphs.kernel.config import SUBGRAPHS
 
 PARSER = DocumentParser()
 CLAIMS = "liveNotifications(siteKey: $key, after: $from)"
@@ -118,12 +121,37 @@ def test_invalid_documents_are_rejected() -> None:
     )
 
 
-def test_fields_of_other_subgraphs_are_rejected() -> None:
-    message = rejection(
-        'subscription { liveNotifications(siteKey: "k") { notification { site { name } } } }'
+def test_fields_of_other_subgraphs_are_split_off() -> None:
+    query = """
+    subscription($key: String!) { liveNotifications(siteKey: $key) { text ...More } }
+    fragment More on Claim { site { subscription { plan { id } } id } }
+    """
+
+    parsed = PARSER.parse(query)
+
+    assert parsed is not None
+    assert parsed.entities is not None
+    assert [
+        (part.selection.path, part.selection.query_field) for part in parsed.entities.entities
+    ] == [(("liveNotifications", "site"), "site")]
+    assert "subscription" not in parsed.query.removeprefix("subscription")
+    assert "proofgraphEntityId: id" in parsed.query
+
+
+def test_a_field_without_a_way_to_it_is_rejected(tmp_path: Path) -> None:
+    (tmp_path / "api.graphql").write_text(
+        "type Query { a: Int } type Thing { id: ID! far: Int }"
+        " type Claim { thing: Thing } type Subscription { live(after: String): Claim }"
+    )
+    for name in SUBGRAPHS:
+        (tmp_path / f"{name}.graphql").write_text("type Query { a: Int }")
+    (tmp_path / "notifications.graphql").write_text(
+        "type Query { a: Int } type Thing { id: ID! } type Claim { thing: Thing }"
+        " type Subscription { live(after: String): Claim }"
     )
 
-    assert message.startswith("Not available in this subscription, send a query for it")
+    with pytest.raises(RequestRejected, match="Not available in this subscription, send a query"):
+        DocumentParser(tmp_path).parse("subscription { live { thing { far } } }")
 
 
 def test_documents_over_the_limits_are_rejected() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.subscriptions import feed as feed_module
+from router.subscriptions import result_buffer
 from router.subscriptions.cursors import Cursor
 from router.subscriptions.documents import RequestRejected
 from router.subscriptions.feed import Feed, SlowSubscriber
@@ -49,7 +50,7 @@ class GrowingSource:
 
 @pytest.fixture(autouse=True)
 def small_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed_module, "BUFFER_RESULTS", BUFFER)
+    monkeypatch.setattr(result_buffer, "BUFFER_RESULTS", BUFFER)
 
 
 async def settle() -> None:

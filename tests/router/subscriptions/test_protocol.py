@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from router.subscriptions import ws
+from router.subscriptions import authentication, websocket_frames, ws
 from subgraphs.kernel.identity.viewer import VIEWER_HEADER, ViewerKind, ViewerVerifier
 from tests.fixtures.keys import PUBLIC
 from tests.router.subscriptions import claims_subgraph
@@ -148,7 +148,7 @@ async def test_a_long_close_reason_is_cut_to_the_protocols_limit(stack: GatewayS
             await client.send("subscribe", id=id_, payload=live(stack.key))
         code, reason = await client.closed()
     assert code == 4409
-    assert reason == f"Subscriber for {id_}"[: ws.MAX_REASON_BYTES]
+    assert reason == f"Subscriber for {id_}"[: websocket_frames.MAX_REASON_BYTES]
 
 
 async def test_a_silent_client_times_out(
@@ -159,10 +159,46 @@ async def test_a_silent_client_times_out(
         assert await client.closed() == (4408, "Connection initialisation timeout")
 
 
-async def test_another_subprotocol_is_rejected(stack: GatewayStack) -> None:
-    with pytest.raises(Exception, match="403"):
-        async with socket(stack.url, protocol="graphql-ws"):
-            pass
+async def test_a_stopping_server_asks_clients_to_connect_again(stack: GatewayStack) -> None:
+    async with subscribed(stack.url, stack.key) as client:
+        await stack.wait_for_subscribers(1)
+        stopping = asyncio.create_task(stack.stop("gateway"))
+        assert await client.closed() == (1012, "The server restarts; connect again")
+        await stopping
+
+
+async def test_a_message_may_come_in_fragments(stack: GatewayStack) -> None:
+    async with socket(stack.url) as client:
+        await client.connection.send(['{"type":', '"pi', 'ng"}'])
+        assert await client.receive() == {"type": "pong"}
+
+
+@pytest.mark.parametrize("protocol", ["graphql-ws", None])
+async def test_another_or_no_subprotocol_is_closed_with_a_reason(
+    stack: GatewayStack, protocol: str | None
+) -> None:
+    async with socket(stack.url, protocol=protocol) as client:
+        assert client.connection.subprotocol == protocol  # or a browser hides the reason
+        code, reason = await client.closed()
+    assert code == 4406
+    assert "offer graphql-transport-ws" in reason
+
+
+@pytest.mark.parametrize(
+    "name", ["siteKey", "SITEKEY", "sitekey", "SiteKey", "site_key", "X-Proofgraph-Site-Key"]
+)
+async def test_a_site_key_may_be_named_in_any_case(stack: GatewayStack, name: str) -> None:
+    async with socket(stack.url) as client:
+        await client.initialise(**{name: stack.key})
+        await client.send("subscribe", id="1", payload=live(stack.key))
+        await stack.wait_for_subgraph_subscriptions()
+
+
+@pytest.mark.parametrize("name", ["authorization", "Authorization", "AUTHORIZATION"])
+async def test_an_authorization_may_be_named_in_any_case(stack: GatewayStack, name: str) -> None:
+    async with socket(stack.url) as client:
+        await client.send("connection_init", payload={name: "Bearer nobody"})
+        assert await client.closed() == (4403, "Forbidden: This credential does not exist.")
 
 
 @pytest.mark.parametrize("payload", [{"siteKey": "nobody's"}, {"authorization": "Bearer no"}])
@@ -175,7 +211,7 @@ async def test_a_bad_credential_is_forbidden(stack: GatewayStack, payload: dict[
 async def test_a_revoked_credential_closes_the_connection(
     stack: GatewayStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ws, "REVALIDATE_SECONDS", 0.2)
+    monkeypatch.setattr(authentication, "REVALIDATE_SECONDS", 0.2)
     async with subscribed(stack.url, stack.key) as client:
         await stack.wait_for_subgraph_subscriptions()
         stack.credentials.revoked.add(stack.key)
@@ -185,7 +221,7 @@ async def test_a_revoked_credential_closes_the_connection(
 async def test_an_authz_outage_closes_no_connection(
     stack: GatewayStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ws, "REVALIDATE_SECONDS", 0.1)
+    monkeypatch.setattr(authentication, "REVALIDATE_SECONDS", 0.1)
     async with subscribed(stack.url, stack.key) as client:
         await stack.wait_for_subgraph_subscriptions()
         await stack.stop("authz")
@@ -204,10 +240,6 @@ async def test_an_invalid_operation_is_an_error_and_keeps_the_connection(
         assert (message["id"], message["type"]) == ("1", "error")
         assert message["payload"][0]["extensions"] == {"code": "BAD_USER_INPUT"}
 
-        query = 'subscription { liveNotifications(siteKey: "k") { site { name } } }'
-        await client.send("subscribe", id="1", payload={"query": query})
-        message = await client.receive()
-        assert "send a query for it" in message["payload"][0]["message"]
         assert claims_subgraph.requested_after == []
 
 

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from router.subscriptions import feed, redis_clock
+from router.subscriptions import redis_clock, result_buffer
 from router.subscriptions.cursors import Cursor, format_cursor, parse_cursor
 from tests.router.subscriptions import claims_subgraph
 from tests.router.subscriptions.clients import subscribed
@@ -69,7 +69,7 @@ async def test_a_cursor_ahead_of_a_lagging_clock_is_resumed(
         return milliseconds - 3_000, number
 
     monkeypatch.setattr(redis_clock.RedisClock, "now", lagging)
-    monkeypatch.setattr(feed, "BUFFER_RESULTS", 1)
+    monkeypatch.setattr(result_buffer, "BUFFER_RESULTS", 1)
     async with subscribed(stack.url, stack.key) as visitor:
         await stack.wait_for_subgraph_subscriptions()
         cursors: list[str] = []

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from router.subscriptions import authentication, sse, ws
+from router.subscriptions import authentication, client_connection, http_connection, sse
 from tests.fixtures.deadline import eventually
 from tests.router.subscriptions import claims_subgraph
 from tests.router.subscriptions.clients import SECONDS, Events, events, live
@@ -18,7 +18,7 @@ async def test_claims_arrive_as_they_are_published(stack: GatewayStack) -> None:
     async with events(stack.url, live(stack.key), key=stack.key) as stream:
         assert stream.answer.status_code == 200
         assert stream.answer.headers["content-type"].startswith("text/event-stream")
-        assert stream.answer.headers["cache-control"] == "no-cache"
+        assert stream.answer.headers["cache-control"] == "no-cache, no-transform"
         await stack.wait_for_subgraph_subscriptions()
 
         await stack.publish(1, 2)
@@ -91,7 +91,7 @@ async def test_an_invalid_body_is_rejected(stack: GatewayStack, content: bytes) 
 
 
 async def test_a_body_over_the_limit_is_rejected(stack: GatewayStack) -> None:
-    payload = {"query": "{ plans { id } }", "variables": {"large": "x" * sse.MAX_BODY}}
+    payload = {"query": "{ plans { id } }", "variables": {"large": "x" * http_connection.MAX_BODY}}
     async with events(stack.url, payload) as stream:
         assert stream.answer.status_code == 400
 
@@ -124,8 +124,7 @@ async def test_the_last_subscriber_closes_the_feed(
 async def test_a_revoked_credential_ends_the_stream(
     stack: GatewayStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (ws, authentication, sse):
-        monkeypatch.setattr(module, "REVALIDATE_SECONDS", 0.2, raising=False)
+    monkeypatch.setattr(authentication, "REVALIDATE_SECONDS", 0.2)
     async with events(stack.url, live(stack.key), key=stack.key) as stream:
         await stack.wait_for_subgraph_subscriptions()
         stack.credentials.revoked.add(stack.key)
@@ -137,8 +136,7 @@ async def test_a_revoked_credential_ends_the_stream(
 async def test_a_stalled_stream_is_ended(
     stack: GatewayStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ws, "STALL_SECONDS", 0.5)
-    monkeypatch.setattr(sse, "STALL_SECONDS", 0.5, raising=False)
+    monkeypatch.setattr(client_connection, "STALL_SECONDS", 0.5)
     body = json.dumps(live(stack.key)).encode()
     with socket.socket() as stalled:
         stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
