@@ -30,6 +30,10 @@ TARGETS = [
     "bench",
     "bench-ledger",
     "bench-ingest",
+    "bench-graph",
+    "bench-edge",
+    "bench-orders",
+    "bench-live",
     "bench-analytics",
 ]
 
