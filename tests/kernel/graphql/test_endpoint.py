@@ -28,7 +28,11 @@ from tests.fixtures.keys import PRIVATE, PUBLIC
 from tests.fixtures.serving import serving
 
 SIGNER = ViewerSigner(PRIVATE)
-HEADERS = {VIEWER_HEADER: SIGNER.sign(NOBODY)}
+
+
+def headers() -> dict[str, str]:
+    """The header of a viewer, which expires after a minute."""
+    return {VIEWER_HEADER: SIGNER.sign(NOBODY)}
 
 
 @strawberry.type
@@ -76,7 +80,7 @@ async def client(app: SubgraphsApp) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def post(client: httpx.AsyncClient, **body: object) -> tuple[int, object]:
-    response = await client.post("/graphql", json=body, headers=HEADERS)
+    response = await client.post("/graphql", json=body, headers=headers())
     return response.status_code, response.json()
 
 
@@ -139,13 +143,13 @@ async def test_what_is_no_request_is_refused(
     client: httpx.AsyncClient, body: str, content_type: str
 ) -> None:
     for _ in range(2):
-        headers = {**HEADERS, "content-type": content_type}
+        headers = {**headers(), "content-type": content_type}
         response = await client.post("/graphql", content=body, headers=headers)
         assert response.status_code == 400
 
 
 async def test_a_query_may_not_come_by_get(client: httpx.AsyncClient) -> None:
-    response = await client.get("/graphql", params={"query": "{ who }"}, headers=HEADERS)
+    response = await client.get("/graphql", params={"query": "{ who }"}, headers=headers())
 
     assert response.status_code == 400
 
@@ -177,7 +181,7 @@ async def test_a_subscription_runs_over_a_websocket(app: SubgraphsApp) -> None:
     async with (
         serving(app) as port,
         connect(
-            f"ws://127.0.0.1:{port}/graphql", subprotocols=protocols, additional_headers=HEADERS
+            f"ws://127.0.0.1:{port}/graphql", subprotocols=protocols, additional_headers=headers()
         ) as socket,
     ):
         await socket.send('{"type": "connection_init"}')
