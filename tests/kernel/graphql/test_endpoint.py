@@ -30,7 +30,7 @@ from tests.fixtures.serving import serving
 SIGNER = ViewerSigner(PRIVATE)
 
 
-def headers() -> dict[str, str]:
+def viewer_headers() -> dict[str, str]:
     """The header of a viewer, which expires after a minute."""
     return {VIEWER_HEADER: SIGNER.sign(NOBODY)}
 
@@ -80,7 +80,7 @@ async def client(app: SubgraphsApp) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def post(client: httpx.AsyncClient, **body: object) -> tuple[int, object]:
-    response = await client.post("/graphql", json=body, headers=headers())
+    response = await client.post("/graphql", json=body, headers=viewer_headers())
     return response.status_code, response.json()
 
 
@@ -143,13 +143,13 @@ async def test_what_is_no_request_is_refused(
     client: httpx.AsyncClient, body: str, content_type: str
 ) -> None:
     for _ in range(2):
-        headers = {**headers(), "content-type": content_type}
+        headers = {**viewer_headers(), "content-type": content_type}
         response = await client.post("/graphql", content=body, headers=headers)
         assert response.status_code == 400
 
 
 async def test_a_query_may_not_come_by_get(client: httpx.AsyncClient) -> None:
-    response = await client.get("/graphql", params={"query": "{ who }"}, headers=headers())
+    response = await client.get("/graphql", params={"query": "{ who }"}, headers=viewer_headers())
 
     assert response.status_code == 400
 
@@ -181,7 +181,9 @@ async def test_a_subscription_runs_over_a_websocket(app: SubgraphsApp) -> None:
     async with (
         serving(app) as port,
         connect(
-            f"ws://127.0.0.1:{port}/graphql", subprotocols=protocols, additional_headers=headers()
+            f"ws://127.0.0.1:{port}/graphql",
+            subprotocols=protocols,
+            additional_headers=viewer_headers(),
         ) as socket,
     ):
         await socket.send('{"type": "connection_init"}')
