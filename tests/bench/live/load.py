@@ -65,14 +65,14 @@ class Subscribers:
                 opened.send(_PONG)
 
     def sweep(self) -> bool:
-        """Reads once from every socket with data; returns whether latencies are asked for."""
-        asked = False
+        """Reads once from every socket with data; returns whether latencies are requested."""
+        wanted = False
         ready = self._epoll.poll(1.0)
         now = time.time()
         for descriptor, _ in ready:
             if descriptor == sys.stdin.fileno():
                 os.read(descriptor, 100)
-                asked = True
+                wanted = True
                 continue
             try:
                 size = self._sockets[descriptor].recv_into(self._buffer)
@@ -81,7 +81,7 @@ class Subscribers:
             if not size:
                 sys.exit("The server has closed a connection.")
             self._note(descriptor, self._buffer[:size], now)
-        return asked
+        return wanted
 
     def _note(self, descriptor: int, data: bytearray, now: float) -> None:
         end = len(data)
@@ -136,13 +136,13 @@ def main() -> None:
     print("ready", flush=True)
     last = 0
     while True:
-        asked = subscribers.sweep()
+        wanted = subscribers.sweep()
         subscribers.send_pongs()
         seen = min(subscribers.seen.values())
         if seen != last:
             last = seen
             print(json.dumps({"seen": seen}), flush=True)
-        if asked:
+        if wanted:
             found = sorted(subscribers.latencies) or [0.0]
             shares = {
                 f"p{share}": found[len(found) * share // 100] * 1000 for share in (50, 95, 99)

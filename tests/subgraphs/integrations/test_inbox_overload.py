@@ -128,11 +128,11 @@ async def test_invented_integrations_do_not_keep_a_known_shop_out(
 async def test_requests_of_one_integration_share_a_look_up(
     monkeypatch: pytest.MonkeyPatch, served: httpx.AsyncClient
 ) -> None:
-    asked: list[UUID] = []
+    looked_up: list[UUID] = []
     find = store.find_sender
 
     async def find_and_count(integration_id: UUID) -> object:
-        asked.append(integration_id)
+        looked_up.append(integration_id)
         return await find(integration_id)
 
     monkeypatch.setattr(store, "find_sender", find_and_count)
@@ -140,4 +140,4 @@ async def test_requests_of_one_integration_share_a_look_up(
     found = Receiver()._senders
 
     assert len(set(await asyncio.gather(*(found.find(known) for _ in range(10))))) == 1
-    assert asked == [known]
+    assert looked_up == [known]
